@@ -1,22 +1,12 @@
-"""The errors that a person may cause: each carries one clear sentence that names the field or file and its value."""
+"""Every error that a person may cause, in one place; those about models are defined beside them."""
 
 from __future__ import annotations
 
-
-class UserError(ValueError):
-    """Bad input. The message is shown as it stands: in the app as a notice, in the CLI on stderr with exit code 2."""
+from models.errors import SpecError, UnknownNameError, UserError, WeightsError
 
 
 class ImageError(UserError):
     """A file that is not a picture we can show; names the file."""
-
-
-class WeightsError(UserError):
-    """Weights that are missing, cut short, or of another network; names the file and the first difference."""
-
-
-class SpecError(UserError):
-    """Hyperparameters that no network can have; names the knob and its value."""
 
 
 class MemoryLimitError(UserError):
@@ -24,8 +14,20 @@ class MemoryLimitError(UserError):
 
 
 class TraceError(UserError):
-    """A module that neither torch.fx nor torch.export can trace; names the module and the reason."""
+    """A module that neither torch.fx nor torch.export can trace, or that fails on this input; names the layer."""
 
 
 class Cancelled(Exception):
     """Raised inside long work when its cancel flag is set; not an error that a person sees."""
+
+
+__all__ = [
+    "Cancelled",
+    "ImageError",
+    "MemoryLimitError",
+    "SpecError",
+    "TraceError",
+    "UnknownNameError",
+    "UserError",
+    "WeightsError",
+]

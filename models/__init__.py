@@ -1,0 +1,47 @@
+"""What can be built: architectures and blocks, each declared once by its Spec."""
+
+from models.errors import SpecError, UnknownNameError, UserError, WeightsError
+from models.registry import (
+    Architecture,
+    Block,
+    Paper,
+    Preset,
+    architecture_for,
+    architecture_of,
+    architectures,
+    block,
+    blocks,
+    build,
+    check,
+    preset,
+    presets,
+    register,
+    spec,
+)
+from models.spec import Knob, NetSpec, Spec, knob
+
+__all__ = [
+    "Architecture",
+    "Block",
+    "Knob",
+    "NetSpec",
+    "Paper",
+    "Preset",
+    "Spec",
+    "SpecError",
+    "UnknownNameError",
+    "UserError",
+    "WeightsError",
+    "architecture_for",
+    "architecture_of",
+    "architectures",
+    "block",
+    "blocks",
+    "build",
+    "check",
+    "knob",
+    "preset",
+    "presets",
+    "register",
+    "spec",
+]

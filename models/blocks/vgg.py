@@ -1,0 +1,53 @@
+"""The VGG block: convolutions that keep the size, then a pool that halves it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from models.layers import activation, conv, norm, pool
+from models.registry import Block, Paper, register
+from models.spec import ACTIVATIONS, NORMS, POOLS, Spec, knob
+
+PAPER = Paper(
+    "K. Simonyan, A. Zisserman",
+    "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    "ICLR 2015",
+    "https://arxiv.org/abs/1409.1556",
+)
+
+
+class VGGBlockSpec(Spec):
+    """`depth` convolutions of `width` channels each, and a pool (paper, table 1)."""
+
+    in_channels: int = knob(64, low=1, high=2048, step=1, help="Channels of the input.")
+    depth: int = knob(2, low=1, high=8, step=1, help="Convolutions before the pool.", paper=2)
+    width: int = knob(128, low=1, high=2048, step=8, help="Output channels of each convolution.")
+    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of each convolution's window.", paper=3)
+    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="relu")
+    norm: str = knob("none", choices=NORMS, help="Normalisation between convolution and activation.", paper="none")
+    pool: str = knob("max", choices=POOLS, help="How the block halves the map.", paper="max")
+
+
+def vgg_layers(spec: VGGBlockSpec) -> list[nn.Module]:
+    """The block's layers in order, for a flat `features` Sequential as torchvision names it."""
+    layers: list[nn.Module] = []
+    channels = spec.in_channels
+    for _ in range(spec.depth):
+        layers.append(conv(channels, spec.width, spec.kernel))
+        if spec.norm != "none":
+            layers.append(norm(spec.norm, spec.width))
+        layers.append(activation(spec.activation))
+        channels = spec.width
+    return [*layers, pool(spec.pool, 2, 2)]
+
+
+register(
+    Block(
+        name="vgg",
+        title="VGG block",
+        paper=PAPER,
+        summary="A stack of 3×3 convolutions sees as far as one large kernel with fewer weights; the pool halves the map.",
+        spec=VGGBlockSpec,
+        builder=lambda spec: nn.Sequential(*vgg_layers(spec)),
+    )
+)

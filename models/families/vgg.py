@@ -1,0 +1,105 @@
+"""VGG (2014): nothing but 3×3 convolutions, channels doubling as the map halves, and three wide linear layers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks.vgg import PAPER, VGGBlockSpec, vgg_layers
+from models.layers import activation, global_pool, initialise
+from models.registry import Architecture, Preset, register
+from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+
+
+class VGGSpec(NetSpec):
+    """Configurations A, B, D and E of the paper's table 1 differ in `depths` only."""
+
+    depths: tuple[int, ...] = knob((2, 2, 3, 3, 3), low=1, high=8, step=1, length=(1, 6), help="Convolutions per stage.")
+    widths: tuple[int, ...] = knob(
+        (64, 128, 256, 512, 512), low=1, high=1024, step=8, length=(1, 6),
+        help="Output channels per stage.", paper=(64, 128, 256, 512, 512),
+    )  # fmt: skip
+    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of every convolution's window.", paper=3)
+    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="relu")
+    norm: str = knob("none", choices=NORMS, help="Normalisation after each convolution.", paper="none")
+    pool: str = knob("max", choices=POOLS, help="How each stage halves the map.", paper="max")
+    head: str = knob("fc", choices=("fc", "gap"), help="Linear layers on the flattened map, or global pooling and one linear layer.", paper="fc")  # fmt: skip
+    head_size: int = knob(7, low=1, high=14, step=1, unit="px", help="Side of the map that the first linear layer reads.", paper=7)  # fmt: skip
+    fc_widths: tuple[int, ...] = knob((4096, 4096), low=1, high=8192, step=64, length=(0, 3), help="Widths of the hidden linear layers.", paper=(4096, 4096))  # fmt: skip
+    dropout: float = knob(0.5, low=0.0, high=0.9, step=0.05, help="Share of hidden units dropped in training.", paper=0.5)  # fmt: skip
+
+    def check(self) -> None:
+        if len(self.depths) != len(self.widths):
+            self.refuse("depths", "widths", why="both need one entry per stage")
+
+
+class VGG(nn.Module):
+    """Stages (`features`), pooling to `head_size` (`avgpool`), linear layers (`classifier`): torchvision's names."""
+
+    def __init__(self, spec: VGGSpec) -> None:
+        super().__init__()
+        inputs = (spec.in_channels, *spec.widths)
+        self.features = nn.Sequential(
+            *(
+                layer
+                for channels, depth, width in zip(inputs, spec.depths, spec.widths, strict=False)
+                for layer in vgg_layers(self._block(spec, channels, depth, width))
+            )
+        )
+        gap = spec.head == "gap"
+        self.avgpool = global_pool("average", 1 if gap else spec.head_size)
+        in_features = spec.widths[-1] * (1 if gap else spec.head_size**2)
+        self.classifier = classifier(in_features, () if gap else spec.fc_widths, spec)
+        initialise(self)
+
+    @staticmethod
+    def _block(spec: VGGSpec, in_channels: int, depth: int, width: int) -> VGGBlockSpec:
+        return VGGBlockSpec(
+            in_channels=in_channels, depth=depth, width=width, kernel=spec.kernel,
+            activation=spec.activation, norm=spec.norm, pool=spec.pool,
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+
+
+def classifier(in_features: int, hidden: tuple[int, ...], spec: VGGSpec) -> nn.Sequential:
+    """Linear, activation, dropout for each hidden width; then the linear layer over the classes."""
+    layers: list[nn.Module] = []
+    for features_in, features_out in pairwise((in_features, *hidden)):
+        layers += [nn.Linear(features_in, features_out), activation(spec.activation), nn.Dropout(spec.dropout)]
+    return nn.Sequential(*layers, nn.Linear((in_features, *hidden)[-1], spec.num_classes))
+
+
+def _presets() -> dict[str, Preset]:
+    depths = {
+        "vgg11": (1, 1, 2, 2, 2),
+        "vgg13": (2, 2, 2, 2, 2),
+        "vgg16": (2, 2, 3, 3, 3),
+        "vgg19": (2, 2, 4, 4, 4),
+    }
+    plain = {name: Preset(VGGSpec(depths=stages), torchvision=name) for name, stages in depths.items()}
+    batch = {
+        f"{name}_bn": Preset(VGGSpec(depths=stages, norm="batch"), torchvision=f"{name}_bn")
+        for name, stages in depths.items()
+    }
+    mini = VGGSpec(
+        num_classes=12, image_size=64, depths=(1, 1, 2, 2), widths=(16, 32, 64, 96), norm="batch", head="gap"
+    )
+    return plain | batch | {"vgg_mini": Preset(mini, compact=True)}
+
+
+register(
+    Architecture(
+        name="vgg",
+        title="VGG",
+        year=2014,
+        paper=PAPER,
+        summary="Stages of 3×3 convolutions, each ended by a 2×2 pool; the channels double as the map halves.",
+        spec=VGGSpec,
+        builder=VGG,
+        presets=_presets(),
+    )
+)

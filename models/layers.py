@@ -1,0 +1,173 @@
+"""The layers that blocks share. Every add, concat and scale is a module and every activation its own instance."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor, nn
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "hardswish": nn.Hardswish,
+    "hardsigmoid": nn.Hardsigmoid,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "none": nn.Identity,
+}
+
+_NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda channels: nn.Identity(),
+    "batch": nn.BatchNorm2d,
+    "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+}
+
+_tolerant: ContextVar[bool] = ContextVar("tolerant", default=False)
+
+
+class Unbuildable(nn.Module):
+    """Stands where a layer that torch refuses would be, so that the network up to it can still be drawn."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise ValueError(self.reason)
+
+
+@contextlib.contextmanager
+def tolerant() -> Iterator[None]:
+    """Within it, a layer that torch refuses becomes `Unbuildable` instead of an exception."""
+    token = _tolerant.set(True)
+    try:
+        yield
+    finally:
+        _tolerant.reset(token)
+
+
+def _built(make: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        return make()
+    except (ValueError, RuntimeError, ZeroDivisionError) as error:
+        if not _tolerant.get():
+            raise
+        return Unbuildable(str(error))
+
+
+def activation(name: str) -> nn.Module:
+    """A fresh, never in-place instance of the named activation; "none" is the identity."""
+    return _ACTIVATIONS[name]()
+
+
+def norm(name: str, channels: int) -> nn.Module:
+    """The named normalisation over `channels`; "layer" is GroupNorm(1), "group" takes gcd(32, channels) groups."""
+    return _built(lambda: _NORMS[name](channels))
+
+
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel: int | tuple[int, int],
+    stride: int = 1,
+    padding: int | tuple[int, int] | None = None,
+    groups: int = 1,
+    dilation: int = 1,
+    bias: bool = True,
+) -> nn.Module:
+    """nn.Conv2d; `padding=None` keeps the size at stride 1 (dilation × (kernel − 1) / 2, odd kernels)."""
+    if padding is None:
+        rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = (dilation * (rows - 1) // 2, dilation * (columns - 1) // 2)
+    return _built(
+        lambda: nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=bias)
+    )
+
+
+def pool(kind: str, kernel: int, stride: int, padding: int = 0, ceil_mode: bool = False) -> nn.Module:
+    """Max or average pooling; an average counts the padding as zeros (torch's default)."""
+    make = nn.MaxPool2d if kind == "max" else nn.AvgPool2d
+    return _built(lambda: make(kernel, stride, padding, ceil_mode=ceil_mode))
+
+
+def global_pool(kind: str, size: int = 1) -> nn.Module:
+    """Adaptive pooling to `size`×`size`; 1 is global pooling."""
+    return nn.AdaptiveMaxPool2d(size) if kind == "max" else nn.AdaptiveAvgPool2d(size)
+
+
+class Add(nn.Module):
+    """Sum of branches of equal shape: the residual add."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+
+class Concat(nn.Module):
+    """Concatenation of branches along the channels."""
+
+    def forward(self, *branches: Tensor) -> Tensor:
+        return torch.cat(branches, dim=1)
+
+
+class Scale(nn.Module):
+    """Product of a map [N, C, H, W] with a gate [N, C, 1, 1] (or of equal shape)."""
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        return x * gate
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, normalisation, activation, under torchvision's names `conv` and `bn`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padding: int | tuple[int, int] | None = None,
+        groups: int = 1,
+        norm_kind: str = "batch",
+        act: str = "relu",
+        bias: bool | None = None,
+        eps: float | None = None,
+    ) -> None:
+        super().__init__()
+        bias = norm_kind == "none" if bias is None else bias
+        self.conv = conv(in_channels, out_channels, kernel, stride, padding, groups, bias=bias)
+        self.bn = norm(norm_kind, out_channels)
+        if eps is not None and hasattr(self.bn, "eps"):
+            self.bn.eps = eps
+        self.act = activation(act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.bn(self.conv(x)))
+
+
+def initialise(module: nn.Module, linear_std: float = 0.01) -> None:
+    """He (Kaiming normal, fan_out, ReLU gain) for convolutions, N(0, std) for linear layers (He et al. 2015, eq. 10)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, linear_std)
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def sequence(*parts: nn.Module | Sequence[nn.Module]) -> nn.Sequential:
+    """One flat nn.Sequential from modules and lists of modules."""
+    flat: list[nn.Module] = []
+    for part in parts:
+        flat.extend([part] if isinstance(part, nn.Module) else part)
+    return nn.Sequential(*flat)

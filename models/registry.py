@@ -1,0 +1,192 @@
+"""Every architecture and block that can be built, by name; a new one is one new file that calls `register`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.errors import SpecError, UnknownNameError
+from models.layers import tolerant
+from models.spec import NetSpec, Spec
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where an architecture or block was published."""
+
+    authors: str
+    title: str
+    venue: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named Spec; `torchvision` is the builder that it equals, `compact` marks the small nets that we train."""
+
+    spec: NetSpec
+    torchvision: str | None = None
+    compact: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family of networks: what it is, its Spec type, how to build one, and its named presets."""
+
+    name: str
+    title: str
+    year: int
+    paper: Paper
+    summary: str
+    spec: type[NetSpec]
+    builder: Callable[[Any], nn.Module]
+    presets: Mapping[str, Preset]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A building block that can be built, analysed and drawn alone; `spec` has in_channels."""
+
+    name: str
+    title: str
+    paper: Paper
+    summary: str
+    spec: type[Spec]
+    builder: Callable[[Any], nn.Module]
+    input_size: tuple[int, int, int] = (64, 56, 56)
+
+
+@dataclass
+class _Registry:
+    architectures: dict[str, Architecture] = field(default_factory=dict)
+    blocks: dict[str, Block] = field(default_factory=dict)
+
+
+_registry = _Registry()
+
+
+def register(entry: Architecture | Block) -> None:
+    """Add an architecture or block; a name that is taken by another is an error of the programmer."""
+    table: dict[str, Any] = _registry.blocks if isinstance(entry, Block) else _registry.architectures
+    if table.get(entry.name, entry) != entry:
+        raise RuntimeError(f"{entry.name!r} is registered twice")
+    table[entry.name] = entry
+
+
+@cache
+def _discover() -> None:
+    """Import every module of models.blocks and models.families: importing registers."""
+    for package in ("models.blocks", "models.families"):
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            importlib.import_module(f"{package}.{module.name}")
+
+
+def architectures() -> list[Architecture]:
+    """All architectures, oldest first."""
+    _discover()
+    return sorted(_registry.architectures.values(), key=lambda a: (a.year, a.title))
+
+
+def blocks() -> list[Block]:
+    """All blocks, by title."""
+    _discover()
+    return sorted(_registry.blocks.values(), key=lambda b: b.title)
+
+
+def presets() -> list[str]:
+    """The names of all presets, family by family."""
+    return [name for architecture in architectures() for name in architecture.presets]
+
+
+def architecture_of(preset_name: str) -> Architecture:
+    """The family of a preset. Raises UnknownNameError that names it and the nearest."""
+    for architecture in architectures():
+        if preset_name in architecture.presets:
+            return architecture
+    raise UnknownNameError(_unknown("preset", preset_name, presets()))
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name. Raises UnknownNameError."""
+    return architecture_of(name).presets[name]
+
+
+def block(name: str) -> Block:
+    """The block of that name. Raises UnknownNameError."""
+    _discover()
+    if name not in _registry.blocks:
+        raise UnknownNameError(_unknown("block", name, _registry.blocks))
+    return _registry.blocks[name]
+
+
+def spec(name: str, **knobs: Any) -> NetSpec:
+    """The Spec of a preset with knobs changed, validated. Raises UnknownNameError or SpecError."""
+    return preset(name).spec.replace(**knobs)
+
+
+def architecture_for(spec: Spec) -> Architecture | Block:
+    """The family or block whose Spec type this is."""
+    _discover()
+    for entry in (*_registry.architectures.values(), *_registry.blocks.values()):
+        if entry.spec is type(spec):
+            return entry
+    raise UnknownNameError(f"{type(spec).__name__} is not the Spec of a registered architecture or block.")
+
+
+def build(
+    model: str | Spec, *, device: str | torch.device = "cpu", seed: int = 0, unchecked: bool = False, **knobs: Any
+) -> nn.Module:
+    """Build a preset (with knobs changed) or a Spec, in eval mode; the same seed gives the same weights.
+
+    `device="meta"` allocates nothing. With `unchecked`, layers that torch refuses become `Unbuildable`, and an input
+    too small for the network is not refused. Raises UnknownNameError or SpecError that names the knob and its value.
+    """
+    chosen = spec(model, **knobs) if isinstance(model, str) else model.replace(**knobs)
+    if not unchecked:
+        check(chosen)
+    with torch.random.fork_rng(), torch.device(device), _mode(unchecked):
+        torch.manual_seed(seed)
+        return architecture_for(chosen).builder(chosen).eval()
+
+
+def _mode(unchecked: bool) -> Any:
+    import contextlib
+
+    return tolerant() if unchecked else contextlib.nullcontext()
+
+
+@lru_cache(maxsize=4096)
+def check(spec: Spec) -> None:
+    """Refuse a Spec whose maps would shrink to nothing. Raises SpecError that names image_size and the layer.
+
+    The field and cross-field rules hold already (a Spec cannot exist without them), so that running shapes on the meta
+    device can only fail where a map is smaller than the window that reads it.
+    """
+    if not isinstance(spec, NetSpec):
+        return
+    with torch.device("meta"):
+        module = architecture_for(spec).builder(spec).eval()
+        image = torch.empty(1, spec.in_channels, spec.image_size, spec.image_size)
+    try:
+        module(image)
+    except RuntimeError as error:
+        raise SpecError(_too_small(spec, error)) from None
+
+
+def _too_small(spec: NetSpec, error: RuntimeError) -> str:
+    reason = str(error).splitlines()[0].rstrip(".")
+    return f"image_size={spec.image_size} is too small for this network: {reason}."
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"There is no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")

@@ -1,0 +1,132 @@
+"""A hyperparameter is declared once, with range and help; the builder, UI, CLI, permalink and tests all read it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import SpecError
+
+ACTIVATIONS = ("relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "hardswish", "tanh", "sigmoid", "none")
+NORMS = ("none", "batch", "group", "layer", "instance")
+POOLS = ("max", "average")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What a person may do with one field of a Spec; `low`, `high` and `choices` hold for each element of a tuple."""
+
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    choices: tuple[Any, ...] | None = None
+    length: tuple[int, int] | None = None
+    unit: str = ""
+    help: str = ""
+    paper: Any = None
+
+    def problem(self, name: str, value: Any) -> str | None:
+        """Say what is wrong with `value`, naming the knob, or None where nothing is."""
+        if isinstance(value, tuple):
+            return self._length_problem(name, value) or next(
+                (p for i, v in enumerate(value) if (p := self.problem(f"{name}[{i}]", v))), None
+            )
+        if self.choices is not None and value not in self.choices:
+            return f"{name}={value!r} is not one of {', '.join(map(str, self.choices))}"
+        if self.low is not None and value < self.low:
+            return f"{name}={value} is below its lowest value {self.low:g}"
+        if self.high is not None and value > self.high:
+            return f"{name}={value} is above its highest value {self.high:g}"
+        return None
+
+    def _length_problem(self, name: str, value: tuple[Any, ...]) -> str | None:
+        if self.length is None or self.length[0] <= len(value) <= self.length[1]:
+            return None
+        return f"{name}={value} has {len(value)} entries; it takes {self.length[0]} to {self.length[1]}"
+
+
+def knob(default: Any, **options: Any) -> Any:
+    """Declare a field of a Spec with its range, step, choices, unit, help and (where it has one) the paper's value."""
+    description = Knob(default, **options)
+    return Field(default, json_schema_extra={"knob": description})  # type: ignore[dict-item]
+
+
+class Spec(BaseModel):
+    """Frozen, hashable hyperparameters of a network or block: equal specs build equal networks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="never")
+
+    @classmethod
+    def knobs(cls) -> dict[str, Knob]:
+        """The knobs by field name, in the order of declaration; nested Specs are not among them."""
+        found = {}
+        for name, field in cls.model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, Mapping) and "knob" in extra:
+                found[name] = extra["knob"]
+        return found
+
+    @model_validator(mode="after")
+    def _validated(self) -> Self:
+        for name, description in type(self).knobs().items():
+            if problem := description.problem(name, getattr(self, name)):
+                raise ValueError(problem)
+        self.check()
+        return self
+
+    def check(self) -> None:
+        """Hold the cross-field rules: override, and call `refuse` with the offending values."""
+
+    def refuse(self, *names: str, why: str) -> None:
+        """Raise ValueError that states the values of the named knobs and why they cannot be together."""
+        values = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        raise ValueError(f"{values}: {why}")
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with knobs changed, validated. Raises SpecError that names the knob and value."""
+        unknown = set(changes) - set(type(self).model_fields)
+        if unknown:
+            raise SpecError(_unknown_knob(type(self), min(unknown)))
+        return self.parse({**dict(self), **changes})
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Build from plain values (as JSON gives them). Raises SpecError with one sentence for the first problem."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise SpecError(_sentence(error, cls)) from None
+
+    def changes_from(self, other: Spec) -> dict[str, Any]:
+        """The fields whose values differ from those of `other`, a spec of the same type."""
+        return {name: value for name, value in self if value != getattr(other, name)}
+
+
+class NetSpec(Spec):
+    """What every whole network has: its input and its classes."""
+
+    num_classes: int = knob(1000, low=1, high=21_841, step=1, help="Number of classes that the head tells apart.")
+    in_channels: int = knob(3, low=1, high=16, step=1, help="Channels of the input: 3 for RGB, 1 for gray.")
+    image_size: int = knob(224, low=8, high=1024, step=8, unit="px", help="Height and width of the input.")
+
+
+def _unknown_knob(cls: type[Spec], name: str) -> str:
+    near = difflib.get_close_matches(name, cls.model_fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"its knobs are {', '.join(cls.model_fields)}."
+    return f"{cls.__name__} has no knob {name!r}; {hint}"
+
+
+def _sentence(error: ValidationError, cls: type[Spec]) -> str:
+    """The first problem of a pydantic error as one sentence that names the field and the value."""
+    first = error.errors()[0]
+    if first["type"] == "extra_forbidden":
+        return _unknown_knob(cls, str(first["loc"][-1]))
+    if first["type"] == "value_error":
+        return first["msg"].removeprefix("Value error, ")
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    return f"{where}={first['input']!r} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}"
