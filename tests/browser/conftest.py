@@ -1,0 +1,54 @@
+"""Fixtures of the browser tests: one server and one Chromium, a fresh page for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.driver import ROOT, launch, serve, watched_page
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the browser tests on one xdist worker, where they share a server."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = launch(playwright.chromium)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app."""
+    with serve(ROOT / "app.py", tmp_path_factory.mktemp("server") / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with watched_page(browser, 1440, 900) as page:
+        yield page
+
+
+@pytest.fixture
+def dark_page(browser: Browser) -> Iterator[Page]:
+    with watched_page(browser, 1440, 900, dark=True) as page:
+        yield page
+
+
+@pytest.fixture
+def phone_page(browser: Browser) -> Iterator[Page]:
+    with watched_page(browser, 390, 844) as page:
+        yield page

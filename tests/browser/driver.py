@@ -1,0 +1,129 @@
+"""Drives a Streamlit app in Chromium: a server, watched pages, and waiting until the app rests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from playwright.sync_api import Browser, BrowserType, Error, Page
+
+ROOT = Path(__file__).parents[2]
+EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Streamlit keeps its script's state on the root element; a rerun starts a moment after a click, hence 300 ms.
+IS_IDLE = """() => {
+  const idle = document.querySelector(
+    '[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]');
+  if (!idle || document.querySelector('[data-testid=stSkeleton], [data-testid=stAppSkeleton]')) {
+    window.idleSince = undefined;
+    return false;
+  }
+  window.idleSince ??= performance.now();
+  return performance.now() - window.idleSince > 300;
+}"""
+
+
+def launch(chromium: BrowserType) -> Browser:
+    """Starts the system's Chromium, or Playwright's own; raises RuntimeError where there is neither."""
+    path = next(filter(None, map(shutil.which, EXECUTABLES)), None)
+    try:
+        return chromium.launch(executable_path=path, args=FLAGS)
+    except Error as error:
+        if path is None and "playwright install" in error.message:
+            raise RuntimeError("No Chromium was found: run `make browser` to install one.") from None
+        raise
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serve(script: Path, log: Path, timeout_s: float = 60) -> Iterator[str]:
+    """Serves a Streamlit script with the project's settings on a free port; yields the address."""
+    port = free_port()
+    options = ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
+    with log.open("wb") as out:
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            wait_for_health(server, f"http://127.0.0.1:{port}", log, timeout_s)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def wait_for_health(server: subprocess.Popen, url: str, log: Path, timeout_s: float) -> None:
+    """Returns once the server answers; raises RuntimeError with its log if it exits or stays silent."""
+    deadline = time.monotonic() + timeout_s
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with urlopen(f"{url}/_stcore/health", timeout=1):
+                return
+        except (URLError, TimeoutError):
+            time.sleep(0.1)
+    raise RuntimeError(f"The server does not answer. Its log:\n{log.read_text(errors='replace')}")
+
+
+def wait_until_idle(page: Page, timeout_s: float = 30) -> None:
+    """Waits until Streamlit's script has finished and nothing on the page is a placeholder."""
+    page.evaluate("window.idleSince = undefined")
+    page.wait_for_function(IS_IDLE, timeout=timeout_s * 1000)
+
+
+def exceptions(page: Page) -> list[str]:
+    """The texts of the exceptions that the app shows."""
+    return page.get_by_test_id("stException").all_inner_texts()
+
+
+@contextmanager
+def watched_page(browser: Browser, width: int, height: int, dark: bool = False) -> Iterator[Page]:
+    """A page in its own browser context, so in its own session.
+
+    On leaving, it asserts that the app showed no exception, that the console holds no error, and that nothing
+    but the local server was asked for anything.
+    """
+    size, scheme = {"width": width, "height": height}, "dark" if dark else "light"
+    context = browser.new_context(viewport=size, color_scheme=scheme)  # pyright: ignore[reportArgumentType]
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(f"uncaught: {error.message}"))
+    page.on("console", lambda line: line.type == "error" and problems.append(f"console: {line.text}"))
+    page.on("request", lambda request: is_foreign(request.url) and problems.append(f"request to {request.url}"))
+    try:
+        yield page
+        problems += [f"exception: {text}" for text in exceptions(page)]
+    finally:
+        context.close()
+    assert not problems, "\n".join(problems)
+
+
+def is_foreign(url: str) -> bool:
+    """Whether the address is on another machine; `data:` and `blob:` addresses have no host."""
+    return urlsplit(url).hostname not in {None, "127.0.0.1", "localhost"}
