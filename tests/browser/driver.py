@@ -112,16 +112,27 @@ def watched_page(browser: Browser, width: int, height: int, dark: bool = False) 
     size, scheme = {"width": width, "height": height}, "dark" if dark else "light"
     context = browser.new_context(viewport=size, color_scheme=scheme)  # pyright: ignore[reportArgumentType]
     page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(f"uncaught: {error.message}"))
-    page.on("console", lambda line: line.type == "error" and problems.append(f"console: {line.text}"))
-    page.on("request", lambda request: is_foreign(request.url) and problems.append(f"request to {request.url}"))
+    problems = record_problems(page)
     try:
         yield page
         problems += [f"exception: {text}" for text in exceptions(page)]
     finally:
         context.close()
     assert not problems, "\n".join(problems)
+
+
+def record_problems(page: Page) -> list[str]:
+    """A list that grows as the page runs: uncaught and console errors, requests to other machines."""
+    problems: list[str] = []
+
+    def note(problem: str, wrong: bool = True) -> None:
+        if wrong:
+            problems.append(problem)
+
+    page.on("pageerror", lambda error: note(f"uncaught: {error.message}"))
+    page.on("console", lambda line: note(f"console: {line.text}", line.type == "error"))
+    page.on("request", lambda request: note(f"request to {request.url}", is_foreign(request.url)))
+    return problems
 
 
 def is_foreign(url: str) -> bool:
