@@ -1,0 +1,209 @@
+"""The residual blocks of ResNet v1: a short path of convolutions is added to its input, then activated."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.layers import Add, activation, conv, norm, pool, sequence
+from models.registry import Block, Paper, register
+from models.spec import ACTIVATIONS, NORMS, Spec, knob
+
+PAPER = Paper(
+    "K. He, X. Zhang, S. Ren, J. Sun",
+    "Deep Residual Learning for Image Recognition",
+    "CVPR 2016",
+    "https://arxiv.org/abs/1512.03385",
+)
+WIDE_PAPER = Paper(
+    "S. Zagoruyko, N. Komodakis", "Wide Residual Networks", "BMVC 2016", "https://arxiv.org/abs/1605.07146"
+)
+SHORTCUTS = ("projection", "pool_projection", "all_projection", "zero_pad")
+SHORTCUT_HELP = (
+    "How the input reaches the add where its shape must change: a strided 1×1 convolution (paper, option B), "
+    "an average pool before an unstrided one, a 1×1 convolution in every block (option C), or zeros for the "
+    "new channels (option A)."
+)
+STRIDE_HELP = "Which convolution carries the stride: conv1 in the paper, conv2 in torchvision's bottlenecks."
+
+
+class ResidualSpec(Spec):
+    """What every residual block has; `width` × `expansion` channels leave it."""
+
+    in_channels: int = knob(64, low=1, high=8192, step=1, help="Channels of the input.")
+    width: int = knob(64, low=1, high=1024, step=8, help="Channels inside the block, before the factors.")
+    expansion: int = knob(1, low=1, high=8, step=1, help="Output channels over width.", paper=1)
+    width_factor: float = knob(
+        1.0, low=0.25, high=4.0, step=0.25, help="Widens or thins the inside of the block only.", paper=1.0
+    )
+    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the windows wider than one pixel.", paper=3)
+    stride: int = knob(1, low=1, high=4, step=1, help="The map shrinks by this factor.")
+    stride_in: str = knob("conv1", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv1")
+    shortcut: str = knob("projection", choices=SHORTCUTS, help=SHORTCUT_HELP, paper="projection")
+    activation: str = knob(
+        "relu",
+        choices=ACTIVATIONS,
+        help="Non-linearity between convolutions and after the add.",
+        paper="relu",
+    )
+    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
+
+    @property
+    def inner(self) -> int:
+        """Channels inside the block."""
+        return max(1, int(self.width * self.width_factor))
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that leave the block."""
+        return self.width * self.expansion
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """The strides of conv1 and conv2."""
+        return (self.stride, 1) if self.stride_in == "conv1" else (1, self.stride)
+
+    def check(self) -> None:
+        if self.shortcut == "zero_pad" and self.in_channels > self.out_channels:
+            self.refuse("shortcut", "in_channels", "width", why="zeros can add channels, not remove them")
+
+
+class BasicSpec(ResidualSpec):
+    """Two k×k convolutions (paper, figure 5 left)."""
+
+
+class BottleneckSpec(ResidualSpec):
+    """1×1 to the inner width, k×k, 1×1 out to `expansion` times the width (paper, figure 5 right)."""
+
+    in_channels: int = knob(256, low=1, high=8192, step=1, help="Channels of the input.")
+    expansion: int = knob(4, low=1, high=8, step=1, help="Output channels over width.", paper=4)
+    stride_in: str = knob("conv2", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv1")
+
+
+class WideSpec(BottleneckSpec):
+    """A bottleneck whose inside is twice as wide, as torchvision's wide ResNets have it."""
+
+    width_factor: float = knob(
+        2.0, low=0.25, high=4.0, step=0.25, help="Widens or thins the inside of the block only."
+    )
+
+
+class PadChannels(nn.Module):
+    """Adds `extra` channels of zeros."""
+
+    def __init__(self, extra: int) -> None:
+        super().__init__()
+        self.extra = extra
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pad(x, (0, 0, 0, 0, 0, self.extra))
+
+
+def shortcut(spec: ResidualSpec) -> nn.Module | None:
+    """What the input passes on its way to the add; None is the identity."""
+    grows = spec.in_channels != spec.out_channels
+    if spec.stride == 1 and not grows and spec.shortcut != "all_projection":
+        return None
+    stride = spec.stride
+    first = []
+    if spec.shortcut == "zero_pad":
+        # Every stride-th pixel: a pool over windows of one pixel.
+        return sequence(pool("average", 1, stride), PadChannels(spec.out_channels - spec.in_channels))
+    if spec.shortcut == "pool_projection" and stride > 1:
+        # He et al. 2019 (arXiv 1812.01187), ResNet-D: no pixel is skipped.
+        first, stride = [pool("average", stride, stride, ceil_mode=True)], 1
+    bias = spec.norm == "none"
+    projection = conv(spec.in_channels, spec.out_channels, 1, stride, bias=bias)
+    return sequence(first, projection, norm(spec.norm, spec.out_channels))
+
+
+class BasicBlock(nn.Module):
+    """act(norm(conv2(act(norm(conv1 x)))) + shortcut(x)), under torchvision's names."""
+
+    def __init__(self, spec: ResidualSpec) -> None:
+        super().__init__()
+        bias = spec.norm == "none"
+        stride1, stride2 = spec.strides
+        self.conv1 = conv(spec.in_channels, spec.inner, spec.kernel, stride1, bias=bias)
+        self.bn1 = norm(spec.norm, spec.inner)
+        self.act1 = activation(spec.activation)
+        self.conv2 = conv(spec.inner, spec.out_channels, spec.kernel, stride2, bias=bias)
+        self.bn2 = norm(spec.norm, spec.out_channels)
+        self.downsample = shortcut(spec)
+        self.add = Add()
+        self.act2 = activation(spec.activation)
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """The normalisation just before the add."""
+        return self.bn2
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.act1(self.bn1(self.conv1(x)))
+        return self.act2(self.add(self.bn2(self.conv2(out)), identity))
+
+
+class Bottleneck(nn.Module):
+    """1×1, k×k and 1×1 convolutions, each normalised, added to the shortcut; under torchvision's names."""
+
+    def __init__(self, spec: ResidualSpec) -> None:
+        super().__init__()
+        bias = spec.norm == "none"
+        stride1, stride2 = spec.strides
+        self.conv1 = conv(spec.in_channels, spec.inner, 1, stride1, bias=bias)
+        self.bn1 = norm(spec.norm, spec.inner)
+        self.act1 = activation(spec.activation)
+        self.conv2 = conv(spec.inner, spec.inner, spec.kernel, stride2, bias=bias)
+        self.bn2 = norm(spec.norm, spec.inner)
+        self.act2 = activation(spec.activation)
+        self.conv3 = conv(spec.inner, spec.out_channels, 1, bias=bias)
+        self.bn3 = norm(spec.norm, spec.out_channels)
+        self.downsample = shortcut(spec)
+        self.add = Add()
+        self.act3 = activation(spec.activation)
+
+    @property
+    def last_norm(self) -> nn.Module:
+        """The normalisation just before the add."""
+        return self.bn3
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.act1(self.bn1(self.conv1(x)))
+        out = self.act2(self.bn2(self.conv2(out)))
+        return self.act3(self.add(self.bn3(self.conv3(out)), identity))
+
+
+register(
+    Block(
+        name="residual_basic",
+        title="Residual basic block",
+        paper=PAPER,
+        summary="Two 3×3 convolutions learn what to add to the input; the identity lets the gradient past.",
+        spec=BasicSpec,
+        builder=BasicBlock,
+    )
+)
+register(
+    Block(
+        name="residual_bottleneck",
+        title="Residual bottleneck",
+        paper=PAPER,
+        summary="1×1 convolutions shrink and restore the channels, so that the 3×3 between them is cheap.",
+        spec=BottleneckSpec,
+        builder=Bottleneck,
+        input_size=(256, 56, 56),
+    )
+)
+register(
+    Block(
+        name="residual_wide",
+        title="Wide residual bottleneck",
+        paper=WIDE_PAPER,
+        summary="A bottleneck with twice the channels at its 3×3: width where more depth no longer pays.",
+        spec=WideSpec,
+        builder=Bottleneck,
+        input_size=(256, 56, 56),
+    )
+)
