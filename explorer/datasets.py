@@ -1,0 +1,108 @@
+"""A procedural picture set of cartoon objects: images, labels, object masks and part masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from explorer.pictures import creatures, plants, things  # noqa: F401  (importing them registers their subjects)
+from explorer.pictures.canvas import paint_picture
+from explorer.pictures.subjects import SUBJECTS
+from models.errors import UserError
+
+CLASSES: tuple[str, ...] = tuple(sorted(SUBJECTS))
+PARTS: dict[str, tuple[str, ...]] = {name: SUBJECTS[name].parts for name in CLASSES}
+MEAN: tuple[float, float, float] = (0.676, 0.645, 0.624)  # of pixels in 0..1, per channel
+STD: tuple[float, float, float] = (0.239, 0.217, 0.204)
+SMALLEST_PX, LARGEST_PX = 16, 1024
+
+
+class PictureError(UserError):
+    """A picture that the set cannot draw; names the field and its value."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture: image uint8 [H, W, 3], label and its name, mask bool [H, W], one mask [H, W] per part.
+
+    The masks show what is visible: a pixel belongs to at most one part; the object's mask is their union.
+    """
+
+    image: np.ndarray
+    label: int
+    name: str
+    mask: np.ndarray
+    parts: dict[str, np.ndarray]
+
+
+def draw_item(seed: int, index: int, size_px: int = 64, label: int | None = None) -> Item:
+    """Draw item `index` of the set `seed`, `size_px` square; the same arguments give the same item.
+
+    Without `label` each block of len(CLASSES) items holds every class once, in random order.
+    Raises PictureError if an argument is out of range.
+    """
+    _check(index, size_px, label)
+    chosen = label_of(seed, index) if label is None else label
+    subject = SUBJECTS[CLASSES[chosen]]
+    drawing = paint_picture(subject, Random(f"picture {seed} {index} {chosen}"), size_px)
+    parts = {part: drawing.part_ids == number for number, part in enumerate(subject.parts, start=1)}
+    return Item(drawing.image, chosen, subject.name, drawing.part_ids > 0, parts)
+
+
+def label_of(seed: int, index: int) -> int:
+    """Label that item `index` of the set `seed` has, without drawing it."""
+    block, place = divmod(index, len(CLASSES))
+    return Random(f"labels {seed} {block}").sample(range(len(CLASSES)), len(CLASSES))[place]
+
+
+def _check(index: int, size_px: int, label: int | None) -> None:
+    if index < 0:
+        raise PictureError(f"index={index} is negative.")
+    if not SMALLEST_PX <= size_px <= LARGEST_PX:
+        raise PictureError(f"size_px={size_px} is not between {SMALLEST_PX} and {LARGEST_PX}.")
+    if label is not None and not 0 <= label < len(CLASSES):
+        raise PictureError(f"label={label} is not between 0 and {len(CLASSES) - 1}.")
+
+
+class PictureSet(Dataset[tuple[Tensor, int]]):
+    """The first `length` items of the set `seed`, each as (float tensor [3, H, W] in 0..1, label)."""
+
+    def __init__(self, seed: int, length: int, size_px: int = 64) -> None:
+        _check(0, size_px, None)
+        self.seed, self.length, self.size_px = seed, length, size_px
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if not 0 <= index < self.length:
+            raise IndexError(f"index {index} is outside a set of {self.length} items")
+        item = draw_item(self.seed, index, self.size_px)
+        return torch.from_numpy(item.image).permute(2, 0, 1).float().div(255), item.label
+
+
+def to_tensor_batch(seed: int, start: int, count: int, size_px: int = 64) -> tuple[Tensor, Tensor]:
+    """Items start … start+count-1 as (uint8 [N, 3, H, W], int64 labels [N]); scale with MEAN, STD."""
+    images = np.empty((count, 3, size_px, size_px), dtype=np.uint8)
+    labels = np.empty(count, dtype=np.int64)
+    for row in range(count):
+        item = draw_item(seed, start + row, size_px)
+        images[row], labels[row] = item.image.transpose(2, 0, 1), item.label
+    return torch.from_numpy(images), torch.from_numpy(labels)
+
+
+def sheet(seed: int, count: int = 100, columns: int = 10, size_px: int = 64, gap_px: int = 4) -> Image.Image:
+    """Contact sheet of the first `count` items, `columns` a row, on white."""
+    pitch, rows = size_px + gap_px, -(-count // columns)
+    page = Image.new("RGB", (columns * pitch + gap_px, rows * pitch + gap_px), "white")
+    for index in range(count):
+        row, column = divmod(index, columns)
+        picture = Image.fromarray(draw_item(seed, index, size_px).image)
+        page.paste(picture, (gap_px + column * pitch, gap_px + row * pitch))
+    return page
