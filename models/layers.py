@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -100,6 +101,14 @@ def pool(kind: str, kernel: int, stride: int, padding: int = 0, ceil_mode: bool 
     return _built(lambda: make(kernel, stride, padding, ceil_mode=ceil_mode))
 
 
+def local_response_norm(size: int) -> nn.Module:
+    """Divides by the energy of `size` neighbouring channels (Krizhevsky et al. 2012, section 3.3).
+
+    The paper's alpha = 1e-4 multiplies the sum of squares, torch's their mean.
+    """
+    return nn.LocalResponseNorm(size, alpha=1e-4 * size, beta=0.75, k=2.0)
+
+
 def global_pool(kind: str, size: int = 1) -> nn.Module:
     """Adaptive pooling to `size`×`size`; 1 is global pooling."""
     return nn.AdaptiveMaxPool2d(size) if kind == "max" else nn.AdaptiveAvgPool2d(size)
@@ -154,15 +163,31 @@ class ConvNormAct(nn.Module):
         return self.act(self.bn(self.conv(x)))
 
 
-def initialise(module: nn.Module, linear_std: float = 0.01) -> None:
-    """He (Kaiming normal, fan_out, ReLU gain) for convolutions, N(0, std) for linear layers (He et al. 2015, eq. 10)."""
+def initialise(module: nn.Module, linear_std: float | None = 0.01) -> None:
+    """He (Kaiming normal, fan_out) for convolutions (He et al. 2015, eq. 10), N(0, std) for linear layers.
+
+    With `linear_std=None` linear layers too are He's, by fan_in.
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, 0.0, linear_std)
+            if linear_std is None:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            else:
+                nn.init.normal_(layer.weight, 0.0, linear_std)
         if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def linear_layers(
+    in_features: int, hidden: Sequence[int], num_classes: int, act: str, dropout: float
+) -> nn.Sequential:
+    """AlexNet's head: dropout, linear, activation per hidden width, then a linear layer over the classes."""
+    layers: list[nn.Module] = []
+    for features_in, features_out in pairwise((in_features, *hidden)):
+        layers += [nn.Dropout(dropout), nn.Linear(features_in, features_out), activation(act)]
+    return nn.Sequential(*layers, nn.Linear((in_features, *hidden)[-1], num_classes))
 
 
 def sequence(*parts: nn.Module | Sequence[nn.Module]) -> nn.Sequential:
