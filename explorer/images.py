@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import struct
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +51,7 @@ _SIGNATURES = [
     (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body|script)", "an HTML page"),
 ]
 _JPEG_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e][\x01-\x04]")
+_ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -136,14 +139,12 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\d+", str(error))
-        count = f"{int(pixels[0]) / 1e6:,.1f}" if pixels else "too many"
-        raise _Refusal(f"has {count} megapixels, and the limit is {MAX_PIXELS / 1e6:.0f}") from None
+        raise _Refusal(f"has {int(pixels[0]) if pixels else 10**8:,} pixels, and the limit is {MAX_PIXELS:,}") from None
     except Exception:
         raise _Refusal(_unidentified(data)) from None
     width, height = image.size
     if width * height > MAX_PIXELS:
-        size = f"{width} × {height} pixels ({width * height / 1e6:,.1f} megapixels)"
-        raise _Refusal(f"has {size}, and the limit is {MAX_PIXELS / 1e6:.0f} megapixels")
+        raise _Refusal(f"has {width} × {height} = {width * height:,} pixels, and the limit is {MAX_PIXELS:,}")
     return image
 
 
@@ -152,7 +153,7 @@ def _unidentified(data: bytes) -> str:
         if re.match(pattern, data[:1024], re.DOTALL):
             if kind:
                 return f"is {kind}; only {_SUPPORTED}"
-            return "begins like a picture, but its header is damaged or its pixel format is not supported"
+            return "begins like a picture, but is cut short, damaged or of a kind that is not supported"
     return f"is not a picture; only {_SUPPORTED}"
 
 
@@ -160,8 +161,8 @@ def _inspect(data: bytes, notices: list[str]) -> str:
     """Returns the format's name; notes further frames; finds what a decoder would pass over in silence."""
     image = _open(data)
     kind = image.format or "picture"
-    if kind == "JPEG" and len(_JPEG_SCAN.findall(data)) > MAX_JPEG_SCANS:
-        raise _Refusal(f"has more than {MAX_JPEG_SCANS} JPEG scans, the limit")
+    if kind == "JPEG":
+        _check_jpeg(data, image.size)
     # Not for MPO: the further frames of a phone's JPEG are its preview or depth map.
     if kind != "MPO" and _has_more_frames(image):
         notices.append("Only the first page is used." if kind == "TIFF" else "Only the first frame is used.")
@@ -170,7 +171,35 @@ def _inspect(data: bytes, notices: list[str]) -> str:
             image.verify()  # the decoder skips the checksums of the pixel data and a missing end
         except Exception as error:
             raise _Refusal(_damage(kind, error)) from None
+        if not _has_all_png_rows(data):
+            raise _Refusal(_damage(kind, OSError("truncated")))
     return kind
+
+
+def _check_jpeg(data: bytes, size: tuple[int, int]) -> None:
+    if len(_JPEG_SCAN.findall(data)) > MAX_JPEG_SCANS:
+        raise _Refusal(f"has more than {MAX_JPEG_SCANS} JPEG scans, the limit")
+    # libjpeg paints missing blocks gray. A block of 8 × 8 pixels takes at least one bit, so less data is a fraud.
+    if len(data) * 8 * 64 < size[0] * size[1]:
+        raise _Refusal(_damage("JPEG", OSError("truncated")))
+
+
+def _has_all_png_rows(data: bytes) -> bool:
+    """Whether a PNG with right checksums inflates to as many bytes as its size asks for: Pillow paints the rest black."""
+    width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    passes = _ADAM7 if interlaced else [(0, 0, 1, 1)]
+    sizes = [(-((x - width) // dx), -((y - height) // dy)) for x, y, dx, dy in passes]
+    missing = sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0)
+    inflate, at = zlib.decompressobj(), 8
+    while missing > 0 and at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        pending = data[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
+        while pending and missing > 0:
+            missing -= len(inflate.decompress(pending, 1 << 20))
+            pending = inflate.unconsumed_tail
+        at += length + 12
+    return missing <= 0
 
 
 def _has_more_frames(image: Image.Image) -> bool:

@@ -104,7 +104,8 @@ class Preprocessing:
         """What an occluded square is filled with, in the network's own values.
 
         "gray" (level 128, as in Zeiler and Fergus 2014), "mean" (of the training pictures):
-        [1, channels, 1, 1]. "blur": the picture `pixels` itself, blurred by a tenth of its side: [1, channels, *crop].
+        [1, channels, 1, 1]. "blur": the picture `pixels` itself, blurred by a tenth of its side:
+        [1, channels, *crop].
         """
         if kind == "gray":
             return _normalise(np.full((1, 1, 3), 128, np.uint8), self.mean, self.std, self.channels)

@@ -1,0 +1,242 @@
+"""From the operations of a traced program to the layers of a graph: runs each on meta and notes what it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from explorer import ops
+from explorer.graph import Buffer, Failure, Layer, LayerGraph, Shape
+
+
+class GraphRecorder(fx.Interpreter):
+    """Runs a program on the meta device and records one Layer per operation that depends on the input.
+
+    Operations on weights alone (a reshaped scale, a standardised kernel) are not layers: their parameters count for
+    the layer that uses them. Operations on sizes are not layers either.
+    """
+
+    def __init__(self, root: nn.Module, program: fx.Graph, constants: dict[str, Tensor]) -> None:
+        super().__init__(root, garbage_collect_values=False, graph=program)
+        self.constants = constants
+        self.nodes: dict[str, fx.Node] = {}
+        self.layers: list[Layer] = []
+        self.outputs: tuple[str, ...] = ()
+        self.current = ""
+        self._parameter_names = _parameter_names(root)
+        self._sources: dict[fx.Node, list[str]] = {}  # node → ids of the layers whose tensors it carries
+        self._weights: dict[fx.Node, list[str]] = {}  # node that depends on weights alone → their names
+        self._ids: Counter[str] = Counter()
+        self._shapes: dict[str, Shape] = {}
+        self._alone = _single_operations(program)
+        self._storages: dict[int, int] = {}
+        self._kept: list[Any] = []  # keeps every meta tensor alive, so that a storage's address names it
+
+    def record(self, input_size: tuple[int, int, int]) -> Failure | None:
+        """Run on meta with one image [1, C, H, W]; returns where and why it stopped, if it did."""
+        with torch.device("meta"):
+            image = torch.empty(1, *input_size)
+            try:
+                self.run(image, enable_io_processing=False)
+            except Exception as error:
+                return Failure(self.current, _reason(error))
+        return None
+
+    def layer_graph(self, failure: Failure | None = None) -> LayerGraph:
+        """The layers recorded so far."""
+        return LayerGraph(tuple(self.layers), self.outputs, _scopes(self.module, self.nodes), failure)
+
+    # -- fx.Interpreter -------------------------------------------------------------------------------------------
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.current = _path(n)
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        result = getattr(self, n.op)(n.target, args, kwargs)
+        self._kept.append(result)
+        if n.op == "output":
+            self.outputs = tuple(dict.fromkeys(self._inputs(n)))
+        elif n.op == "get_attr":
+            self._weights[n] = self._names_of(n)
+        else:
+            self._note(n, args, kwargs, result)
+        return result
+
+    def placeholder(self, target: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return next(self.args_iter)
+        except StopIteration:
+            return args[0] if args else None
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        value = self.constants[target] if target in self.constants else self.fetch_attr(target)
+        return _on_meta(value) if isinstance(value, Tensor) else value
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+        module = self.fetch_attr(target)
+        state = {name: t for name, t in (*module.named_parameters(), *module.named_buffers())}
+        if all(t.is_meta for t in state.values()):
+            return module(*args, **kwargs)
+        meta = {name: _on_meta(t) for name, t in state.items()}
+        return torch.func.functional_call(module, meta, args, kwargs)
+
+    # -- layers ---------------------------------------------------------------------------------------------------
+
+    def _note(self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        tensors = _tensors(result)
+        inputs = self._inputs(n)
+        if n.op != "placeholder" and not inputs:
+            self._weights[n] = self._weights_of(n)
+            return
+        if not tensors:
+            return
+        layer = self._layer(n, args, kwargs, inputs, tensors)
+        self.layers.append(layer)
+        self._shapes[layer.id] = layer.output_shape
+        self.nodes[layer.id] = n
+        self._sources[n] = [layer.id]
+
+    def _layer(
+        self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: list[str], tensors: list[Tensor]
+    ) -> Layer:
+        path, scope = self._placed(n)
+        kind, op, arguments = self._described(n, args, kwargs)
+        names = tuple(dict.fromkeys(self._weights_of(n) + self._module_parameters(n)))
+        attributes = ops.plain_attributes(arguments)
+        if (fan_in := ops.fan_in(kind, arguments)) is not None:
+            attributes["fan_in"] = fan_in
+        return Layer(
+            id=self._unique(path if path is not None else _join(scope, kind if kind != "unknown" else op)),
+            kind=kind,
+            op=op,
+            scope=scope,
+            inputs=tuple(inputs),
+            input_shapes=tuple(self._shapes[name] for name in inputs),
+            outputs=tuple(tuple(t.shape) for t in tensors),
+            buffers=tuple(self._buffer(t) for t in tensors),
+            window=ops.window(kind, arguments),
+            parameters=names,
+            param_count=sum(self._parameter_names.sizes[name] for name in names),
+            attributes=attributes,
+        )
+
+    def _described(self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, ops.Arguments]:
+        """Kind, name as the code has it, and named arguments of an operation."""
+        if n.op == "placeholder":
+            return "input", "input", {}
+        if n.op == "call_module":
+            module = self.fetch_attr(str(n.target))
+            return ops.kind_of_module(module), type(module).__name__, ops.module_arguments(module)
+        kind, name = ops.kind_of_function(n.target), ops.function_name(n.target)
+        return kind, name, ops.call_arguments(kind, name, args, kwargs)
+
+    def _placed(self, n: fx.Node) -> tuple[str | None, str]:
+        """(own path, scope): an operation that is all that its module does goes by the module's path."""
+        if n.op == "placeholder":
+            return "input", ""
+        path = _path(n)
+        if n.op == "call_module" or path in self._alone:
+            return path, path.rpartition(".")[0]
+        return None, path
+
+    def _unique(self, wanted: str) -> str:
+        self._ids[wanted] += 1
+        count = self._ids[wanted]
+        return wanted if count == 1 else f"{wanted}#{count}"
+
+    def _inputs(self, n: fx.Node) -> list[str]:
+        return [name for source in n.all_input_nodes for name in self._sources.get(source, [])]
+
+    def _weights_of(self, n: fx.Node) -> list[str]:
+        return [name for source in n.all_input_nodes for name in self._weights.get(source, [])]
+
+    def _names_of(self, n: fx.Node) -> list[str]:
+        value = self.constants.get(str(n.target))
+        value = self.fetch_attr(str(n.target)) if value is None else value
+        name = self._parameter_names.get(value) if isinstance(value, Tensor) else None
+        return [name] if name else []
+
+    def _module_parameters(self, n: fx.Node) -> list[str]:
+        if n.op != "call_module":
+            return []
+        parameters = self.fetch_attr(str(n.target)).parameters()
+        return [name for p in parameters if (name := self._parameter_names.get(p))]
+
+    def _buffer(self, tensor: Tensor) -> Buffer:
+        storage = tensor.untyped_storage()
+        key = self._storages.setdefault(storage._cdata, len(self._storages))
+        return Buffer(key, storage.nbytes())
+
+
+class _ParameterNames:
+    """The first qualified name of every parameter (tied ones have one name) and its number of elements."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self._names = {id(p): name for name, p in root.named_parameters()}
+        self.sizes = {name: p.numel() for name, p in root.named_parameters()}
+
+    def get(self, tensor: Tensor) -> str | None:
+        return self._names.get(id(tensor))
+
+
+def _parameter_names(root: nn.Module) -> _ParameterNames:
+    return _ParameterNames(root)
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, tuple | list) and value and all(isinstance(item, Tensor) for item in value):
+        return list(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], Tensor):
+        return [value[0]]  # e.g. nn.MultiheadAttention without its weights
+    return []
+
+
+def _stack(n: fx.Node) -> list[tuple[str, Any]]:
+    """The modules that enclose an operation, outermost first, as (path, class); without the network itself."""
+    return [entry for entry in (n.meta.get("nn_module_stack") or {}).values() if entry[0]]
+
+
+def _path(n: fx.Node) -> str:
+    """The qualified path of the innermost module in which the operation happens."""
+    if n.op == "call_module":
+        return str(n.target)
+    stack = _stack(n)
+    return stack[-1][0] if stack else ""
+
+
+def _single_operations(program: fx.Graph) -> set[str]:
+    """Paths of the modules in which just one operation happens (sizes and attributes aside), called once or more."""
+    counts: Counter[str] = Counter()
+    functions = [n for n in program.nodes if n.op in ("call_function", "call_method", "call_module")]
+    for n in functions:
+        for path, _ in _stack(n):
+            counts[path] += 1
+    own = {_path(n) for n in functions}
+    return {path for path in own if counts[path] == 1}
+
+
+def _scopes(root: nn.Module, nodes: dict[str, fx.Node]) -> dict[str, str]:
+    """Path → class name of every module that encloses a layer, and of the network itself under ""."""
+    found = {"": type(root).__name__}
+    for n in nodes.values():
+        for path, cls in _stack(n):
+            found[path] = cls.rpartition(".")[2] if isinstance(cls, str) else cls.__name__
+    return found
+
+
+def _join(scope: str, name: str) -> str:
+    return f"{scope}.{name}" if scope else name
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]
+

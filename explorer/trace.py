@@ -1,0 +1,168 @@
+"""nn.Module → traced program and layer graph: torch.fx first, torch.export where control flow stops it.
+
+Shapes come from running the program on the meta device, so that no weight and no activation is ever allocated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.utils import _pytree as pytree
+
+from explorer.errors import TraceError
+from explorer.graph import Failure, LayerGraph
+from explorer.lowering import GraphRecorder
+
+
+@dataclass(frozen=True, eq=False)
+class TracedProgram:
+    """A network as a runnable list of operations, and the layer graph that describes them.
+
+    module holds the weights (never copied); nodes maps the layers' ids to the operations in `program`; `unflatten`
+    restores the structure of the output where the tracer flattened it.
+    """
+
+    module: nn.Module
+    program: fx.Graph
+    graph: LayerGraph
+    nodes: dict[str, fx.Node]
+    training: bool = False
+    constants: dict[str, Any] = field(default_factory=dict)
+    out_spec: pytree.TreeSpec | None = None
+
+    def unflatten(self, output: Any) -> Any:
+        """The output in the structure that the module's own forward returns."""
+        return output if self.out_spec is None else pytree.tree_unflatten(list(output), self.out_spec)
+
+
+@contextlib.contextmanager
+def mode(module: nn.Module, training: bool) -> Iterator[None]:
+    """Put the module in training or eval mode; each submodule gets its own mode back, also after an exception."""
+    before = [(part, part.training) for part in module.modules()]
+    try:
+        module.train(training)
+        yield
+    finally:
+        for part, was in before:
+            part.training = was
+
+
+def trace(
+    module: nn.Module,
+    input_size: tuple[int, int, int] = (3, 224, 224),
+    *,
+    training: bool = False,
+    partial: bool = False,
+) -> TracedProgram:
+    """Trace a module for inputs [N, C, H, W] of the given (C, H, W); the module is left as it was.
+
+    With `partial`, a network that cannot run gives the graph up to the failing layer and `graph.failure`. Otherwise
+    raises TraceError that names the layer and torch's reason.
+    """
+    with mode(module, training), torch.no_grad():
+        try:
+            captured = _symbolic(module, partial)
+        except Exception as error:
+            captured = _exported(module, input_size, error)
+        recorder = GraphRecorder(captured.root, captured.program, captured.constants)
+        failure = recorder.record(input_size) or captured.failure
+        if failure and not captured.exported and not partial:
+            captured = _exported(module, input_size, failure)
+            recorder = GraphRecorder(captured.root, captured.program, captured.constants)
+            failure = recorder.record(input_size)
+    if failure and not partial:
+        raise TraceError(f"{type(module).__name__} fails at {failure.path or 'its input'}: {failure.reason}")
+    return TracedProgram(
+        captured.root, captured.program, recorder.layer_graph(failure), recorder.nodes, training,
+        captured.constants, captured.out_spec,
+    )  # fmt: skip
+
+
+@dataclass
+class _Captured:
+    root: nn.Module
+    program: fx.Graph
+    constants: dict[str, Any] = field(default_factory=dict)
+    out_spec: pytree.TreeSpec | None = None
+    failure: Failure | None = None
+    exported: bool = False
+
+
+class _Tracer(fx.Tracer):
+    """torch.fx's tracer that remembers in which module it stopped."""
+
+    stopped_in: str | None = None
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.stopped_in = self.stopped_in or self.path_of_module(m)
+            raise
+
+
+def _symbolic(module: nn.Module, partial: bool) -> _Captured:
+    """Trace with torch.fx. Tensor constants that fx would leave on the module are kept beside the program instead."""
+    tracer = _Tracer()
+    failure = None
+    before = set(vars(module))
+    try:
+        tracer.trace(module, concrete_args=_defaults(module))
+    except Exception as error:
+        if not partial or tracer.stopped_in is None:
+            raise
+        failure = Failure(tracer.stopped_in, _first_line(error))
+    finally:
+        constants = {name: vars(module)[name] for name in set(vars(module)) - before if _is_constant(name)}
+        for name in constants:
+            delattr(module, name)
+    _drop_specialised_arguments(tracer.graph)
+    return _Captured(module, tracer.graph, constants, failure=failure)
+
+
+def _is_constant(name: str) -> bool:
+    return re.fullmatch(r"_tensor_constant\d+", name) is not None
+
+
+def _defaults(module: nn.Module) -> dict[str, Any]:
+    """Every argument of forward but the first keeps its default, so that `if mask is not None` is decided."""
+    parameters = list(inspect.signature(module.forward).parameters.values())[1:]
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def _drop_specialised_arguments(graph: fx.Graph) -> None:
+    for node in reversed(list(graph.nodes)):
+        if getattr(node.target, "__name__", "") == "_assert_is_none":
+            graph.erase_node(node)
+    for node in list(graph.nodes)[1:]:
+        if node.op == "placeholder" and not node.users:
+            graph.erase_node(node)
+
+
+def _exported(module: nn.Module, input_size: tuple[int, int, int], cause: object) -> _Captured:
+    """Trace with torch.export: it follows control flow on shapes, for this input size and any batch."""
+    parameter = next(iter(module.parameters()), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    example = torch.zeros(2, *input_size, device=device)
+    try:
+        shapes = ({0: torch.export.Dim.AUTO},)
+        program = torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
+    except Exception as error:
+        reason = cause.reason if isinstance(cause, Failure) else _first_line(error)
+        where = f" at {cause.path}" if isinstance(cause, Failure) and cause.path else ""
+        raise TraceError(f"{type(module).__name__} cannot be traced{where}: {reason}") from error
+    root = program.module(check_guards=False)
+    assert isinstance(root, fx.GraphModule)
+    return _Captured(root, root.graph, out_spec=program.call_spec.out_spec, exported=True)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
