@@ -178,7 +178,7 @@ def check(spec: Spec) -> None:
         image = torch.empty(1, spec.in_channels, spec.image_size, spec.image_size)
     try:
         module(image)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # ValueError: an instance norm over a single pixel
         raise SpecError(_too_small(spec, error)) from None
 
 

@@ -33,7 +33,7 @@ class ResNetSpec(NetSpec):
 
     block: str = knob("bottleneck", choices=tuple(_BLOCKS), help="Two k×k convolutions, or 1×1, k×k, 1×1.")
     depths: tuple[int, ...] = knob(
-        (3, 4, 6, 3), low=1, high=48, step=1, length=(1, 6), help="Blocks per stage."
+        (3, 4, 6, 3), low=1, high=36, step=1, length=(1, 6), help="Blocks per stage."
     )
     widths: tuple[int, ...] = knob(
         (64, 128, 256, 512),
