@@ -19,9 +19,7 @@ PER_LAYER = ("widths", "kernels", "strides", "paddings", "groups", "pools")
 
 def widths(default: tuple[int, ...], **options: Any) -> Any:
     """Knob: output channels of each convolution."""
-    return knob(
-        default, low=2, high=1024, step=2, length=LAYERS, help="Output channels per convolution.", **options
-    )
+    return knob(default, low=2, high=1024, step=2, length=LAYERS, help="Output channels per convolution.", **options)
 
 
 def kernels(default: tuple[int, ...], **options: Any) -> Any:
@@ -77,9 +75,7 @@ def groups(default: tuple[int, ...], **options: Any) -> Any:
 
 def pools(default: tuple[str, ...], **options: Any) -> Any:
     """Knob: pooling after each convolution."""
-    return knob(
-        default, choices=("none", *POOLS), length=LAYERS, help="Pooling after each convolution.", **options
-    )
+    return knob(default, choices=("none", *POOLS), length=LAYERS, help="Pooling after each convolution.", **options)
 
 
 def fc_widths(default: tuple[int, ...], **options: Any) -> Any:
@@ -116,17 +112,13 @@ class ConvStackSpec(NetSpec):
         2, low=0, high=6, step=1, help="How many of the first convolutions are normalised.", paper=2
     )
     lrn_size: int = knob(5, low=1, high=15, step=2, help="Neighbouring channels that lrn sums over.", paper=5)
-    lrn_after_pool: bool = knob(
-        False, choices=(False, True), help="Whether lrn follows the pool or comes before it."
-    )
+    lrn_after_pool: bool = knob(False, choices=(False, True), help="Whether lrn follows the pool or comes before it.")
     pools: tuple[str, ...] = pools(("max", "max", "none", "none", "max"))
     pool_kernel: int = knob(3, low=1, high=5, step=1, unit="px", help="Side of the pools' window.", paper=3)
     pool_stride: int = knob(
         2, low=1, high=3, step=1, unit="px", help="Step of the pools; less than the side overlaps.", paper=2
     )
-    pool_ceil: bool = knob(
-        False, choices=(False, True), help="Whether a pool's last window may reach over the border."
-    )
+    pool_ceil: bool = knob(False, choices=(False, True), help="Whether a pool's last window may reach over the border.")
     head: str = knob(
         "fc",
         choices=("fc", "gap"),
@@ -162,9 +154,7 @@ class ConvStack(nn.Module):
 
     def __init__(self, spec: ConvStackSpec) -> None:
         super().__init__()
-        self.features = nn.Sequential(
-            *(layer for i in range(len(spec.widths)) for layer in stack_layers(spec, i))
-        )
+        self.features = nn.Sequential(*(layer for i in range(len(spec.widths)) for layer in stack_layers(spec, i)))
         gap = spec.head == "gap"
         size = 1 if gap else spec.head_size
         self.avgpool = global_pool("average", size)
@@ -196,8 +186,6 @@ def stack_layers(spec: ConvStackSpec, index: int) -> list[nn.Module]:
     )
     lrn = [local_response_norm(spec.lrn_size)] if kind == "lrn" else []
     name = spec.pools[index]
-    pooling = (
-        [pool(name, spec.pool_kernel, spec.pool_stride, ceil_mode=spec.pool_ceil)] if name != "none" else []
-    )
+    pooling = [pool(name, spec.pool_kernel, spec.pool_stride, ceil_mode=spec.pool_ceil)] if name != "none" else []
     tail = pooling + lrn if spec.lrn_after_pool else lrn + pooling
     return conv_norm_act_layers(block) + tail

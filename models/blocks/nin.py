@@ -1,0 +1,68 @@
+"""The mlpconv block of Network in Network: a convolution, then 1×1 convolutions that act as an MLP at each pixel."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from models.blocks.conv_norm_act import ConvNormActSpec, conv_norm_act_layers
+from models.registry import Block, Paper, register
+from models.spec import ACTIVATIONS, NORMS, Spec, knob
+
+PAPER = Paper("M. Lin, Q. Chen, S. Yan", "Network In Network", "ICLR 2014", "https://arxiv.org/abs/1312.4400")
+
+
+class NiNBlockSpec(Spec):
+    """`mlp_widths` are the 1×1 convolutions' channels (paper, section 3.1: two of them)."""
+
+    in_channels: int = knob(64, low=1, high=2048, step=1, help="Channels of the input.")
+    width: int = knob(128, low=2, high=2048, step=2, help="Output channels of the first convolution.")
+    kernel: int = knob(3, choices=(1, 3, 5, 7, 9, 11), unit="px", help="Side of the first window.")
+    stride: int = knob(1, low=1, high=4, step=1, unit="px", help="Step of the first window.")
+    padding: int = knob(1, low=0, high=5, step=1, unit="px", help="Zeros at each border.")
+    mlp_widths: tuple[int, ...] = knob(
+        (128, 128), low=1, high=21_841, step=2, length=(0, 4), help="Output channels of each 1×1 convolution."
+    )
+    norm: str = knob("none", choices=NORMS, help="Normalisation after each convolution.", paper="none")
+    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity between layers.", paper="relu")
+    last_activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after the last.", paper="relu")
+
+
+def nin_layers(spec: NiNBlockSpec) -> list[nn.Module]:
+    """The block's layers in order, for a flat Sequential."""
+    widths = (spec.in_channels, spec.width, *spec.mlp_widths)
+    layers: list[nn.Module] = []
+    for index, (channels, width) in enumerate(pairwise(widths)):
+        window = (spec.kernel, spec.stride, spec.padding) if index == 0 else (1, 1, 0)
+        last = index == len(spec.mlp_widths)
+        act = spec.last_activation if last else spec.activation
+        layers += _layer(channels, width, window, spec.norm, act)
+    return layers
+
+
+def _layer(channels: int, width: int, window: tuple[int, int, int], norm: str, activation: str) -> list[nn.Module]:
+    kernel, stride, padding = window
+    return conv_norm_act_layers(
+        ConvNormActSpec(
+            in_channels=channels,
+            width=width,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            norm=norm,
+            activation=activation,
+        )
+    )
+
+
+register(
+    Block(
+        name="nin",
+        title="Network-in-network block",
+        paper=PAPER,
+        summary="1×1 convolutions mix the channels at each pixel and make each filter a small non-linear network.",
+        spec=NiNBlockSpec,
+        builder=lambda spec: nn.Sequential(*nin_layers(spec)),
+    )
+)

@@ -1,0 +1,68 @@
+"""AlexNet (2012): the network that won ImageNet: large first windows, ReLU, overlapping pools, dropout."""
+
+from __future__ import annotations
+
+from models.blocks.conv_stack import (
+    ConvStack,
+    ConvStackSpec,
+    fc_widths,
+    groups,
+    kernels,
+    paddings,
+    strides,
+    widths,
+)
+from models.registry import Architecture, Paper, Preset, register
+from models.spec import NORMS, knob
+
+PAPER = Paper(
+    "A. Krizhevsky, I. Sutskever, G. E. Hinton",
+    "ImageNet Classification with Deep Convolutional Neural Networks",
+    "NeurIPS 2012",
+    "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
+)
+
+
+class AlexNetSpec(ConvStackSpec):
+    """Defaults are torchvision's: the one-tower version of https://arxiv.org/abs/1404.5997 without normalisation.
+
+    The paper's 224 px do not fit its 55×55 maps: 2 zeros at each border make them, as 227 px without would.
+    """
+
+    widths: tuple[int, ...] = widths((64, 192, 384, 256, 256), paper=(96, 256, 384, 384, 256))
+    kernels: tuple[int, ...] = kernels((11, 5, 3, 3, 3), paper=(11, 5, 3, 3, 3))
+    strides: tuple[int, ...] = strides((4, 1, 1, 1, 1), paper=(4, 1, 1, 1, 1))
+    paddings: tuple[int, ...] = paddings((2, 2, 1, 1, 1))
+    groups: tuple[int, ...] = groups((1, 1, 1, 1, 1), paper=(1, 2, 1, 2, 2))
+    norm: str = knob(
+        "none",
+        choices=(*NORMS, "lrn"),
+        help="Normalisation; lrn divides by the energy of neighbouring channels.",
+        paper="lrn",
+    )
+    lrn_after_pool: bool = knob(
+        False, choices=(False, True), help="Whether lrn follows the pool or comes before it.", paper=False
+    )
+    fc_widths: tuple[int, ...] = fc_widths((4096, 4096), paper=(4096, 4096))
+
+
+def _presets() -> dict[str, Preset]:
+    paper = AlexNetSpec(widths=(96, 256, 384, 384, 256), groups=(1, 2, 1, 2, 2), norm="lrn")
+    return {
+        "alexnet": Preset(AlexNetSpec(), torchvision="alexnet", note="torchvision's: one tower, no normalisation."),
+        "alexnet_2012": Preset(paper, note="The paper's two GPUs are the two groups of convolutions 2, 4 and 5."),
+    }
+
+
+register(
+    Architecture(
+        name="alexnet",
+        title="AlexNet",
+        year=2012,
+        paper=PAPER,
+        summary="Five convolutions, the first with 11×11 windows of stride 4, and three wide linear layers.",
+        spec=AlexNetSpec,
+        builder=ConvStack,
+        presets=_presets(),
+    )
+)
