@@ -15,16 +15,10 @@ from torch import Tensor, nn
 from explorer.graph import Pair, Window
 
 # Kinds of activations: pointwise and without parameters that matter here.
-ACTIVATIONS = (
-    "relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh softplus softsign "
-    "prelu logsigmoid rrelu threshold hardshrink softshrink tanhshrink"
-).split()
-POINTWISE = (
-    "neg abs exp log log1p sqrt rsqrt square pow clamp sign floor round reciprocal erf sin cos dropout identity "
-    "contiguous cast where masked_fill scale_by_constant"
-).split()
-ARITHMETIC = "add sub mul div maximum minimum".split()
-REDUCTIONS = "mean sum amax amin max min std var logsumexp norm argmax".split()
+ACTIVATIONS = ["relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid", "hardtanh", "sigmoid", "tanh", "softplus", "softsign", "prelu", "logsigmoid", "rrelu", "threshold", "hardshrink", "softshrink", "tanhshrink"]
+POINTWISE = ["neg", "abs", "exp", "log", "log1p", "sqrt", "rsqrt", "square", "pow", "clamp", "sign", "floor", "round", "reciprocal", "erf", "sin", "cos", "dropout", "identity", "contiguous", "cast", "where", "masked_fill", "scale_by_constant"]
+ARITHMETIC = ["add", "sub", "mul", "div", "maximum", "minimum"]
+REDUCTIONS = ["mean", "sum", "amax", "amin", "max", "min", "std", "var", "logsumexp", "norm", "argmax"]
 
 # Names of functions, methods and aten packets → kind; names that equal their kind are added below.
 _ALIASES = {
@@ -121,13 +115,9 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "pixel_unshuffle": ("input", "downscale_factor"),
     "channel_shuffle": ("input", "groups"),
     "interpolate": ("input", "size", "scale_factor", "mode", "align_corners"),
-    **{kind: ("input", "dim", "keepdim") for kind in REDUCTIONS},
+    **dict.fromkeys(REDUCTIONS, ("input", "dim", "keepdim")),
 }
-_KEPT = (
-    "stride padding dilation groups output_padding ceil_mode count_include_pad norm_type dim start_dim end_dim dim0 "
-    "dim1 source destination keepdim sizes index start end step pad mode shifts dims normalized_shape num_groups "
-    "upscale_factor downscale_factor align_corners training p negative_slope alpha approximate"
-).split()
+_KEPT = ["stride", "padding", "dilation", "groups", "output_padding", "ceil_mode", "count_include_pad", "norm_type", "dim", "start_dim", "end_dim", "dim0", "dim1", "source", "destination", "keepdim", "sizes", "index", "start", "end", "step", "pad", "mode", "shifts", "dims", "normalized_shape", "num_groups", "upscale_factor", "downscale_factor", "align_corners", "training", "p", "negative_slope", "alpha", "approximate"]
 
 # The aten overloads whose order differs from that of torch.nn.functional.
 _AMBIGUOUS = {
