@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
@@ -14,7 +14,8 @@ from explorer.pictures.scenery import clutter, ground
 from explorer.pictures.subjects import Subject
 
 PROBE_PX = 40  # raster on which a pose's area is measured
-DIRECTIONS = np.stack([np.cos(np.arange(12) * np.pi / 6), np.sin(np.arange(12) * np.pi / 6)], axis=1)
+FAINT = [round(0.4 * level) for level in range(256)]
+COMPASS = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ def paint_picture(subject: Subject, rng: Random, size_px: int) -> Drawing:
     """Draw the subject in a random pose, palette and setting, `size_px` square, anti-aliased."""
     factor = 3 if size_px < 128 else 2
     sheet = Canvas(size_px * factor, rng)
-    shapes = _place(_pose(list(subject.draw(rng)), subject.tilt, rng), rng)
-    shapes = [replace(shape, points=shape.points * sheet.size) for shape in shapes]
+    shapes = list(subject.draw(rng))
+    cuts = np.cumsum([len(shape.points) for shape in shapes[:-1]]).tolist()
+    points = _pose(np.concatenate([shape.points for shape in shapes]), subject.tilt, rng)
+    outlines = np.split(_place(points, cuts, rng) * sheet.size, cuts)
+    shapes = [Shape(s.part, outline, s.paint, s.lined) for s, outline in zip(shapes, outlines, strict=True)]
     sheet.scatter(clutter(rng.randint(0, 6), (0.03, 0.09), 0.5, rng), hides=False)
     sheet.ground_under(shapes)
     for shape in shapes:
@@ -50,36 +54,36 @@ def paint_picture(subject: Subject, rng: Random, size_px: int) -> Drawing:
     return sheet.finish(factor)
 
 
-def _pose(shapes: list[Shape], tilt: float, rng: Random) -> list[Shape]:
-    """Centre on the box, then turn, mirror, stretch, shear and tip into slight perspective."""
-    everything = np.concatenate([shape.points for shape in shapes])
-    centre = (everything.min(axis=0) + everything.max(axis=0)) / 2
+def _pose(points: Points, tilt: float, rng: Random) -> Points:
+    """Centre [N, 2] on its box, then stretch, mirror, shear, turn and tip into slight perspective."""
     stretch, shear = rng.uniform(0.9, 1.1), rng.uniform(-0.12, 0.12)
-    mirror = rng.choice((-1, 1))
-    matrix = np.array([[mirror * stretch, 0.0], [shear, 1 / stretch]])
+    matrix = np.array([[rng.choice((-1, 1)) * stretch, 0.0], [shear, 1 / stretch]])
     angle = max(-tilt, min(tilt, rng.gauss(0, tilt / 2)))
     depth = np.array([rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)])
-    posed = []
-    for shape in shapes:
-        points = turn((shape.points - centre) @ matrix, angle)
-        posed.append(replace(shape, points=points / (1 + points @ depth)[:, None]))
-    return posed
+    centred = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    posed = turn(centred @ matrix, angle)
+    return posed / (1 + posed @ depth)[:, None]
 
 
-def _place(shapes: list[Shape], rng: Random) -> list[Shape]:
-    """Scale to a random share of the picture's area, so that size tells no class, and move at random."""
-    everything = np.concatenate([shape.points for shape in shapes])
-    low, high = everything.min(axis=0), everything.max(axis=0)
-    side = float((high - low).max())
+def _place(points: Points, cuts: list[int], rng: Random) -> Points:
+    """Scale outlines [N, 2] to a random share of the unit square's area, so that size tells no class; move them."""
+    low = points.min(axis=0)
+    extent = points.max(axis=0) - low
+    side = float(extent.max())
+    unit = (points - low) / side
+    share = rng.uniform(0.22, 0.52) / _covered(np.split(unit, cuts))
+    scale = min(share**0.5, rng.uniform(0.88, 0.97))
+    room = 1 - extent / side * scale
+    return unit * scale + room * np.array([rng.uniform(0.02, 0.98), rng.uniform(0.02, 0.98)])
+
+
+def _covered(outlines: list[Points]) -> float:
+    """Share of the unit square that the outlines cover together."""
     probe = Image.new("L", (PROBE_PX, PROBE_PX))
     draw = ImageDraw.Draw(probe)
-    for shape in shapes:
-        draw.polygon(((shape.points - low) * (PROBE_PX / side)).ravel().tolist(), fill=1)
-    covered = sum(probe.tobytes()) / PROBE_PX**2
-    scale = min((rng.uniform(0.22, 0.52) / covered) ** 0.5, rng.uniform(0.88, 0.97)) / side
-    room = 1 - (high - low) * scale
-    corner = np.array([rng.uniform(0.02, 0.98), rng.uniform(0.02, 0.98)]) * room
-    return [replace(shape, points=(shape.points - low) * scale + corner) for shape in shapes]
+    for outline in outlines:
+        draw.polygon((outline * PROBE_PX).ravel().tolist(), fill=1)
+    return sum(probe.tobytes()) / PROBE_PX**2
 
 
 class Canvas:
@@ -89,20 +93,20 @@ class Canvas:
         self.size, self.rng, self.tones = size, rng, palette(rng)
         self.page = ground(size, self.tones, rng)
         self.ids = Image.new("L", (size, size))
+        self.pen, self.id_pen = ImageDraw.Draw(self.page), ImageDraw.Draw(self.ids)
         self.style = _style(rng)
         self.textures = {role: pattern(size, rng) for role in ("main", "second")}
-        lift = (WHITE, 0.45) if rng.random() < 0.6 else (INK, 0.28)
+        lift = (WHITE, 0.38) if rng.random() < 0.6 else (INK, 0.24)
         self.print = {role: mix(self.tones.roles[role], *lift) for role in self.textures}
 
     def scatter(self, forms: list[tuple[Points, Colour]], hides: bool) -> None:
         """Paint clutter; where it `hides` the subject the ids become 0."""
-        draw, ids = ImageDraw.Draw(self.page), ImageDraw.Draw(self.ids)
         share = self.rng.uniform(0.0, 0.5)
         for outline, colour in forms:
             points = (outline * self.size).ravel().tolist()
-            draw.polygon(points, fill=mix(colour, self.tones.ground[0], 0.0 if hides else share))
+            self.pen.polygon(points, fill=mix(colour, self.tones.ground[0], 0.0 if hides else share))
             if hides:
-                ids.polygon(points, fill=0)
+                self.id_pen.polygon(points, fill=0)
 
     def ground_under(self, shapes: list[Shape]) -> None:
         """Lay a soft shadow, and sometimes a pale halo, under the whole subject."""
@@ -112,48 +116,54 @@ class Canvas:
             draw.polygon(shape.points.ravel().tolist(), fill=255)
         if self.style.halo:
             silhouette = _grown(silhouette, self.style.halo * self.size)
-        small = silhouette.reduce(4).filter(ImageFilter.BoxBlur(self.size / 64 / 4))
-        shadow = small.resize(silhouette.size, Image.Resampling.BILINEAR).point([v * 0.4 for v in range(256)])
+        shadow = silhouette.reduce(2).filter(ImageFilter.BoxBlur(self.size / 128)).point(FAINT)
+        shadow = shadow.resize(silhouette.size, Image.Resampling.NEAREST)
         drop = round(0.02 * self.size)
-        self.page.paste(INK, (drop, drop), shadow)
+        self._dab(INK, shadow, (drop, drop))
         if self.style.halo:
-            self.page.paste(self.tones.roles["light"], (0, 0), silhouette)
+            self._dab(self.tones.roles["light"], silhouette, (0, 0))
+
+    def _dab(self, colour: Colour, mask: Image.Image, shift: tuple[int, int]) -> None:
+        """Paste a colour through a page-sized mask, touching only the box where the mask is not empty."""
+        box = mask.getbbox()
+        if box:
+            self.page.paste(colour, (box[0] + shift[0], box[1] + shift[1]), mask.crop(box))
 
     def add(self, shape: Shape, part_id: int) -> None:
         """Paint one shape: colour, texture, shade, outline; and enter its id."""
+        colour = self.tones.roles[shape.paint]
+        flat = shape.points.ravel().tolist()
+        self.pen.polygon(flat, fill=colour)
+        self.id_pen.polygon(flat, fill=part_id)
+        self._dress(shape, colour)
         line = max(1, round(self.style.line * self.size)) if shape.lined and self.style.line else 0
-        pad = line + max(2, round(0.03 * self.size))
-        low = np.floor(shape.points.min(axis=0)).astype(int) - pad
-        high = np.ceil(shape.points.max(axis=0)).astype(int) + pad
-        left, top = max(0, int(low[0])), max(0, int(low[1]))
-        right, bottom = min(self.size, int(high[0])), min(self.size, int(high[1]))
-        if left >= right or top >= bottom:
+        if line:
+            joint = "curve" if line > 4 else None
+            closed = flat + flat[:4]
+            inked = mix(self.tones.roles["dark"], colour, self.style.ink)
+            self.pen.line(closed, fill=inked, width=line, joint=joint)
+            self.id_pen.line(closed, fill=part_id, width=line, joint=joint)
+
+    def _dress(self, shape: Shape, colour: Colour) -> None:
+        """Lay texture and shade over a filled shape, inside its own box."""
+        texture, step = self.textures.get(shape.paint), max(2, round(0.028 * self.size))
+        low, high = shape.points.min(axis=0), shape.points.max(axis=0)
+        shaded = shape.lined and self.style.shade and (high - low).min() > 0.08 * self.size
+        left, top = (max(0, int(edge) - step) for edge in low)
+        right, bottom = (min(self.size, int(edge) + 1 + step) for edge in high)
+        if left >= right or top >= bottom or not (texture or shaded):
             return
         area = (left, top, right, bottom)
         mask = Image.new("L", (right - left, bottom - top))
         ImageDraw.Draw(mask).polygon((shape.points - (left, top)).ravel().tolist(), fill=255)
-        self._colour(mask, area, shape)
-        _trace(ImageDraw.Draw(self.ids), shape.points, part_id, line)
-        if line:
-            inked = mix(self.tones.roles["dark"], self._colour_of(shape), self.style.ink)
-            _stroke(ImageDraw.Draw(self.page), shape.points, inked, line)
-
-    def _colour_of(self, shape: Shape) -> Colour:
-        return self.tones.roles[shape.paint]
-
-    def _colour(self, mask: Image.Image, area: tuple[int, int, int, int], shape: Shape) -> None:
-        colour = self._colour_of(shape)
-        self.page.paste(colour, area, mask)
-        texture = self.textures.get(shape.paint)
-        if texture is not None:
+        if texture:
             self.page.paste(self.print[shape.paint], area, ImageChops.multiply(mask, texture.crop(area)))
-        if shape.lined and self.style.shade and min(mask.size) > 0.14 * self.size:
-            self._shade(mask, area, mix(colour, INK, 0.6))
+        if shaded:
+            self._shade(mask, area, mix(colour, INK, 0.6), step)
 
-    def _shade(self, mask: Image.Image, area: tuple[int, int, int, int], dark: Colour) -> None:
+    def _shade(self, mask: Image.Image, area: tuple[int, int, int, int], dark: Colour, step: int) -> None:
         """Darken the lower right rim: what the mask, moved to the upper left, leaves uncovered."""
-        step = -round(0.028 * self.size)
-        rim = ImageChops.subtract(mask, ImageChops.offset(mask, step, step), scale=1 / self.style.shade)
+        rim = ImageChops.subtract(mask, ImageChops.offset(mask, -step, -step), scale=1 / self.style.shade)
         if self.style.soft:
             rim = ImageChops.multiply(rim.filter(ImageFilter.BoxBlur(self.size / 100)), mask)
         self.page.paste(dark, area, rim)
@@ -180,19 +190,10 @@ def _style(rng: Random) -> Style:
 
 
 def _grown(silhouette: Image.Image, radius: float) -> Image.Image:
-    """The silhouette widened by `radius` pixels: laid down again in 12 directions."""
-    wide = silhouette.copy()
-    for x, y in radius * DIRECTIONS:
-        wide.paste(255, (round(x), round(y)), silhouette)
-    return wide
-
-
-def _trace(draw: ImageDraw.ImageDraw, points: Points, fill: int, line: int) -> None:
-    draw.polygon(points.ravel().tolist(), fill=fill)
-    if line:
-        _stroke(draw, points, fill, line)
-
-
-def _stroke(draw: ImageDraw.ImageDraw, points: Points, fill: int | Colour, line: int) -> None:
-    closed = np.concatenate([points, points[:2]]).ravel().tolist()
-    draw.line(closed, fill=fill, width=line, joint="curve" if line > 4 else None)
+    """The silhouette widened by `radius` pixels: laid down again in 8 directions, ever less far."""
+    for share in (0.5, 0.3, 0.2):
+        wide = silhouette.copy()
+        for x, y in radius * share * COMPASS:
+            wide.paste(255, (round(x), round(y)), silhouette)
+        silhouette = wide
+    return silhouette

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,9 +33,14 @@ def ellipse(
 ) -> Points:
     """Ellipse (or the segment between two angles in degrees, clockwise from the right) → [N, 2]."""
     ry = rx if ry is None else ry
-    steps = 8 + int(24 * min(1.0, (rx + ry)) * (end - start) / 360)
+    arc = _arc(8 + int(24 * min(1.0, rx + ry) * (end - start) / 360), start, end) * (rx, ry)
+    return move(turn(arc, tilt) if tilt else arc, x, y)
+
+
+@lru_cache(maxsize=512)
+def _arc(steps: int, start: float, end: float) -> Points:
     angle = np.radians(np.linspace(start, end, steps, endpoint=end - start < 360))
-    return move(turn(np.stack([rx * np.cos(angle), ry * np.sin(angle)], axis=1), tilt), x, y)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def box(left: float, top: float, right: float, bottom: float, radius: float = 0.0) -> Points:
@@ -47,16 +53,14 @@ def box(left: float, top: float, right: float, bottom: float, radius: float = 0.
         (left + radius, top + radius, 180),
         (right - radius, top + radius, 270),
     ]
-    return np.concatenate([ellipse(x, y, radius, start=a, end=a + 90) for x, y, a in corners])
+    return np.concatenate([_arc(7, a, a + 90) * radius + (x, y) for x, y, a in corners])
 
 
 def curve(path: Path, steps: int = 6, closed: bool = False) -> Points:
     """Catmull-Rom spline through every point of `path` → [N, 2]."""
     knots = np.asarray(path, dtype=float)
-    if closed:
-        p = np.concatenate([knots[-1:], knots, knots[:2]])
-    else:
-        p = np.concatenate([knots[:1], knots, knots[-1:]])
+    before, after = (knots[-1:], knots[:2]) if closed else (knots[:1], knots[-1:])
+    p = np.concatenate([before, knots, after])
     a, b, c, d = p[:-3], p[1:-2], p[2:-1], p[3:]
     t = (np.arange(steps) / steps)[None, :, None]
     a, b, c, d = (k[:, None, :] for k in (a, b, c, d))

@@ -30,9 +30,10 @@ def ground(size: int, tones: Palette, rng: Random) -> Image.Image:
 
 def _wash(size: int, tones: Palette, rng: Random) -> Image.Image:
     a, b = tones.ground[0], mix(tones.ground[0], tones.ground[1], rng.uniform(0.2, 0.9))
-    image = gradient(size, rng.choice(((a, a, b, b), (a, b, b, a), (a, mix(a, b, 0.5), b, b))))
-    image.paste(mix(a, WHITE, 0.3), (0, 0), cloudy(size, rng.randint(3, 7), rng).point(lambda v: v * 0.45))
-    return image
+    half = gradient(size // 2, rng.choice(((a, a, b, b), (a, b, b, a), (a, mix(a, b, 0.5), b, b))))
+    mist = cloudy(size // 2, rng.randint(3, 7), rng).point([round(0.45 * level) for level in range(256)])
+    half.paste(mix(a, WHITE, 0.3), (0, 0), mist)
+    return half.resize((size, size), Image.Resampling.NEAREST)
 
 
 def _printed(size: int, tones: Palette, rng: Random) -> Image.Image:
@@ -141,9 +142,7 @@ def _pebble(rng: Random) -> Points:
 
 
 def _moon(rng: Random) -> Points:
-    return np.concatenate(
-        [ellipse(0, 0, 1, start=50, end=310), ellipse(0.35, 0, 0.8, start=70, end=290)[::-1]]
-    )
+    return np.concatenate([ellipse(0, 0, 1, start=50, end=310), ellipse(0.35, 0, 0.8, start=70, end=290)[::-1]])
 
 
 FORMS: tuple[Callable[[Random], Points], ...] = (
