@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import struct
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from explorer import image_checks
 from explorer.errors import ImageError
 from explorer.preprocessing import Preprocessing, resize, to_pixels, to_tensor
 
@@ -30,8 +29,6 @@ __all__ = [
 
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 25_000_000
-# A progressive JPEG has about 10 scans; each costs a pass over the whole picture, so thousands are a bomb.
-MAX_JPEG_SCANS = 100
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 Colour = tuple[int, int, int]
@@ -50,8 +47,6 @@ _SIGNATURES = [
     (rb"(?i)(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!doctype svg[^>]*>\s*)?<svg", "an SVG"),
     (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body|script)", "an HTML page"),
 ]
-_JPEG_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e][\x01-\x04]")
-_ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -139,7 +134,8 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\d+", str(error))
-        raise _Refusal(f"has {int(pixels[0]) if pixels else 10**8:,} pixels, and the limit is {MAX_PIXELS:,}") from None
+        count = f"{int(pixels[0]):,}" if pixels else "too many"
+        raise _Refusal(f"has {count} pixels, and the limit is {MAX_PIXELS:,}") from None
     except Exception:
         raise _Refusal(_unidentified(data)) from None
     width, height = image.size
@@ -161,45 +157,21 @@ def _inspect(data: bytes, notices: list[str]) -> str:
     """Returns the format's name; notes further frames; finds what a decoder would pass over in silence."""
     image = _open(data)
     kind = image.format or "picture"
-    if kind == "JPEG":
-        _check_jpeg(data, image.size)
     # Not for MPO: the further frames of a phone's JPEG are its preview or depth map.
     if kind != "MPO" and _has_more_frames(image):
         notices.append("Only the first page is used." if kind == "TIFF" else "Only the first frame is used.")
-    if kind == "PNG":
-        try:
-            image.verify()  # the decoder skips the checksums of the pixel data and a missing end
-        except Exception as error:
-            raise _Refusal(_damage(kind, error)) from None
-        if not _has_all_png_rows(data):
-            raise _Refusal(_damage(kind, OSError("truncated")))
+    if kind in ("JPEG", "MPO") and image_checks.has_too_many_scans(data):
+        raise _Refusal(f"has more than {image_checks.MAX_JPEG_SCANS} JPEG scans, the limit")
+    try:
+        short = kind in ("JPEG", "MPO") and image_checks.is_jpeg_short(data, *image.size)
+        if kind == "PNG":
+            image.verify()  # the decoder skips the checksums of the pixel data
+            short = image_checks.is_png_short(data)
+    except Exception as error:
+        raise _Refusal(_damage(kind, error)) from None
+    if short:
+        raise _Refusal(_cut_short(kind))
     return kind
-
-
-def _check_jpeg(data: bytes, size: tuple[int, int]) -> None:
-    if len(_JPEG_SCAN.findall(data)) > MAX_JPEG_SCANS:
-        raise _Refusal(f"has more than {MAX_JPEG_SCANS} JPEG scans, the limit")
-    # libjpeg paints missing blocks gray. A block of 8 × 8 pixels takes at least one bit, so less data is a fraud.
-    if len(data) * 8 * 64 < size[0] * size[1]:
-        raise _Refusal(_damage("JPEG", OSError("truncated")))
-
-
-def _has_all_png_rows(data: bytes) -> bool:
-    """Whether a PNG with right checksums inflates to as many bytes as its size asks for: Pillow paints the rest black."""
-    width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
-    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
-    passes = _ADAM7 if interlaced else [(0, 0, 1, 1)]
-    sizes = [(-((x - width) // dx), -((y - height) // dy)) for x, y, dx, dy in passes]
-    missing = sum(rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0)
-    inflate, at = zlib.decompressobj(), 8
-    while missing > 0 and at + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        pending = data[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
-        while pending and missing > 0:
-            missing -= len(inflate.decompress(pending, 1 << 20))
-            pending = inflate.unconsumed_tail
-        at += length + 12
-    return missing <= 0
 
 
 def _has_more_frames(image: Image.Image) -> bool:
@@ -213,8 +185,12 @@ def _damage(kind: str, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "does not fit in memory"
     if "truncated" in str(error).lower():
-        return f"is cut short: its {kind} data end before the picture does"
+        return _cut_short(kind)
     return f"is damaged: its {kind} data cannot be decoded"
+
+
+def _cut_short(kind: str) -> str:
+    return f"is cut short: its {kind} data end before the picture does"
 
 
 def _upright(image: Image.Image, notices: list[str]) -> Image.Image:
