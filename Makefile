@@ -20,7 +20,7 @@ app: $(VENV)/app.stamp
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: lint browser
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # Workers share the cores, where a thread pool in each would fight the others. Torch reads it when imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -22,6 +24,20 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("explorer")
+
+
+class BrowserTestsTogether(LoadScopeScheduling):
+    """Hands out single tests, but all the browser tests to one worker, where they share a server.
+
+    It stands in for `--dist loadgroup`, which has no effect in xdist 3.8 with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserTestsTogether:
+    return BrowserTestsTogether(config, log)
 
 
 @pytest.fixture(autouse=True)

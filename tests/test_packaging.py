@@ -47,6 +47,12 @@ def test_readme_names_only_make_targets_that_exist() -> None:
     assert {"app", "test"} <= named <= targets
 
 
+def test_readme_links_only_to_files_that_exist() -> None:
+    linked = re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert linked
+    assert [name for name in linked if not (ROOT / name).exists()] == []
+
+
 def test_make_app_installs_first_and_honours_the_port() -> None:
     done = make("-n", "-W", "requirements.txt", "app", "PORT=9000", f"PYTHON={sys.executable}")
     steps = done.stdout.splitlines()
