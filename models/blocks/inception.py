@@ -1,0 +1,85 @@
+"""The Inception v1 module: four branches see the same map through windows of different sizes; all are kept."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from models.layers import Concat, ConvNormAct, pool
+from models.registry import Block, Paper, register
+from models.spec import ACTIVATIONS, NORMS, POOLS, Spec, knob
+
+PAPER = Paper(
+    "C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, A. Rabinovich",
+    "Going Deeper with Convolutions",
+    "CVPR 2015",
+    "https://arxiv.org/abs/1409.4842",
+)
+BATCH_NORM_EPS = 1e-3  # torchvision's GoogLeNet, after TensorFlow's
+
+
+class InceptionWidths(Spec):
+    """Channels of one module's branches, in the order of the paper's table 1; the defaults are module 3a."""
+
+    conv1: int = knob(64, low=1, high=1024, step=8, help="1×1 branch: its channels.")
+    reduce3: int = knob(96, low=1, high=1024, step=8, help="3×3 branch: the 1×1 before it.")
+    conv3: int = knob(128, low=1, high=1024, step=8, help="3×3 branch: its channels.")
+    reduce5: int = knob(16, low=1, high=1024, step=8, help="5×5 branch: the 1×1 before it.")
+    conv5: int = knob(32, low=1, high=1024, step=8, help="5×5 branch: its channels.")
+    pool_conv: int = knob(32, low=1, high=1024, step=8, help="Pool branch: the 1×1 after it.")
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the concatenation."""
+        return self.conv1 + self.conv3 + self.conv5 + self.pool_conv
+
+
+class InceptionSpec(InceptionWidths):
+    """One module on its own: the widths of its branches and what they share."""
+
+    in_channels: int = knob(192, low=1, high=4096, step=1, help="Channels of the input.")
+    kernel5: int = knob(5, choices=(1, 3, 5, 7), help="Side of the window of the 5×5 branch.", paper=5)
+    branch_pool: str = knob("max", choices=POOLS, help="The pool branch's pool.", paper="max")
+    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
+    norm: str = knob("none", choices=NORMS, help="Normalisation of every convolution.", paper="none")
+
+
+class Inception(nn.Module):
+    """`branch1` … `branch4` side by side (paper, figure 2b), under torchvision's names."""
+
+    def __init__(self, spec: InceptionSpec) -> None:
+        super().__init__()
+        channels = spec.in_channels
+        self.branch1 = conv_unit(spec, channels, spec.conv1, 1)
+        self.branch2 = nn.Sequential(
+            conv_unit(spec, channels, spec.reduce3, 1), conv_unit(spec, spec.reduce3, spec.conv3, 3)
+        )
+        self.branch3 = nn.Sequential(
+            conv_unit(spec, channels, spec.reduce5, 1), conv_unit(spec, spec.reduce5, spec.conv5, spec.kernel5)
+        )
+        self.branch4 = nn.Sequential(
+            pool(spec.branch_pool, 3, 1, 1), conv_unit(spec, channels, spec.pool_conv, 1)
+        )
+        self.concat = Concat()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.concat(self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x))
+
+
+def conv_unit(spec: InceptionSpec, in_channels: int, out_channels: int, kernel: int) -> ConvNormAct:
+    """A convolution that keeps the size, with the module's norm and activation."""
+    return ConvNormAct(
+        in_channels, out_channels, kernel, norm_kind=spec.norm, act=spec.activation, eps=BATCH_NORM_EPS
+    )
+
+
+register(
+    Block(
+        name="inception",
+        title="Inception module (v1)",
+        paper=PAPER,
+        summary="1×1, 3×3, 5×5 and a pool in parallel, concatenated; 1×1 convolutions keep the wide windows cheap.",
+        spec=InceptionSpec,
+        builder=Inception,
+        input_size=(192, 28, 28),
+    )
+)
