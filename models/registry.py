@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+# Imported before models/__init__ binds the function `blocks`, which importing the package later would overwrite.
+from models import blocks as block_modules
+from models import families as family_modules
 from models.errors import SpecError, UnknownNameError
 from models.layers import tolerant
 from models.spec import NetSpec, Spec
@@ -85,9 +88,9 @@ def register(entry: Architecture | Block) -> None:
 @cache
 def _discover() -> None:
     """Import every module of models.blocks and models.families: importing registers."""
-    for package in ("models.blocks", "models.families"):
-        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-            importlib.import_module(f"{package}.{module.name}")
+    for package in (block_modules, family_modules):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 def architectures() -> list[Architecture]:
