@@ -56,9 +56,7 @@ class Inception(nn.Module):
         self.branch3 = nn.Sequential(
             conv_unit(spec, channels, spec.reduce5, 1), conv_unit(spec, spec.reduce5, spec.conv5, spec.kernel5)
         )
-        self.branch4 = nn.Sequential(
-            pool(spec.branch_pool, 3, 1, 1), conv_unit(spec, channels, spec.pool_conv, 1)
-        )
+        self.branch4 = nn.Sequential(pool(spec.branch_pool, 3, 1, 1), conv_unit(spec, channels, spec.pool_conv, 1))
         self.concat = Concat()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,9 +65,7 @@ class Inception(nn.Module):
 
 def conv_unit(spec: InceptionSpec, in_channels: int, out_channels: int, kernel: int) -> ConvNormAct:
     """A convolution that keeps the size, with the module's norm and activation."""
-    return ConvNormAct(
-        in_channels, out_channels, kernel, norm_kind=spec.norm, act=spec.activation, eps=BATCH_NORM_EPS
-    )
+    return ConvNormAct(in_channels, out_channels, kernel, norm_kind=spec.norm, act=spec.activation, eps=BATCH_NORM_EPS)
 
 
 register(

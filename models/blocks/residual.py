@@ -83,9 +83,7 @@ class BottleneckSpec(ResidualSpec):
 class WideSpec(BottleneckSpec):
     """A bottleneck whose inside is twice as wide, as torchvision's wide ResNets have it."""
 
-    width_factor: float = knob(
-        2.0, low=0.25, high=4.0, step=0.25, help="Widens or thins the inside of the block only."
-    )
+    width_factor: float = knob(2.0, low=0.25, high=4.0, step=0.25, help="Widens or thins the inside of the block only.")
 
 
 class PadChannels(nn.Module):

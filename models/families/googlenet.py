@@ -143,9 +143,7 @@ class GoogLeNet(nn.Module):
             self._append("lrn2", nn.LocalResponseNorm(5))
         self._append("maxpool2", pool(spec.pool, 3, 2, ceil_mode=True))
 
-    def _add_stage(
-        self, spec: GoogLeNetSpec, number: int, stage: tuple[InceptionWidths, ...], channels: int
-    ) -> int:
+    def _add_stage(self, spec: GoogLeNetSpec, number: int, stage: tuple[InceptionWidths, ...], channels: int) -> int:
         """Append the stage's modules, with the auxiliary heads in stage 4; returns the channels that leave it."""
         aux_at = {0: "aux1", len(stage) - 2: "aux2"} if spec.aux_heads and number == 4 else {}
         for index, widths in enumerate(stage):
@@ -167,9 +165,7 @@ class GoogLeNet(nn.Module):
         return GoogLeNetOutputs(logits, aux[1], aux[0]) if aux else logits
 
 
-def conv_unit(
-    spec: GoogLeNetSpec, in_channels: int, out_channels: int, kernel: int, stride: int = 1
-) -> ConvNormAct:
+def conv_unit(spec: GoogLeNetSpec, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> ConvNormAct:
     """A convolution with the network's norm and activation."""
     return ConvNormAct(
         in_channels, out_channels, kernel, stride, norm_kind=spec.norm, act=spec.activation, eps=BATCH_NORM_EPS

@@ -32,9 +32,7 @@ class ResNetSpec(NetSpec):
     """The paper's table 1: its columns differ in `block` (with `expansion`) and `depths`."""
 
     block: str = knob("bottleneck", choices=tuple(_BLOCKS), help="Two k×k convolutions, or 1×1, k×k, 1×1.")
-    depths: tuple[int, ...] = knob(
-        (3, 4, 6, 3), low=1, high=36, step=1, length=(1, 6), help="Blocks per stage."
-    )
+    depths: tuple[int, ...] = knob((3, 4, 6, 3), low=1, high=36, step=1, length=(1, 6), help="Blocks per stage.")
     widths: tuple[int, ...] = knob(
         (64, 128, 256, 512),
         low=1,
@@ -71,27 +69,17 @@ class ResNetSpec(NetSpec):
     kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the windows wider than one pixel.", paper=3)
     stride_in: str = knob("conv2", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv1")
     shortcut: str = knob("projection", choices=SHORTCUTS, help=SHORTCUT_HELP, paper="projection")
-    activation: str = knob(
-        "relu", choices=ACTIVATIONS, help="Non-linearity after convolutions and adds.", paper="relu"
-    )
+    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after convolutions and adds.", paper="relu")
     norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    stem_kernel: int = knob(
-        7, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=7
-    )
+    stem_kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=7)
     stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
     stem_width: int = knob(64, low=1, high=512, step=8, help="Channels of the first convolution.", paper=64)
     stem_pool: str = knob(
         "max", choices=(*POOLS, "none"), help="3×3 pool of stride 2 after the first convolution.", paper="max"
     )
-    head_pool: str = knob(
-        "average", choices=POOLS, help="Global pooling before the linear layer.", paper="average"
-    )
-    dropout: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0
-    )
-    zero_init: bool = knob(
-        False, help="Start each block as the identity: its last norm's scale is 0.", paper=False
-    )
+    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
+    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
+    zero_init: bool = knob(False, help="Start each block as the identity: its last norm's scale is 0.", paper=False)
 
     def check(self) -> None:
         if not len(self.depths) == len(self.widths) == len(self.strides):
