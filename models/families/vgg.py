@@ -86,7 +86,7 @@ def _presets() -> dict[str, Preset]:
         for name, stages in depths.items()
     }
     mini = VGGSpec(
-        num_classes=12, image_size=64, depths=(1, 1, 2, 2), widths=(16, 32, 64, 96), norm="batch", head="gap"
+        num_classes=12, image_size=64, depths=(1, 1, 2, 2), widths=(16, 24, 48, 80), norm="batch", head="gap"
     )
     return plain | batch | {"vgg_mini": Preset(mini, compact=True)}
 
