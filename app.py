@@ -1,0 +1,27 @@
+"""The page: sidebar, switch between views, and the view."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from explorer.ui import session, sidebar, state
+from explorer.ui.guard import guard
+from explorer.ui.settings import Setting
+from explorer.views import discover
+
+st.set_page_config("CNN Architecture Explorer", ":material/hub:", layout="wide")
+views = discover()
+first = next(iter(views))
+state.begin([Setting("view", first, choices=tuple(views)), *(s for view in views.values() for s in view.settings)])
+chosen = session.current()
+sidebar.render(chosen)
+st.title(f"{chosen.architecture.title} · {chosen.preset}", anchor=False)
+for notice in state.notices():
+    st.warning(f"In the link: {notice}", icon=":material/link_off:")
+state.control(
+    st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
+    format_func=lambda name: f"{views[name].icon} {views[name].title}",
+)  # fmt: skip
+with guard():
+    views[state.get("view")].render(chosen)
+state.end()

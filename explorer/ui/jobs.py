@@ -1,0 +1,182 @@
+"""Long work beside the page: one thread per job, with progress, time left, a stop that works, and what there is so far.
+
+Jobs belong to a browser session. A job is started once per key, survives reruns, and is stopped when another key takes
+its place, when no page has asked for it for a while, or by the person.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from explorer.errors import Cancelled, UserError
+
+ABANDONED_S = 20.0
+POLL_S = 0.5
+
+
+@dataclass(eq=False)
+class Job:
+    """Work under way: read `done`, `total`, `partial`; `result` or `error` once `finished`."""
+
+    key: tuple[Any, ...]
+    work: Callable[[Job], Any]
+    done: int = 0
+    total: int = 0
+    partial: Any = None
+    result: Any = None
+    error: str | None = None
+    cancelled: bool = False
+    started_s: float = field(default_factory=time.monotonic)
+    ended_s: float | None = None
+    seen_s: float = field(default_factory=time.monotonic)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> Job:
+        """Begin the work in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name=f"job {self.key[0]}", daemon=True)
+        self._thread.start()
+        return self
+
+    def progress(self, done: int, total: int, partial: Any = None) -> None:
+        """Called by the work: how far it is, and what there is so far. Raises Cancelled once it is to stop."""
+        self.done, self.total = done, total
+        if partial is not None:
+            self.partial = partial
+        if self.should_stop():
+            raise Cancelled
+
+    def should_stop(self) -> bool:
+        """Called by the work: whether the person stopped it, or nobody looks at it any more."""
+        return self._stop.is_set() or time.monotonic() - self.seen_s > ABANDONED_S
+
+    def stop(self) -> None:
+        """Ask the work to end; it does so at its next progress or check."""
+        self._stop.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end; whether it came in time."""
+        if self._thread:
+            self._thread.join(timeout_s)
+        return self.finished
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended: with a result, an error, or because it was stopped."""
+        return self.ended_s is not None
+
+    @property
+    def share(self) -> float:
+        """How much is done, 0 to 1."""
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start, up to the end."""
+        return (self.ended_s or time.monotonic()) - self.started_s
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds that are left at the speed so far; None while that cannot be told."""
+        return self.elapsed_s * (1 - self.share) / self.share if self.share > 0 else None
+
+    def _run(self) -> None:
+        try:
+            self.result = self.work(self)
+        except Cancelled:
+            self.cancelled = True
+        except UserError as error:
+            self.error = str(error)
+        except Exception as error:
+            log(error)
+            self.error = unexpected(error)
+        finally:
+            self.ended_s = time.monotonic()
+
+
+def log(error: BaseException) -> None:
+    """Keep the traceback of an error of ours in the server's log."""
+    logging.getLogger("explorer").error("unexpected error", exc_info=error)
+
+
+def unexpected(error: BaseException) -> str:
+    """The sentence that a person sees of an error of ours."""
+    return f"This failed inside the program ({type(error).__name__}); the server's log has the details."
+
+
+def start(kind: str, key: tuple[Any, ...], work: Callable[[Job], Any]) -> Job:
+    """Start the work, or return the job of this kind and key that runs or has ended; another key's job is stopped."""
+    found = current(kind)
+    if found and found.key == (kind, *key):
+        return found
+    if found:
+        found.stop()
+    job = Job((kind, *key), work).start()
+    _jobs()[kind] = job
+    return job
+
+
+def current(kind: str, key: tuple[Any, ...] | None = None) -> Job | None:
+    """The session's job of this kind (and key), kept alive by being asked for; a job of another key is stopped."""
+    job = _jobs().get(kind)
+    if job is None:
+        return None
+    if key is not None and job.key != (kind, *key):
+        job.stop()
+        return None
+    job.seen_s = time.monotonic()
+    return job
+
+
+def discard(kind: str) -> None:
+    """Stop and forget the session's job of this kind, so that it can be started again."""
+    if job := _jobs().pop(kind, None):
+        job.stop()
+
+
+def _jobs() -> dict[str, Job]:
+    return st.session_state.setdefault("jobs", {})
+
+
+def show(job: Job, label: str, draw: Callable[[Job], None] | None = None) -> None:
+    """Draw progress, time left and *Stop* of a running job, and `draw(job)` beside it; the end reruns the page."""
+
+    @st.fragment(run_every=POLL_S)
+    def poll() -> None:
+        job.seen_s = time.monotonic()
+        if job.finished:
+            st.rerun()
+        bar, button = st.columns([5, 1], vertical_alignment="center")
+        bar.progress(job.share, text=f"{label} · {describe(job)}")
+        button.button("Stop", key=f"stop {job.key[0]}", icon=":material/stop:", on_click=job.stop, width="stretch")
+        if draw:
+            draw(job)
+
+    if not job.finished:
+        poll()
+
+
+def describe(job: Job) -> str:
+    """How far a job is, in words."""
+    if job._stop.is_set() and not job.finished:
+        return "stopping…"
+    if not job.total:
+        return "starting…"
+    left = f"{duration(job.eta_s)} left" if job.eta_s is not None else "measuring the time left…"
+    return f"{job.done:,} of {job.total:,} · {left}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: "12 s", "3 min 20 s", "2 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

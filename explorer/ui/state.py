@@ -1,0 +1,145 @@
+"""The state of one browser session, kept whole in its link.
+
+Streamlit forgets widgets that are not drawn, and its own binding of widgets to the link passes over bad values in
+silence and knows nothing of knobs. So the state lives here, under one key; widgets are set from it and write to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+import models
+from explorer.errors import UserError
+from explorer.ui import settings
+from explorer.ui.settings import KNOB, Setting, shorten
+
+START = "zfnet_mini"
+CORE = (
+    Setting("preset", START, choices=lambda: tuple(models.presets())),
+    Setting("weights", ""),  # "" is the best that the preset has
+    Setting("seed", 0, low=0, high=2**31 - 1),
+    Setting("image", ""),
+    Setting("device", ""),
+    Setting("layer", ""),  # "" is the view's own choice
+    Setting("channel", -1, low=-1, high=65_535),
+)
+_STATE, _KNOBS, _WRITTEN, _TOUCHED, _NOTICES = "state", "knobs", "written", "touched", "notices"
+NOT_IN_LINK = ("upload", "camera", "file")
+
+
+def begin(extra: Iterable[Setting]) -> None:
+    """Start a run: take over the link if the browser brings another one than this session wrote."""
+    table = {setting.name: setting for setting in (*CORE, *extra)}
+    st.session_state["settings"] = table
+    params = st.query_params.to_dict()
+    touched = st.session_state.pop(_TOUCHED, False)
+    # A click that overtakes the answer to the one before it brings the link of before: the state is newer.
+    if _STATE not in st.session_state or (params != st.session_state.get(_WRITTEN) and not touched):
+        _read(params, table)
+
+
+def end() -> None:
+    """Finish a run: write what differs from the defaults to the link."""
+    params = link()
+    if st.query_params.to_dict() != params:
+        st.query_params.from_dict(params)
+    st.session_state[_WRITTEN] = params
+
+
+def link() -> dict[str, str]:
+    """The parameters of the link that opens this state."""
+    table, values = st.session_state["settings"], st.session_state[_STATE]
+    changed = {name: setting for name, setting in table.items() if values[name] != setting.default}
+    found = {name: s.encode(values[name]) for name, s in changed.items() if values[name] not in NOT_IN_LINK}
+    return found | {KNOB + name: settings.encode_knob(value) for name, value in knobs().items()}
+
+
+def get(name: str) -> Any:
+    """The value of a setting."""
+    return st.session_state[_STATE][name]
+
+
+def put(name: str, value: Any) -> None:
+    """Change a setting; what hangs on a preset (knobs, weights, layer) goes with it."""
+    st.session_state[_TOUCHED] = True
+    values = st.session_state[_STATE]
+    if name == "preset" and value != values["preset"]:
+        st.session_state[_KNOBS] = {}
+        values.update(weights="", layer="", channel=-1)
+    values[name] = value
+
+
+def knobs() -> dict[str, Any]:
+    """The knobs that differ from the preset, as plain values; together they may be no valid Spec."""
+    return st.session_state[_KNOBS]
+
+
+def put_knobs(values: Mapping[str, Any]) -> None:
+    """Change knobs, given as plain values."""
+    st.session_state[_TOUCHED] = True
+    preset = models.preset(get("preset")).spec
+    st.session_state[_KNOBS] = settings.changed_knobs(preset, {**knobs(), **values})
+
+
+def clear_knobs(names: Iterable[str] | None = None) -> None:
+    """Back to the preset's values, for some knobs or all."""
+    st.session_state[_TOUCHED] = True
+    gone = set(knobs() if names is None else names)
+    st.session_state[_KNOBS] = {name: value for name, value in knobs().items() if name not in gone}
+
+
+def control(widget: Callable[..., Any], name: str, label: str, *, key: str = "", **options: Any) -> Any:
+    """Draw a Streamlit widget that shows and changes a setting; `key` tells two widgets of one setting apart."""
+    return keep(widget, f"{name}{key}", label, get(name), lambda value: put(name, value), **options)
+
+
+def keep(
+    widget: Callable[..., Any], key: str, label: str, value: Any, store: Callable[[Any], None], **options: Any
+) -> Any:
+    """Draw a widget that shows `value` whatever it showed before, and hands what a person chooses to `store`."""
+    key = f"widget:{key}"
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+    return widget(label, key=key, on_change=lambda: _take(key, store), **options)
+
+
+def _take(key: str, store: Callable[[Any], None]) -> None:
+    value = st.session_state[key]
+    if value is not None:  # an emptied number field or a switch that was clicked off keeps its value
+        store(value)
+
+
+def notices() -> list[str]:
+    """What was refused in the link, one sentence each, until the next link."""
+    return st.session_state.get(_NOTICES, [])
+
+
+def _read(params: Mapping[str, str], table: Mapping[str, Setting]) -> None:
+    values = {name: setting.default for name, setting in table.items()}
+    refused = []
+    for name, text in params.items():
+        if name in table:
+            try:
+                values[name] = table[name].decode(text)
+            except UserError as error:
+                refused.append(str(error))
+        elif not name.startswith((KNOB, "embed")):
+            refused.append(f"{shorten(name)} is not a setting of this page.")
+    st.session_state[_STATE] = values
+    st.session_state[_KNOBS] = _read_knobs(values["preset"], params, refused)
+    st.session_state[_NOTICES] = refused
+
+
+def _read_knobs(preset: str, params: Mapping[str, str], refused: list[str]) -> dict[str, Any]:
+    spec = models.preset(preset).spec
+    found = {}
+    for name, text in params.items():
+        if name.startswith(KNOB):
+            try:
+                found[name.removeprefix(KNOB)] = settings.decode_knob(type(spec), name.removeprefix(KNOB), text)
+            except UserError as error:
+                refused.append(str(error))
+    return settings.changed_knobs(spec, found)
