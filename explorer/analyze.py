@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import nn
@@ -57,13 +58,17 @@ class Analysis:
     def __getitem__(self, layer_id: str) -> LayerReport:
         return self._by_id[layer_id]
 
-    @property
+    @cached_property
     def _by_id(self) -> dict[str, LayerReport]:
         return {layer.id: layer for layer in self.layers}
 
 
 def analyze(
-    module: nn.Module, input_size: tuple[int, int, int] = (3, 224, 224), *, training: bool = False, partial: bool = False
+    module: nn.Module,
+    input_size: tuple[int, int, int] = (3, 224, 224),
+    *,
+    training: bool = False,
+    partial: bool = False,
 ) -> Analysis:
     """Trace any module that torch.fx or torch.export can trace, for inputs (C, H, W), and work out all its figures.
 

@@ -76,7 +76,7 @@ class GraphRecorder(fx.Interpreter):
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         module = self.fetch_attr(target)
-        state = {name: t for name, t in (*module.named_parameters(), *module.named_buffers())}
+        state = dict((*module.named_parameters(), *module.named_buffers()))
         if all(t.is_meta for t in state.values()):
             return module(*args, **kwargs)
         meta = {name: _on_meta(t) for name, t in state.items()}

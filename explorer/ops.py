@@ -15,8 +15,16 @@ from torch import Tensor, nn
 from explorer.graph import Pair, Window
 
 # Kinds of activations: pointwise and without parameters that matter here.
-ACTIVATIONS = ["relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid", "hardtanh", "sigmoid", "tanh", "softplus", "softsign", "prelu", "logsigmoid", "rrelu", "threshold", "hardshrink", "softshrink", "tanhshrink"]
-POINTWISE = ["neg", "abs", "exp", "log", "log1p", "sqrt", "rsqrt", "square", "pow", "clamp", "sign", "floor", "round", "reciprocal", "erf", "sin", "cos", "dropout", "identity", "contiguous", "cast", "where", "masked_fill", "scale_by_constant"]
+ACTIVATIONS = [
+    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid",
+    "hardtanh", "sigmoid", "tanh", "softplus", "softsign", "prelu", "logsigmoid", "rrelu", "threshold",
+    "hardshrink", "softshrink", "tanhshrink",
+]  # fmt: skip
+POINTWISE = [
+    "neg", "abs", "exp", "log", "log1p", "sqrt", "rsqrt", "square", "pow", "clamp", "sign", "floor", "round",
+    "reciprocal", "erf", "sin", "cos", "dropout", "identity", "contiguous", "cast", "where", "masked_fill",
+    "scale_by_constant",
+]  # fmt: skip
 ARITHMETIC = ["add", "sub", "mul", "div", "maximum", "minimum"]
 REDUCTIONS = ["mean", "sum", "amax", "amin", "max", "min", "std", "var", "logsumexp", "norm", "argmax"]
 
@@ -117,7 +125,12 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "interpolate": ("input", "size", "scale_factor", "mode", "align_corners"),
     **dict.fromkeys(REDUCTIONS, ("input", "dim", "keepdim")),
 }
-_KEPT = ["stride", "padding", "dilation", "groups", "output_padding", "ceil_mode", "count_include_pad", "norm_type", "dim", "start_dim", "end_dim", "dim0", "dim1", "source", "destination", "keepdim", "sizes", "index", "start", "end", "step", "pad", "mode", "shifts", "dims", "normalized_shape", "num_groups", "upscale_factor", "downscale_factor", "align_corners", "training", "p", "negative_slope", "alpha", "approximate"]
+_KEPT = [
+    "stride", "padding", "dilation", "groups", "output_padding", "ceil_mode", "count_include_pad", "norm_type",
+    "dim", "start_dim", "end_dim", "dim0", "dim1", "source", "destination", "keepdim", "sizes", "index", "start",
+    "end", "step", "pad", "mode", "shifts", "dims", "normalized_shape", "num_groups", "upscale_factor",
+    "downscale_factor", "align_corners", "training", "p", "negative_slope", "alpha", "approximate",
+]  # fmt: skip
 
 # The aten overloads whose order differs from that of torch.nn.functional.
 _AMBIGUOUS = {
