@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -21,6 +22,21 @@ PARTS: dict[str, tuple[str, ...]] = {name: SUBJECTS[name].parts for name in CLAS
 MEAN: tuple[float, float, float] = (0.676, 0.645, 0.624)  # of pixels in 0..1, per channel
 STD: tuple[float, float, float] = (0.239, 0.217, 0.204)
 SMALLEST_PX, LARGEST_PX = 16, 1024
+SAMPLE_PX, SAMPLE_SEED = 256, 0
+SAMPLES: dict[str, int] = {  # class name → index, picked by eye
+    "bird": 1,
+    "boat": 3,
+    "car": 4,
+    "cat": 4,
+    "clock": 5,
+    "face": 1,
+    "fish": 8,
+    "flower": 1,
+    "house": 5,
+    "teapot": 9,
+    "tree": 8,
+    "umbrella": 7,
+}
 
 
 class PictureError(UserError):
@@ -89,6 +105,8 @@ class PictureSet(Dataset[tuple[Tensor, int]]):
 
 def to_tensor_batch(seed: int, start: int, count: int, size_px: int = 64) -> tuple[Tensor, Tensor]:
     """Items start … start+count-1 as (uint8 [N, 3, H, W], int64 labels [N]); scale with MEAN, STD."""
+    if count < 0:
+        raise PictureError(f"count={count} is negative.")
     images = np.empty((count, 3, size_px, size_px), dtype=np.uint8)
     labels = np.empty(count, dtype=np.int64)
     for row in range(count):
@@ -106,3 +124,16 @@ def sheet(seed: int, count: int = 100, columns: int = 10, size_px: int = 64, gap
         picture = Image.fromarray(draw_item(seed, index, size_px).image)
         page.paste(picture, (gap_px + column * pitch, gap_px + row * pitch))
     return page
+
+
+def sample(name: str) -> Item:
+    """The app's sample picture of a class, SAMPLE_PX square; KeyError for a name that is not in SAMPLES."""
+    return draw_item(SAMPLE_SEED, SAMPLES[name], SAMPLE_PX, CLASSES.index(name))
+
+
+def write_samples(folder: Path | str) -> list[Path]:
+    """Draw every sample into `folder` as NAME.png, and return the paths."""
+    paths = [Path(folder) / f"{name}.png" for name in SAMPLES]
+    for path in paths:
+        Image.fromarray(sample(path.stem).image).save(path, optimize=True)
+    return paths

@@ -66,7 +66,7 @@ def _pose(points: Points, tilt: float, rng: Random) -> Points:
 
 
 def _place(points: Points, cuts: list[int], rng: Random) -> Points:
-    """Scale outlines [N, 2] to a random share of the unit square's area, so that size tells no class; move them."""
+    """Scale outlines [N, 2] to a random share of the unit square, so that size tells no class; move them."""
     low = points.min(axis=0)
     extent = points.max(axis=0) - low
     side = float(extent.max())
