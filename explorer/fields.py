@@ -29,8 +29,9 @@ class State:
 
     @property
     def has_map(self) -> bool:
-        """Whether rows and columns can be told apart, each position with a field of its own."""
-        return self.local is not None and self.layout is not None and {"H", "W"} <= set(self.layout)
+        """Whether positions can be told apart (rows and columns, or tokens), each with a field of its own."""
+        labels = set(self.layout or ())
+        return self.local is not None and ({dims.H, dims.W} <= labels or dims.T in labels)
 
 
 def propagate(layer: Layer, inputs: list[State]) -> State:
