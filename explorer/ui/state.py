@@ -13,8 +13,9 @@ import streamlit as st
 
 import models
 from explorer.errors import UserError
+from explorer.knob_text import decode_knob, encode_knob, shorten
 from explorer.ui import settings
-from explorer.ui.settings import KNOB, Setting, shorten
+from explorer.ui.settings import KNOB, Setting
 
 START = "zfnet_mini"
 CORE = (
@@ -54,7 +55,7 @@ def link() -> dict[str, str]:
     table, values = st.session_state["settings"], st.session_state[_STATE]
     changed = {name: setting for name, setting in table.items() if values[name] != setting.default}
     found = {name: s.encode(values[name]) for name, s in changed.items() if values[name] not in NOT_IN_LINK}
-    return found | {KNOB + name: settings.encode_knob(value) for name, value in knobs().items()}
+    return found | {KNOB + name: encode_knob(value) for name, value in knobs().items()}
 
 
 def get(name: str) -> Any:
@@ -139,7 +140,7 @@ def _read_knobs(preset: str, params: Mapping[str, str], refused: list[str]) -> d
     for name, text in params.items():
         if name.startswith(KNOB):
             try:
-                found[name.removeprefix(KNOB)] = settings.decode_knob(type(spec), name.removeprefix(KNOB), text)
+                found[name.removeprefix(KNOB)] = decode_knob(type(spec), name.removeprefix(KNOB), text)
             except UserError as error:
                 refused.append(str(error))
     return settings.changed_knobs(spec, found)

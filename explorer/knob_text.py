@@ -1,0 +1,64 @@
+"""Values of knobs as text and back, for links and command lines: `3,4,6,3` for tuples, JSON for nested Specs."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Any, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+
+from explorer.errors import SpecError
+from models.spec import Spec
+
+LONGEST = 2000  # characters of one value
+DEEPEST = 6  # levels of brackets: a nested Spec has at most three
+
+
+def shorten(text: str, length: int = 40) -> str:
+    """Text from outside, printable and short enough for a sentence."""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return repr(shown if len(shown) <= length else f"{shown[:length]}…")
+
+
+def encode_knob(value: Any) -> str:
+    """The value of a knob as text: `3,4,6,3` for tuples, JSON for nested Specs."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, tuple) and all(isinstance(v, (str, int, float)) for v in value):
+        return ",".join(map(encode_knob, value))
+    return str(value) if isinstance(value, (str, int, float)) else json.dumps(value, separators=(",", ":"))
+
+
+def decode_knob(spec: type[Spec], name: str, text: str) -> Any:
+    """The value of a knob as plain data (nested Specs as dicts). Raises SpecError that names the knob and the text."""
+    if name not in spec.model_fields:
+        near = difflib.get_close_matches(name, spec.model_fields, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise SpecError(f"{shorten(name)[1:-1]} is not a knob of this architecture{hint}")
+    annotation: Any = spec.model_fields[name].annotation
+    try:
+        value = TypeAdapter(annotation).validate_python(_raw(annotation, text))
+    except (ValidationError, ValueError, RecursionError):
+        raise SpecError(f"{name}={shorten(text)} is not a value that this knob can have.") from None
+    description = spec.knobs().get(name)
+    if description and (problem := description.problem(name, value)):
+        raise SpecError(problem)
+    return plain(value)
+
+
+def _raw(annotation: Any, text: str) -> Any:
+    if len(text) > LONGEST or text.count("[") > 200 or text[: DEEPEST + 1] == "[" * (DEEPEST + 1):
+        raise ValueError("too long or too deep")
+    if get_origin(annotation) is not tuple:
+        return text
+    if get_args(annotation)[0] in (int, float, str, bool):
+        return text.split(",") if text else []
+    return json.loads(text)
+
+
+def plain(value: Any) -> Any:
+    """Specs as dicts, at any depth, so that single fields can be changed without validation."""
+    if isinstance(value, Spec):
+        return {name: plain(part) for name, part in value}
+    return tuple(map(plain, value)) if isinstance(value, (tuple, list)) else value
