@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.errors import SpecError, UnknownNameError, UserError, WeightsError
+from models.errors import Cancelled, SpecError, UnknownNameError, UserError, WeightsError
 
 
 class ImageError(UserError):
@@ -15,10 +15,6 @@ class MemoryLimitError(UserError):
 
 class TraceError(UserError):
     """A module that neither torch.fx nor torch.export can trace, or that fails on this input; names the layer."""
-
-
-class Cancelled(Exception):
-    """Raised inside long work when its cancel flag is set; not an error that a person sees."""
 
 
 __all__ = [

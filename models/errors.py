@@ -17,3 +17,7 @@ class WeightsError(UserError):
 
 class UnknownNameError(UserError):
     """An architecture, preset, block, layer or class that is not there; names it and the nearest that is."""
+
+
+class Cancelled(Exception):
+    """Raised inside long work when its cancel flag is set; not an error that a person sees."""
