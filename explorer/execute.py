@@ -78,7 +78,8 @@ def run(
     capture: ids of layers whose outputs are wanted, as copies that later in-place operations do not reach.
     until: id of the layer after which to stop. rules: layer id, or kind of layer, → what to do instead (an id goes
     before a kind). start: layer id → its output, so that what comes before is run only where something else needs it;
-    `image` may then be None. To differentiate by an inner layer, start from a leaf tensor. cancel: asked before each
+    `image` may then be None (not for a layer that writes into its input where the network reads on from that input).
+    To differentiate by an inner layer, start from a leaf tensor. cancel: asked before each
     layer. grad: record for autograd. Raises Cancelled, UnknownNameError (a layer), UserError (an image of a size that
     this network cannot take); other errors of torch and of rules pass through.
     """
@@ -192,7 +193,7 @@ class _Run:
             case "call_method":
                 return getattr(args[0], str(node.target))(*args[1:], **kwargs)
             case "output":
-                return args[0]
+                return _plain(args[0])
         assert callable(node.target)
         return node.target(*args, **kwargs)
 
@@ -245,6 +246,15 @@ def _call(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
 
 def _copy(value: Any) -> Any:
     return pytree.tree_map_only(Tensor, Tensor.clone, value)
+
+
+def _plain(value: Any) -> Any:
+    """Dicts and lists as the module's forward makes them: torch.fx keeps immutable kinds of its own."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return tuple(map(_plain, value)) if type(value) is tuple else value
 
 
 def _output(program: TracedProgram) -> fx.Node:
