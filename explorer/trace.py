@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -153,7 +154,8 @@ def _exported(module: nn.Module, input_size: tuple[int, int, int], cause: object
     example = torch.zeros(2, *input_size, device=device)
     try:
         shapes = ({0: torch.export.Dim.AUTO},)
-        program = torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
+        with _silence("torch"):
+            program = torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
     except Exception as error:
         reason = cause.reason if isinstance(cause, Failure) else _first_line(error)
         where = f" at {cause.path}" if isinstance(cause, Failure) and cause.path else ""
@@ -161,6 +163,18 @@ def _exported(module: nn.Module, input_size: tuple[int, int, int], cause: object
     root = program.module(check_guards=False)
     assert isinstance(root, fx.GraphModule)
     return _Captured(root, root.graph, out_spec=program.call_spec.out_spec, exported=True)
+
+
+@contextlib.contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Keep torch.export from logging what we report in one sentence."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _first_line(error: BaseException) -> str:

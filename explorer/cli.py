@@ -1,0 +1,232 @@
+"""The command line: list, describe, features, occlude, train. Bad input is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NoReturn
+
+import models
+from explorer.analysis.receptive_field import ReceptiveField
+from explorer.analyze import Analysis
+from explorer.device import format_bytes
+from explorer.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
+    try:
+        options = vars(_parser().parse_args(argv))
+        return options.pop("run")(**options) or 0
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.close(sys.stdout.fileno())
+        return 0
+    except (UserError, OSError) as error:
+        print(f"error: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    return " ".join(str(error).split())
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m explorer", description="Explore convolutional networks.")
+    commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="all architectures and their presets")
+    listing.add_argument("--json", action="store_true", dest="as_json")
+    listing.set_defaults(run=list_command)
+
+    describing = commands.add_parser("describe", help="layers, receptive field, parameters and MACs of a network")
+    describing.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
+    _knobs(describing)
+    describing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    describing.add_argument("--json", action="store_true", dest="as_json")
+    describing.set_defaults(run=describe_command)
+
+    features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
+    features.add_argument("--layer", required=True)
+    features.add_argument("--out", required=True, metavar="FILE.png")
+    features.set_defaults(run=_features)
+
+    occluding = _on_picture(commands.add_parser("occlude", help="how the prediction depends on each part of a picture"))
+    occluding.add_argument("--window", type=int, help="side of the square, px (default: a quarter of the input)")
+    occluding.add_argument("--stride", type=int, help="step of the square, px (default: a quarter of the window)")
+    occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
+    occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
+    occluding.add_argument("--layer", help="also the summed activation of this layer's strongest map")
+    occluding.add_argument("--method", default="full", choices=("full",))
+    occluding.add_argument("--out", required=True, metavar="DIR")
+    occluding.set_defaults(run=_occlude)
+
+    training = commands.add_parser("train", help="train a preset on the pictures that the program draws")
+    training.add_argument("preset_name", metavar="NAME")
+    training.add_argument("--epochs", type=int)
+    training.add_argument("--seed", type=int)
+    training.add_argument("--items", type=int, help="pictures to train on")
+    training.add_argument("--device")
+    training.add_argument("--restart", action="store_true", help="do not resume a run that was stopped")
+    training.set_defaults(run=_train)
+    return parser
+
+
+def _knobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--set", action="append", default=[], dest="knobs", type=_knob, metavar="KNOB=VALUE")
+
+
+def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("name", help="a preset")
+    parser.add_argument("image", help="a picture file, or the name of a sample (cat, car, …)")
+    _knobs(parser)
+    parser.add_argument("--weights", help="shipped, random, an ImageNet entry, or a .safetensors file")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device")
+    return parser
+
+
+def _knob(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KNOB=VALUE.")
+    return name, value
+
+
+def _input_size(text: str) -> tuple[int, int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and 0 < int(part) <= 100_000 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form CxHxW, for example 3x224x224.")
+    channels, height, width = map(int, parts)
+    return channels, height, width
+
+
+# -- list, describe ---------------------------------------------------------------------------------------------------
+
+
+def list_command(as_json: bool) -> None:
+    """Every architecture with its year and presets."""
+    found = [
+        {"name": a.name, "title": a.title, "year": a.year, "paper": a.paper.url, "presets": list(a.presets)}
+        for a in models.architectures()
+    ]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for entry in found:
+        print(f"{entry['year']}  {entry['title']:<16} {' '.join(entry['presets'])}")
+
+
+def describe_command(
+    name: str, knobs: list[tuple[str, str]], input_size: tuple[int, int, int] | None, as_json: bool
+) -> None:
+    """Structure and figures of a network, on meta: nothing is allocated."""
+    from explorer import network
+
+    analysis = network.find(name, dict(knobs)).analysis(input_size)
+    if as_json:
+        print(json.dumps({"name": name, **as_data(analysis)}))
+    else:
+        print(_table(name, analysis))
+
+
+def as_data(analysis: Analysis) -> dict[str, Any]:
+    """An analysis as plain data, as `describe --json` prints it."""
+    return {
+        "params": analysis.params,
+        "params_used": analysis.params_used,
+        "macs": analysis.macs,
+        "activation_bytes": analysis.activation_bytes,
+        "peak_bytes": analysis.peak_bytes,
+        "weight_bytes": analysis.weight_bytes,
+        "receptive_field": field_data(analysis.receptive_field),
+        "local_receptive_field": field_data(analysis.local_receptive_field),
+        "unknown": list(analysis.unknown),
+        "layers": [
+            {
+                "id": layer.id,
+                "kind": layer.kind,
+                "scope": layer.scope,
+                "output_shape": list(layer.output_shape),
+                "params": layer.params,
+                "macs": layer.macs,
+                "receptive_field": field_data(layer.receptive_field),
+            }
+            for layer in analysis.layers
+        ],
+    }
+
+
+def field_data(field: ReceptiveField) -> dict[str, Any]:
+    """A receptive field as plain data; strides and paddings that are no whole numbers become decimals."""
+    return {
+        "size": list(field.size),
+        "stride": [_number(value) for value in field.stride],
+        "padding": [_number(value) for value in field.padding],
+        "is_global": field.is_global,
+    }
+
+
+def _number(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def _table(name: str, analysis: Analysis) -> str:
+    rows = [
+        (layer.id, layer.kind, "×".join(map(str, layer.output_shape[1:])), f"{layer.params:,}",
+         "unknown" if layer.macs is None else f"{layer.macs:,}", "×".join(map(str, layer.receptive_field.size)))
+        for layer in analysis.layers
+    ]  # fmt: skip
+    rows.insert(0, ("layer", "kind", "output", "params", "MACs", "field"))
+    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", *_summary(name, analysis)])
+
+
+def _summary(name: str, analysis: Analysis) -> list[str]:
+    field, local = analysis.receptive_field, analysis.local_receptive_field
+    lines = [
+        f"{name}: {analysis.params:,} parameters ({format_bytes(analysis.weight_bytes)}), {analysis.macs:,} MACs",
+        f"activations {format_bytes(analysis.activation_bytes)}, at once {format_bytes(analysis.peak_bytes)}",
+        f"receptive field {'×'.join(map(str, field.size))} px" + (" (the whole image)" if field.is_global else ""),
+    ]
+    if field.is_global and not local.is_global:
+        lines.append(f"local receptive field, without gates, {'×'.join(map(str, local.size))} px")
+    if analysis.params_used != analysis.params:
+        lines.append(f"{analysis.params - analysis.params_used:,} of the parameters are not used at inference")
+    if analysis.unknown:
+        lines.append(f"not counted, because their operation is unknown: {', '.join(analysis.unknown)}")
+    return lines
+
+
+# -- commands with pictures -------------------------------------------------------------------------------------------
+
+
+def _features(**options: Any) -> int:
+    from explorer.cli_picture import features_command
+
+    return features_command(**options)
+
+
+def _occlude(**options: Any) -> int:
+    from explorer.cli_picture import occlude_command
+
+    return occlude_command(**options)
+
+
+def _train(preset_name: str, **options: Any) -> int:
+    from explorer.training import train_command
+
+    return train_command(preset_name, **{name: value for name, value in options.items() if value is not None})

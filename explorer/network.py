@@ -1,0 +1,180 @@
+"""A network by name: one of our presets or blocks, or `torchvision:NAME`, `timm:NAME`; and the same with weights."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import models
+from explorer import device as devices
+from explorer.analyze import Analysis, analyze
+from explorer.errors import UnknownNameError, UserError
+from explorer.knob_text import decode_knob
+from explorer.preprocessing import Preprocessing
+from explorer.trace import TracedProgram, trace
+from models import weights
+from models.spec import NetSpec, Spec
+from models.weights import WeightsSource
+
+InputSize = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a name stands for. `build(device)` makes it ("meta" allocates nothing); spec is None where it is not ours."""
+
+    name: str
+    build: Callable[[str], nn.Module]
+    input_size: InputSize
+    spec: Spec | None = None
+
+    def analysis(self, input_size: InputSize | None = None) -> Analysis:
+        """Its structure, worked out without allocating. Raises TraceError."""
+        return analyze(self.build("meta"), input_size or self.input_size)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedNetwork:
+    """A network with its weights, ready to run: `preprocessing` and `classes` are those of the weights."""
+
+    module: nn.Module
+    program: TracedProgram
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+
+    def input(self, pixels: Any) -> Tensor:
+        """A picture, uint8 [H, W, 3], as the network's input on its device: [1, C, H, W]."""
+        parameter = next(self.module.parameters())
+        return self.preprocessing.tensor(pixels).to(parameter.device)
+
+
+def find(name: str, knobs: Mapping[str, str] | None = None, seed: int = 0) -> Network:
+    """The network of that name, with knobs given as text. Raises UnknownNameError, SpecError."""
+    source, _, inner = name.rpartition(":")
+    knobs = knobs or {}
+    if source in ("torchvision", "timm") and knobs:
+        raise UserError(f"--set {next(iter(knobs))}: {name} has no knobs; they belong to the presets of this program.")
+    match source:
+        case "":
+            return _ours(name, _changed(models.preset(name).spec, knobs), seed)
+        case "block":
+            return _block(name, knobs, seed)
+        case "torchvision":
+            return _torchvision(inner)
+        case "timm":
+            return _timm(inner)
+    raise UnknownNameError(f"{name!r} is not a preset, block:NAME, torchvision:NAME or timm:NAME.")
+
+
+def _changed(spec: Spec, knobs: Mapping[str, str]) -> Spec:
+    return spec.replace(**{knob: decode_knob(type(spec), knob, text) for knob, text in knobs.items()})
+
+
+def _ours(name: str, spec: Spec, seed: int) -> Network:
+    assert isinstance(spec, NetSpec)
+    size = (spec.in_channels, spec.image_size, spec.image_size)
+    return Network(name, lambda device: models.build(spec, device=device, seed=seed), size, spec)
+
+
+def _block(name: str, knobs: Mapping[str, str], seed: int) -> Network:
+    block = models.block(name.partition(":")[2])
+    spec = _changed(block.spec(), knobs)
+    size = (getattr(spec, "in_channels", block.input_size[0]), *block.input_size[1:])
+    return Network(name, lambda device: models.build(spec, device=device, seed=seed), size, spec)
+
+
+def _torchvision(name: str) -> Network:
+    import torchvision
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise UnknownNameError(_unknown(f"torchvision:{name}", (f"torchvision:{other}" for other in known)))
+    entries = list(torchvision.models.get_model_weights(name))
+    crop = getattr(entries[0].transforms(), "crop_size", [224])[0] if entries else 224
+    make = torchvision.models.get_model
+    return Network(f"torchvision:{name}", lambda device: _quietly(make, name, device), (3, crop, crop))
+
+
+def _timm(name: str) -> Network:
+    try:
+        import timm  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise UnknownNameError(f"timm:{name} needs the package timm, which is not installed.") from None
+    if not timm.is_model(name):
+        raise UnknownNameError(_unknown(f"timm:{name}", (f"timm:{other}" for other in timm.list_models())))
+    size = timm.get_pretrained_cfg(name).input_size  # type: ignore[union-attr]
+    return Network(f"timm:{name}", lambda device: _quietly(timm.create_model, name, device), size)
+
+
+def _quietly(make: Callable[..., nn.Module], name: str, device: str) -> nn.Module:
+    """Build on a device; some builders compute their widths with tensors, which "meta" cannot: those allocate first."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with torch.device(device):
+                return make(name).eval()
+        except NotImplementedError:
+            return make(name).eval().to(device)
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"There is no network {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
+
+
+# -- with weights -----------------------------------------------------------------------------------------------------
+
+
+def weights_source(preset: str, choice: str | None = None) -> WeightsSource:
+    """The weights of a preset by name, or a .safetensors file; the best that need no download where none is named."""
+    found = weights.sources(preset)
+    if choice is None:
+        return found[0]
+    if choice.endswith(".safetensors"):
+        return weights.file_source(Path(choice).name, Path(choice), preset)
+    for source in found:
+        if source.name == choice:
+            return source
+    raise UnknownNameError(f"weights={choice!r} of {preset} is not one of {', '.join(s.name for s in found)}.")
+
+
+def load(network: Network, source: WeightsSource, device: str | None = None, **options: Any) -> LoadedNetwork:
+    """Build one of our presets on a device with weights; what does not fit in memory is refused before.
+
+    options: progress and cancel of a download. Raises MemoryLimitError, WeightsError, UserError, Cancelled.
+    """
+    spec = network.spec
+    if not isinstance(spec, NetSpec):
+        raise UserError(f"{network.name} takes no picture here: choose one of the presets.")
+    target = devices.resolve(device)
+    figures = network.analysis()
+    devices.ensure_fits(figures.weight_bytes + figures.peak_bytes, target, network.name)
+    module = network.build("cpu")
+    weights.load(module, source, **options)
+    module = module.to(target)
+    return LoadedNetwork(
+        module, trace(module, network.input_size), _preprocessing(source, spec), _classes(source, spec)
+    )
+
+
+def _preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
+    """As the weights expect it, at the size and channels of the network at hand."""
+    if spec.in_channels not in (1, 3):
+        raise UserError(f"in_channels={spec.in_channels}: a picture has 3 channels, or 1 in gray.")
+    given = source.preprocessing
+    margin = given.resize_px / given.crop_px
+    side = spec.image_size
+    return Preprocessing(round(side * margin), (side, side), given.mean, given.std, spec.in_channels)
+
+
+def _classes(source: WeightsSource, spec: NetSpec) -> tuple[str, ...]:
+    named = source.classes or ()
+    return named if len(named) == spec.num_classes else tuple(f"class {i}" for i in range(spec.num_classes))
