@@ -1,0 +1,157 @@
+"""Trains presets on the procedural picture set and judges them on unseen items; the `train` command."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import models
+from explorer import device as devices
+from explorer.analyze import analyze
+from explorer.datasets import CLASSES, MEAN, STD
+from explorer.errors import Cancelled, UserError
+from explorer.training_data import (
+    EVALUATION_ITEMS,
+    EVALUATION_SEED,
+    Labelled,
+    labelled_pictures,
+    normalise,
+    write_safely,
+)
+from explorer.training_run import Progress, Recipe, Run, Settings
+
+RUNS = Path(__file__).parent.parent / "runs"
+EPOCHS, ITEMS, RECIPE = 6, 12_288, Recipe()
+
+
+def train(
+    preset_name: str,
+    *,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    items: int = ITEMS,
+    recipe: Recipe = RECIPE,
+    device: str | None = None,
+    folder: Path = RUNS,
+    out: Path | None = None,
+    restart: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Train a preset on `items` pictures and judge it on 2,000 unseen ones; returns its row of metrics.json.
+
+    `folder` keeps the pictures drawn, the checkpoint and metrics.jsonl (a line an epoch); `out` (by default
+    `folder`/weights) gets PRESET.safetensors and metrics.json. A run that was stopped goes on where it was, with the
+    same result (bit for bit on a CPU), unless `restart`. Raises Cancelled after the batch in which `cancel` turned
+    true, UserError for a value out of range or a checkpoint of other settings.
+    """
+    settings = _settings(preset_name, epochs, seed, items, recipe)
+    tell, stop = progress or (lambda _: None), cancel or (lambda: False)
+    run = Run(settings, devices.resolve(device), folder / preset_name, tell, stop)
+    if not restart:
+        run.resume()
+    size_px = settings.spec["image_size"]
+    pictures, unseen = (
+        labelled_pictures(s, n, size_px, folder / "pictures", progress=_drawing(n, tell), cancel=stop)
+        for s, n in ((seed, items), (EVALUATION_SEED, EVALUATION_ITEMS))
+    )
+    run.train(pictures)
+    return publish(run, unseen, out or folder / "weights")
+
+
+def _settings(preset_name: str, epochs: int, seed: int, items: int, recipe: Recipe) -> Settings:
+    spec = models.spec(preset_name, num_classes=len(CLASSES))
+    for name, value, low, high in (
+        ("epochs", epochs, 1, 1000), ("seed", seed, 0, EVALUATION_SEED - 1), ("items", items, 1, 10_000_000),
+    ):  # fmt: skip
+        if not low <= value <= high:
+            raise UserError(f"{name}={value} is not between {low} and {high}.")
+    if spec.in_channels != 3:
+        raise UserError(f"in_channels={spec.in_channels} of {preset_name}: the pictures have 3.")
+    return Settings(preset_name, epochs, seed, items, spec.model_dump(mode="json"), recipe)
+
+
+def _drawing(total: int, tell: Callable[[Progress], None]) -> Callable[[int], None]:
+    began = time.monotonic()
+
+    def listener(done: int) -> None:
+        eta_s = (time.monotonic() - began) / done * (total - done)
+        tell(Progress("drawing", done, total, eta_s))
+
+    return listener
+
+
+def evaluate(module: nn.Module, unseen: Labelled, batch: int = 250) -> float:
+    """Share of pictures whose class the network (in eval mode, on any device) gives the highest logit."""
+    device = next(module.parameters()).device
+    hits = 0
+    with torch.inference_mode():
+        for images, labels in zip(unseen.images.split(batch), unseen.labels.split(batch), strict=True):
+            logits = module(normalise(images.to(device).float().div(255)))
+            hits += int((logits.argmax(1).cpu() == labels).sum())
+    return hits / len(unseen.labels)
+
+
+def publish(run: Run, unseen: Labelled, out: Path) -> dict[str, Any]:
+    """Write the weights in float16, judge what was written, and enter its row in `out`/metrics.json."""
+    settings, path = run.settings, out / f"{run.settings.preset}.safetensors"
+    facts = {"classes": list(CLASSES), "mean": list(MEAN), "std": list(STD), "image_size": settings.spec["image_size"]}
+    header = {"preset": settings.preset, **{name: json.dumps(value) for name, value in facts.items()}}
+    halved = {name: _half(tensor) for name, tensor in run.module.state_dict().items()}
+    write_safely(path, lambda draft: save_file(halved, draft, header))
+    run.module.load_state_dict(load_file(path))
+    figures = analyze(run.module.eval(), (3, facts["image_size"], facts["image_size"]))
+    row = {
+        "accuracy": evaluate(run.module, unseen), "epochs": settings.epochs, "seed": settings.seed,
+        "train_items": settings.items, "command": settings.command, "params": figures.params, "macs": figures.macs,
+        **facts, "seconds": round(run.state.seconds, 1),
+    }  # fmt: skip
+    _enter(out / "metrics.json", settings.preset, row)
+    return row
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+
+
+def _enter(path: Path, preset_name: str, row: dict[str, Any]) -> None:
+    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    text = json.dumps(dict(sorted({**table, preset_name: row}.items())), indent=2) + "\n"
+    write_safely(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def train_command(preset_name: str, **options: Any) -> int:
+    """`python -m explorer train`: `train` with its progress on stderr and the row on stdout; returns the exit code.
+
+    Ctrl-C stops after the batch and leaves a checkpoint; the same command then goes on.
+    """
+    stop = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        row = train(preset_name, progress=_show, cancel=stop.is_set, **options)
+    except Cancelled:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    print(file=sys.stderr)
+    print(json.dumps(row))
+    return 0
+
+
+def _show(progress: Progress) -> None:
+    """One line on a terminal, rewritten; in a file, a line now and then."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
+    elif progress.done == progress.total or progress.done % 50 == 0:
+        print(progress, file=sys.stderr, flush=True)
