@@ -95,7 +95,8 @@ def _compare(file: Any, targets: dict[str, Tensor], name: str) -> None:
         for key in sorted(keys - targets.keys())
     ]
     if problems:
-        more = f"; {len(problems) - 1:,} more tensors differ" if len(problems) > 1 else ""
+        others = len(problems) - 1
+        more = f"; {others:,} more {'tensor differs' if others == 1 else 'tensors differ'}" if others else ""
         raise WeightsError(f"{name} holds the weights of another network: {problems[0]}{more}.")
 
 

@@ -151,7 +151,7 @@ def _published(builder: str, entry: Any) -> WeightsSource:
         name=entry.name,
         title=f"ImageNet ({entry.name.removeprefix('IMAGENET1K_')})",
         preprocessing=Preprocessing(transform.resize_size[0], transform.crop_size[0], mean, std),
-        note=f"{_accuracy(entry):.2f} % top-1; {entry.meta['_file_size']:.0f} MB from {urlsplit(entry.url).netloc}.",
+        note=f"{_accuracy(entry):.2f} % top-1; {entry.meta['_file_size']:.0f} MiB from {urlsplit(entry.url).netloc}.",
         classes=tuple(entry.meta["categories"]),
         path=cached(entry.url),
         url=entry.url,
