@@ -9,10 +9,11 @@ from explorer.ui.guard import guard
 from explorer.ui.settings import Setting
 from explorer.views import discover
 
-st.set_page_config("CNN Architecture Explorer", ":material/hub:", layout="wide")
+st.set_page_config("CNN Architecture Explorer", "assets/icon.png", layout="wide")
 views = discover()
 first = next(iter(views))
-state.begin([Setting("view", first, choices=tuple(views)), *(s for view in views.values() for s in view.settings)])
+own = [setting for view in views.values() for setting in view.settings]
+state.begin([Setting("view", first, choices=tuple(views)), *session.SETTINGS, *own])
 chosen = session.current()
 sidebar.render(chosen)
 st.title(f"{chosen.architecture.title} · {chosen.preset}", anchor=False)

@@ -161,11 +161,11 @@ def load(network: Network, source: WeightsSource, device: str | None = None, **o
     weights.load(module, source, **options)
     module = module.to(target)
     return LoadedNetwork(
-        module, trace(module, network.input_size), _preprocessing(source, spec), _classes(source, spec)
+        module, trace(module, network.input_size), preprocessing(source, spec), _classes(source, spec)
     )
 
 
-def _preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
+def preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
     """As the weights expect it, at the size and channels of the network at hand."""
     if spec.in_channels not in (1, 3):
         raise UserError(f"in_channels={spec.in_channels}: a picture has 3 channels, or 1 in gray.")

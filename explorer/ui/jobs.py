@@ -27,6 +27,7 @@ class Job:
 
     key: tuple[Any, ...]
     work: Callable[[Job], Any]
+    show: Callable[[int], str] = "{:,}".format
     done: int = 0
     total: int = 0
     partial: Any = None
@@ -111,14 +112,17 @@ def unexpected(error: BaseException) -> str:
     return f"This failed inside the program ({type(error).__name__}); the server's log has the details."
 
 
-def start(kind: str, key: tuple[Any, ...], work: Callable[[Job], Any]) -> Job:
-    """Start the work, or return the job of this kind and key that runs or has ended; another key's job is stopped."""
+def start(kind: str, key: tuple[Any, ...], work: Callable[[Job], Any], **options: Any) -> Job:
+    """Start the work, or return the job of this kind and key that runs or has ended; another key's job is stopped.
+
+    options: those of Job (`show`: how `done` and `total` are written).
+    """
     found = current(kind)
     if found and found.key == (kind, *key):
         return found
     if found:
         found.stop()
-    job = Job((kind, *key), work).start()
+    job = Job((kind, *key), work, **options).start()
     _jobs()[kind] = job
     return job
 
@@ -170,7 +174,7 @@ def describe(job: Job) -> str:
     if not job.total:
         return "starting…"
     left = f"{duration(job.eta_s)} left" if job.eta_s is not None else "measuring the time left…"
-    return f"{job.done:,} of {job.total:,} · {left}"
+    return f"{job.show(job.done)} of {job.show(job.total)} · {left}"
 
 
 def duration(seconds: float) -> str:

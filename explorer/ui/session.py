@@ -5,28 +5,35 @@ Cached modules are in eval mode and never changed; the executor leaves them as t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 import models
-from explorer import datasets, device, images, trace
+from explorer import device, network
 from explorer.analyze import Analysis, analyze
 from explorer.errors import MemoryLimitError, SpecError, UserError
 from explorer.images import LoadedImage
+from explorer.network import LoadedNetwork, Network
 from explorer.preprocessing import Preprocessing
 from explorer.trace import TracedProgram
-from explorer.ui import settings, state
+from explorer.ui import pictures, settings, state, weights
+from explorer.ui.settings import Setting
+from models.layers import tolerant
 from models.registry import Architecture
 from models.spec import NetSpec
+from models.weights import WeightsSource
 
-SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
-FIRST_SAMPLE = "cat"
+SETTINGS = (
+    Setting("image", "", choices=lambda: ("", *pictures.samples())),
+    Setting("device", "", choices=lambda: ("", *(info.device for info in devices()))),
+)
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,15 @@ class Session:
     """One run of the page: frozen choices, and properties that are worked out when first asked for.
 
     spec: the newest that can be built; where the knobs at hand cannot, spec_error says why and `spec` is the last
-    good one. image_error: why there is no image.
+    good one. weights_error: why `source` is not what was asked for. image_error: why there is no image.
     """
 
     architecture: Architecture
     preset: str
     spec: NetSpec
     spec_error: str | None
-    weights: str
+    source: WeightsSource
+    weights_error: str | None
     seed: int
     image: LoadedImage | None
     image_error: str | None
@@ -55,7 +63,7 @@ class Session:
     @property
     def input_size(self) -> tuple[int, int, int]:
         """(channels, height, width) of the network's input."""
-        return self.spec.in_channels, self.spec.image_size, self.spec.image_size
+        return input_size(self.spec)
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -68,33 +76,34 @@ class Session:
         return analysis_of(self.preset_spec)
 
     @cached_property
-    def built(self) -> Built:
-        """The network with its weights, on the device. Raises MemoryLimitError before anything is allocated."""
-        return _build_in_memory(self.spec, self.weights, self.seed, self.device)
+    def built(self) -> LoadedNetwork:
+        """The network with its weights, on the device.
+
+        Raises MemoryLimitError before anything is allocated, WeightsError, UserError where a download comes first.
+        """
+        if self.source.needs_download:
+            raise UserError(f"The weights {self.source.title} are not on this machine yet: download them beside.")
+        return _build(self)
 
     @property
     def module(self) -> nn.Module:
-        """The network with its weights, in eval mode."""
+        """The network with its weights, in eval mode. Raises as `built`."""
         return self.built.module
 
     @property
     def program(self) -> TracedProgram:
-        """The runnable program of `module`, for the executor."""
+        """The runnable program of `module`, for the executor. Raises as `built`."""
         return self.built.program
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The classes' names, numbers where the weights name none."""
-        known = datasets.CLASSES if self.spec.num_classes == len(datasets.CLASSES) else ()
-        return known or tuple(f"class {i}" for i in range(self.spec.num_classes))
+        """The classes' names, numbers where the weights name none. Raises as `built`."""
+        return self.built.classes
 
-    @cached_property
+    @property
     def preprocessing(self) -> Preprocessing:
-        """What the weights expect of a picture. Raises UserError where the network takes no picture."""
-        channels, side = self.spec.in_channels, self.spec.image_size
-        if channels not in (1, 3):
-            raise UserError(f"in_channels={channels}: a picture has 3 channels, or 1 in gray.")
-        return Preprocessing(side, (side, side), datasets.MEAN[:channels], datasets.STD[:channels], channels)
+        """What the weights expect of a picture, without building. Raises UserError where none can be shown."""
+        return network.preprocessing(self.source, self.spec)
 
     @property
     def picture(self) -> LoadedImage:
@@ -102,6 +111,11 @@ class Session:
         if self.image is None:
             raise UserError(self.image_error or "Choose a picture in the sidebar first.")
         return self.image
+
+    @property
+    def view(self) -> Any:
+        """The part of the picture that the network sees, uint8 [H, W, 3]. Raises UserError."""
+        return self.preprocessing.view(self.picture.pixels)
 
     @cached_property
     def input(self) -> torch.Tensor:
@@ -117,33 +131,31 @@ class Session:
     @property
     def channel(self) -> int | None:
         """The chosen channel of the layer; None where a view should choose."""
-        chosen = state.get("channel")
-        return chosen if 0 <= chosen < self.analysis[self.layer].output_shape[1] else None
+        chosen, shape = state.get("channel"), self.analysis[self.layer].output_shape
+        return chosen if len(shape) > 1 and 0 <= chosen < shape[1] else None
+
+    @property
+    def network_key(self) -> tuple[str, ...]:
+        """What names this network in caches and jobs: equal keys give equal results."""
+        seed = str(self.seed) if self.source.kind == "random" else ""
+        return spec_key(self.spec), weights.digest(self.source), seed, self.device
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What names this network and input in caches and jobs: equal keys give equal results."""
-        digest = self.image.digest if self.image else ""
-        return spec_key(self.spec), self.weights, str(self.seed), self.device, digest
-
-
-@dataclass(frozen=True, eq=False)
-class Built:
-    """A network with weights, and its program."""
-
-    module: nn.Module
-    program: TracedProgram
+        """The same of network and picture together."""
+        return (*self.network_key, self.image.digest if self.image else "")
 
 
 def current() -> Session:
     """The session of this run, from the state. Raises nothing: what is wrong is kept as a sentence."""
     preset = state.get("preset")
     architecture = models.architecture_of(preset)
-    spec, spec_error = _spec(architecture.presets[preset].spec, preset)
-    image, image_error = _image()
+    base = architecture.presets[preset].spec
+    spec, spec_error = _spec(base, preset)
     return Session(
-        architecture, preset, spec, spec_error, _weights(), state.get("seed"), image, image_error, _device()
-    )
+        architecture, preset, spec, spec_error, *weights.chosen(preset, spec != base), state.get("seed"),
+        *pictures.current(), state.get("device") or device.default().device,
+    )  # fmt: skip
 
 
 def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
@@ -158,13 +170,25 @@ def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
     return spec, None
 
 
-def _weights() -> str:
-    return state.get("weights") or "random"
+def partial_analysis(session: Session) -> Analysis | None:
+    """What can be said of the knobs that make no network, up to the layer that fails; None where that is nothing."""
+    base = session.preset_spec
+    values = {**settings.plain(base), **state.knobs()}
+    try:
+        fields = {name: TypeAdapter(f.annotation).validate_python(values[name]) for name, f in _fields(base)}
+        return _partial(session.architecture, type(base).model_construct(**fields))
+    except Exception:  # whatever a builder makes of values that its Spec refuses: there is just no picture
+        return None
 
 
-def _device() -> str:
-    names = [info.device for info in devices()]
-    return state.get("device") if state.get("device") in names else device.default().device
+def _fields(spec: NetSpec) -> Iterable[tuple[str, Any]]:
+    return type(spec).model_fields.items()
+
+
+def _partial(architecture: Architecture, draft: NetSpec) -> Analysis:
+    with torch.device("meta"), tolerant():
+        module = architecture.builder(draft).eval()
+    return analyze(module, input_size(draft), partial=True)
 
 
 @st.cache_resource
@@ -173,44 +197,12 @@ def devices() -> list[device.DeviceInfo]:
     return device.available()
 
 
-# -- pictures ---------------------------------------------------------------------------------------------------------
-
-
-@st.cache_data
-def samples() -> dict[str, str]:
-    """The sample pictures: name in the link, file."""
-    return {path.stem: str(path) for path in sorted(SAMPLES.glob("*.png"))}
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _sample(path: str) -> LoadedImage:
-    return images.load(path)
-
-
-def sample_name() -> str:
-    """The sample chosen, the first one where none is."""
-    chosen = state.get("image")
-    return chosen if chosen in samples() else FIRST_SAMPLE
-
-
-def _image() -> tuple[LoadedImage | None, str | None]:
-    if state.get("image") in ("upload", "camera"):
-        return st.session_state.get("uploaded", (None, None))
-    try:
-        return _sample(samples()[sample_name()]), None
-    except UserError as error:
-        return None, str(error)
-
-
-def take_picture(data: bytes, name: str) -> None:
-    """Make an uploaded file the picture, or keep the sentence that says why it is none."""
-    try:
-        st.session_state["uploaded"] = images.load(data, name), None
-    except UserError as error:
-        st.session_state["uploaded"] = None, str(error)
-
-
 # -- what is cached for all sessions ----------------------------------------------------------------------------------
+
+
+def input_size(spec: NetSpec) -> tuple[int, int, int]:
+    """(channels, height, width) of the input of a Spec's network."""
+    return spec.in_channels, spec.image_size, spec.image_size
 
 
 def spec_key(spec: NetSpec) -> str:
@@ -218,30 +210,28 @@ def spec_key(spec: NetSpec) -> str:
     return f"{type(spec).__name__} {spec.model_dump_json()}"
 
 
-def analysis_of(spec: NetSpec, unchecked: bool = False) -> Analysis:
-    """The analysis of a Spec; with `unchecked` up to the layer that fails. Raises TraceError."""
-    return _analysis(spec_key(spec), unchecked, spec)
+def analysis_of(spec: NetSpec) -> Analysis:
+    """The analysis of a Spec, which takes no memory to speak of. Raises TraceError."""
+    return _analysis(spec_key(spec), spec)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def _analysis(key: str, unchecked: bool, _spec: NetSpec) -> Analysis:
-    module = models.build(_spec, device="meta", unchecked=unchecked)
-    return analyze(module, (_spec.in_channels, _spec.image_size, _spec.image_size), partial=unchecked)
+def _analysis(key: str, _spec: NetSpec) -> Analysis:
+    return analyze(models.build(_spec, device="meta"), input_size(_spec))
 
 
-def _build_in_memory(spec: NetSpec, weights: str, seed: int, where: str) -> Built:
-    figures = analysis_of(spec)
-    needed = figures.weight_bytes + figures.peak_bytes
-    arguments: tuple[Any, ...] = (spec_key(spec), weights, seed, where, needed, spec)
+def _build(session: Session) -> LoadedNetwork:
     try:
-        return _built(*arguments)
+        return _built(session.network_key, session)
     except MemoryLimitError:
         _built.clear()  # networks that nobody looks at may hold the memory
-        return _built(*arguments)
+        return _built(session.network_key, session)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Building the network…")
-def _built(key: str, weights: str, seed: int, where: str, _needed: int, _spec: NetSpec) -> Built:
-    device.ensure_fits(_needed, where, "This network")
-    module = models.build(_spec, seed=seed).to(where)
-    return Built(module, trace.trace(module, (_spec.in_channels, _spec.image_size, _spec.image_size)))
+def _built(key: tuple[str, ...], _session: Session) -> LoadedNetwork:
+    spec, seed = _session.spec, _session.seed
+    described = Network(
+        _session.preset, lambda where: models.build(spec, device=where, seed=seed), input_size(spec), spec
+    )
+    return network.load(described, _session.source, _session.device)

@@ -43,7 +43,7 @@ class Setting:
             raise self._refusal(text, f"is not {_KINDS[kind]}") from None
         choices = self.choices() if callable(self.choices) else self.choices
         if choices and value not in choices:
-            raise self._refusal(text, f"is not one of {', '.join(map(str, choices[:12]))}")
+            raise self._refusal(text, f"is not one of {', '.join(str(c) for c in choices[:16] if c != '')}")
         if isinstance(value, float) and not math.isfinite(value):
             raise self._refusal(text, "is not a finite number")
         low, high = self.low, self.high
@@ -52,7 +52,8 @@ class Setting:
         return value
 
     def _refusal(self, text: str, why: str) -> UserError:
-        return UserError(f"{self.name}={shorten(text)} {why}; {self.default!r} is used.")
+        instead = "the default" if self.default == "" else f"{self.default}"
+        return UserError(f"{self.name}={shorten(text)} {why}; {instead} is used.")
 
 
 _KINDS = {bool: "0 or 1", int: "a whole number", float: "a number", str: "a text"}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import streamlit as st
 
 import models
+from explorer.images import LoadedImage, resize
+from explorer.ui import jobs, pictures, state, weights
 from explorer.ui import session as sessions
-from explorer.ui import state
 from explorer.ui.session import Session
+from models.weights import WeightsSource
 
 SOURCES = {"sample": "Samples", "upload": "Upload", "camera": "Camera"}
+TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
 
 
 def render(session: Session) -> None:
@@ -42,37 +49,85 @@ def _first(architecture: str) -> str:
 
 
 def _weights(session: Session) -> None:
-    state.control(st.number_input, "seed", "Seed of the random weights", min_value=0, max_value=2**31 - 1, step=1)
+    found = {source.name: source.title for source in weights.sources(session.preset)} | {weights.FILE: "Your own file"}
+    asked = state.get("weights")
+    shown = asked if asked in found else session.source.name
+    state.keep(
+        st.selectbox, "weights", "Weights", shown, lambda name: state.put("weights", name),
+        options=list(found), format_func=found.__getitem__,
+    )  # fmt: skip
+    if asked == weights.FILE:
+        _upload("weights file", "A .safetensors file", weights.take, type="safetensors", max_upload_size=1000)
+    if session.weights_error:
+        st.error(session.weights_error, icon=":material/error:")
+    elif asked != weights.FILE or session.source.kind == "file":
+        st.caption(session.source.note)
+    if session.source.kind == "random":
+        state.control(st.number_input, "seed", "Seed", min_value=0, max_value=2**31 - 1, step=1)
+    _download(session.source)
+
+
+def _download(source: WeightsSource) -> None:
+    job = jobs.current(weights.DOWNLOAD, (source.url or "",))
+    if not source.needs_download:
+        return
+    if job is None or job.finished:
+        if job and job.error:
+            st.error(job.error, icon=":material/cloud_off:")
+        st.button("Download", icon=":material/download:", on_click=_start_download, args=(source,), width="stretch")
+        return
+    jobs.show(job, "Downloading")
+
+
+def _start_download(source: WeightsSource) -> None:
+    jobs.discard(weights.DOWNLOAD)
+    weights.download_job(source)
 
 
 def _picture(session: Session) -> None:
-    source = state.get("image") if state.get("image") in SOURCES else "sample"
+    asked = state.get("image")
+    source = asked if asked in pictures.OWN else "sample"
     state.keep(
-        st.segmented_control, "source", "Picture", source, lambda chosen: state.put("image", chosen),
+        st.segmented_control, "source", "Picture", source,
+        lambda chosen: state.put("image", "" if chosen == "sample" else chosen),
         options=list(SOURCES), format_func=SOURCES.__getitem__, width="stretch", required=True,
     )  # fmt: skip
     if source == "sample":
         state.keep(
-            st.selectbox, "sample", "Sample", sessions.sample_name(), lambda name: state.put("image", name),
-            options=list(sessions.samples()), format_func=str.capitalize, label_visibility="collapsed",
+            st.selectbox, "sample", "Sample", pictures.sample(), lambda name: state.put("image", name),
+            options=list(pictures.samples()), format_func=str.capitalize, label_visibility="collapsed",
         )  # fmt: skip
     elif source == "upload":
-        st.file_uploader("Upload a picture", key="file", on_change=_take, args=("file",), label_visibility="collapsed")
+        _upload("upload", "Upload a picture", pictures.take, type=list(TYPES))
     else:
-        st.camera_input("Take a picture", key="photo", on_change=_take, args=("photo",), label_visibility="collapsed")
+        st.camera_input("Take a picture", key="photo", on_change=_hand_over, args=("photo", pictures.take))
     if session.image_error:
         st.error(session.image_error, icon=":material/broken_image:")
     if session.image:
         height, width = session.image.pixels.shape[:2]
-        st.image(session.image.pixels, width="stretch", caption=f"{session.image.name} · {width} × {height} px")
+        st.image(_small(session.image), width="stretch", caption=f"{session.image.name} · {width} × {height} px")
         for notice in session.image.notices:
             st.caption(notice)
 
 
-def _take(key: str) -> None:
-    st.session_state["touched"] = True
-    if file := st.session_state[key]:
-        sessions.take_picture(file.getvalue(), file.name)
+def _small(image: LoadedImage) -> np.ndarray:
+    """The picture as large as the sidebar shows it."""
+    height, width = image.pixels.shape[:2]
+    scale = min(1.0, 600 / width, 900 / height)
+    return resize(image.pixels, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
+
+
+def _upload(key: str, label: str, take: Callable[[bytes | None, str], None], **options: Any) -> None:
+    st.file_uploader(
+        label, key=key, on_change=_hand_over, args=(key, take), label_visibility="collapsed", **options
+    )  # fmt: skip
+
+
+def _hand_over(key: str, take: Callable[[bytes | None, str], None]) -> None:
+    """Pass a file on in the moment it arrives: the widget forgets it when it is not drawn."""
+    state.touch()
+    file = st.session_state[key]
+    take(file.getvalue(), file.name) if file else take(None, "")
 
 
 def _device(session: Session) -> None:

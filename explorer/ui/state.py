@@ -22,8 +22,6 @@ CORE = (
     Setting("preset", START, choices=lambda: tuple(models.presets())),
     Setting("weights", ""),  # "" is the best that the preset has
     Setting("seed", 0, low=0, high=2**31 - 1),
-    Setting("image", ""),
-    Setting("device", ""),
     Setting("layer", ""),  # "" is the view's own choice
     Setting("channel", -1, low=-1, high=65_535),
 )
@@ -58,6 +56,11 @@ def link() -> dict[str, str]:
     return found | {KNOB + name: encode_knob(value) for name, value in knobs().items()}
 
 
+def touch() -> None:
+    """Called where a person does something: from now on the state is newer than the link."""
+    st.session_state[_TOUCHED] = True
+
+
 def get(name: str) -> Any:
     """The value of a setting."""
     return st.session_state[_STATE][name]
@@ -65,7 +68,7 @@ def get(name: str) -> Any:
 
 def put(name: str, value: Any) -> None:
     """Change a setting; what hangs on a preset (knobs, weights, layer) goes with it."""
-    st.session_state[_TOUCHED] = True
+    touch()
     values = st.session_state[_STATE]
     if name == "preset" and value != values["preset"]:
         st.session_state[_KNOBS] = {}
@@ -80,14 +83,14 @@ def knobs() -> dict[str, Any]:
 
 def put_knobs(values: Mapping[str, Any]) -> None:
     """Change knobs, given as plain values."""
-    st.session_state[_TOUCHED] = True
+    touch()
     preset = models.preset(get("preset")).spec
     st.session_state[_KNOBS] = settings.changed_knobs(preset, {**knobs(), **values})
 
 
 def clear_knobs(names: Iterable[str] | None = None) -> None:
     """Back to the preset's values, for some knobs or all."""
-    st.session_state[_TOUCHED] = True
+    touch()
     gone = set(knobs() if names is None else names)
     st.session_state[_KNOBS] = {name: value for name, value in knobs().items() if name not in gone}
 

@@ -1,0 +1,86 @@
+"""How the knobs of a Spec are laid out: groups, labels, paths into nested values. No Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin
+
+from models.spec import Knob, NetSpec, Spec
+
+Path = tuple[Any, ...]
+
+_WORDS = {"fc": "FC", "lrn": "LRN", "aux": "auxiliary", "ceil": "rounding up", "kernel5": "kernel of the 5×5 branch"}
+_SHARED = "Per stage"
+_GENERAL = "Layers"
+_INPUT = "Input and classes"
+
+
+def groups(spec: type[Spec]) -> dict[str, list[str]]:
+    """Field names by the title of their group: stages first, then what shares the first word of its name."""
+    shared = {name for names in lengths(spec) if len(names) > 1 for name in names}
+    prefixes = [name.partition("_")[0] for name in spec.model_fields]
+    found: dict[str, list[str]] = {}
+    for name in spec.model_fields:
+        found.setdefault(_group(spec, name, shared, prefixes), []).append(name)
+    order = {_SHARED: 0, _GENERAL: 1, _INPUT: 99}
+    return dict(sorted(found.items(), key=lambda item: order.get(item[0], 2)))
+
+
+def _group(spec: type[Spec], name: str, shared: set[str], prefixes: list[str]) -> str:
+    if name in NetSpec.model_fields:
+        return _INPUT
+    if name in shared or is_nested(spec.model_fields[name].annotation):
+        return _SHARED
+    first = name.partition("_")[0]
+    return label(first) if prefixes.count(first) > 1 else _GENERAL
+
+
+def lengths(spec: type[Spec]) -> list[list[str]]:
+    """Tuple knobs that grow and shrink together: those of equal length and equal limits."""
+    found: dict[Any, list[str]] = {}
+    for name, knob in spec.knobs().items():
+        if isinstance(knob.default, tuple) and knob.length and knob.length[0] < knob.length[1]:
+            found.setdefault((knob.length, len(knob.default)), []).append(name)
+    return list(found.values())
+
+
+def together(spec: type[Spec], name: str) -> list[str]:
+    """The tuple knobs that change their length with this one, itself included."""
+    return next((names for names in lengths(spec) if name in names), [name])
+
+
+def is_nested(annotation: Any) -> bool:
+    """Whether a field holds Specs, or tuples of them."""
+    if get_origin(annotation) is tuple:
+        return is_nested(get_args(annotation)[0])
+    return isinstance(annotation, type) and issubclass(annotation, Spec)
+
+
+def label(name: str) -> str:
+    """A field name as a person reads it: head_size → Head size."""
+    text = " ".join(_WORDS.get(word, word) for word in name.split("_"))
+    return text[:1].upper() + text[1:]
+
+
+def show(value: Any) -> str:
+    """A knob's value in a mark: 96, 256, 384; yes."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(show, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def steps(knob: Knob) -> float:
+    """How many steps lie between the lowest and the highest value."""
+    return ((knob.high or 0) - (knob.low or 0)) / (knob.step or 1)
+
+
+def changed(value: Any, path: Path, new: Any) -> Any:
+    """Plain data with the value at `path` replaced; everything else is shared."""
+    if not path:
+        return new
+    first, rest = path[0], path[1:]
+    if isinstance(value, Mapping):
+        return {**value, first: changed(value[first], rest, new)}
+    return (*value[:first], changed(value[first], rest, new), *value[first + 1 :])

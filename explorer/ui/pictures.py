@@ -1,0 +1,58 @@
+"""Where the picture comes from: the samples, or what a person uploads or takes with the camera."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from explorer import images
+from explorer.errors import UserError
+from explorer.images import LoadedImage
+from explorer.ui import state
+
+SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
+FIRST = "cat"
+OWN = ("upload", "camera")  # pictures that no link can carry
+
+
+@st.cache_data
+def samples() -> dict[str, str]:
+    """The sample pictures: name in the link, path of the file."""
+    return {path.stem: str(path) for path in sorted(SAMPLES.glob("*.png"))}
+
+
+def sample() -> str:
+    """The name of the chosen sample, of the first one where none is chosen."""
+    chosen = state.get("image")
+    return chosen if chosen in samples() else FIRST
+
+
+def current() -> tuple[LoadedImage | None, str | None]:
+    """The picture, or the sentence that says why there is none; neither before anything was uploaded."""
+    if state.get("image") in OWN:
+        return st.session_state.get(_key(), (None, None))
+    try:
+        return _load(samples()[sample()]), None
+    except UserError as error:
+        return None, str(error)
+
+
+def take(data: bytes | None, name: str) -> None:
+    """Make a file the picture, or keep the sentence that says why it is none; None takes it away."""
+    if data is None:
+        st.session_state[_key()] = None, None
+        return
+    try:
+        st.session_state[_key()] = images.load(data, name), None
+    except UserError as error:
+        st.session_state[_key()] = None, str(error)
+
+
+def _key() -> str:
+    return f"picture {state.get('image')}"
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _load(path: str) -> LoadedImage:
+    return images.load(path)

@@ -1,0 +1,85 @@
+"""Which weights are chosen, out of those that the preset has and the person's own file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import streamlit as st
+
+from explorer.device import format_bytes
+from explorer.errors import UserError
+from explorer.ui import jobs, state
+from explorer.ui.jobs import Job
+from models import download, weights
+from models.weights import WeightsSource
+
+FILE = "file"
+DOWNLOAD = "download"
+_UPLOADED = "uploaded weights"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A person's file of weights, with its digest."""
+
+    name: str
+    data: bytes
+    digest: str
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def sources(preset: str) -> list[WeightsSource]:
+    """What the preset has, the best that needs no download first."""
+    return weights.sources(preset)
+
+
+def chosen(preset: str, is_changed: bool) -> tuple[WeightsSource, str | None]:
+    """The source in use, with the sentence that says why it is not the one asked for.
+
+    Where none was asked for: the best of the preset; random weights once knobs were changed.
+    """
+    found = {source.name: source for source in sources(preset)}
+    wanted = state.get("weights")
+    usual = found["random"] if is_changed else next(iter(found.values()))
+    if wanted == FILE:
+        return _own(preset, usual)
+    if wanted and wanted not in found:
+        return usual, f"weights={wanted[:40]!r} of {preset} is not one of {', '.join(found)}."
+    return found.get(wanted, usual), None
+
+
+def _own(preset: str, usual: WeightsSource) -> tuple[WeightsSource, str | None]:
+    if not (upload := uploaded()):
+        return usual, None
+    try:
+        return weights.file_source(upload.name, upload.data, preset), None
+    except UserError as error:
+        return usual, str(error)
+
+
+def uploaded() -> Upload | None:
+    """The file that this session uploaded."""
+    return st.session_state.get(_UPLOADED)
+
+
+def take(data: bytes | None, name: str) -> None:
+    """Keep an uploaded file of weights; None takes it away."""
+    upload = Upload(name, data, hashlib.sha256(data).hexdigest()) if data else None
+    st.session_state[_UPLOADED] = upload
+
+
+def digest(source: WeightsSource) -> str:
+    """What tells these weights from all others."""
+    upload = uploaded()
+    return upload.digest if source.kind == "file" and upload else f"{source.name} {source.url or source.path}"
+
+
+def download_job(source: WeightsSource) -> Job:
+    """Fetch published weights in the background."""
+    url = source.url or ""
+
+    def work(job: Job) -> None:
+        download.fetch(url, job.progress, job.should_stop)
+
+    return jobs.start(DOWNLOAD, (url,), work, show=format_bytes)

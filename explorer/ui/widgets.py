@@ -1,0 +1,191 @@
+"""Controls for every knob of a Spec, drawn from its declaration; their values go to the state as plain data."""
+
+from __future__ import annotations
+
+from typing import Any, get_args, get_origin
+
+import streamlit as st
+
+import models
+from explorer.ui import knob_layout, settings, state
+from explorer.ui.knob_layout import Path
+from models.spec import Knob, Spec
+
+FEW_STEPS = 40  # up to here a slider can be set with a finger
+
+
+def knobs(spec: Spec) -> None:
+    """Draw the knobs of the preset's Spec in groups, with their values in the state, marks and resets."""
+    values = {**settings.plain(spec), **state.knobs()}
+    for position, (title, names) in enumerate(knob_layout.groups(type(spec)).items()):
+        count = sum(name in state.knobs() for name in names)
+        marked = f"{title} :blue-badge[{count} changed]" if count else title
+        with st.expander(marked, expanded=position == 0, key=f"group {type(spec).__name__} {title}"):
+            for name in names:
+                _field(spec, name, values[name])
+            _lengths(type(spec), names, values)
+
+
+def _field(spec: Spec, name: str, value: Any) -> None:
+    knob = type(spec).knobs().get(name)
+    if knob is None:
+        _nested(type(spec).model_fields[name].annotation, (name,), value)
+    elif isinstance(value, tuple):
+        _row(name, knob, value)
+    else:
+        _single((name,), knob, value, _label(name, knob))
+    _marks(name, knob, value, getattr(spec, name))
+
+
+def _label(name: str, knob: Knob) -> str:
+    return knob_layout.label(name) + (f" ({knob.unit})" if knob.unit else "")
+
+
+# -- one value --------------------------------------------------------------------------------------------------------
+
+
+def _single(path: Path, knob: Knob, value: Any, label: str, **options: Any) -> None:
+    """One control for the value at `path`: which one depends on its type and range."""
+    widget, own = _widget(knob, value)
+    key = "knob " + " ".join(map(str, (state.get("preset"), *path)))
+    options = {"help": _help(knob), **own, **options}
+    state.keep(widget, key, label, value, lambda new: _store(path, new), **options)
+
+
+def _widget(knob: Knob, value: Any) -> tuple[Any, dict[str, Any]]:
+    if isinstance(value, bool):
+        return st.toggle, {}
+    if knob.choices is not None:
+        return st.selectbox, {"options": list(knob.choices), "format_func": knob_layout.show}
+    kind = type(value)
+    low, high, step = (None if v is None else kind(v) for v in (knob.low, knob.high, knob.step))
+    limits = {"min_value": low, "max_value": high, "step": step or kind(1)}
+    if low is not None and high is not None and knob_layout.steps(knob) <= FEW_STEPS:
+        return st.slider, limits
+    return st.number_input, limits
+
+
+def _help(knob: Knob) -> str:
+    """The declared help with range and the paper's value; brackets would be read as Markdown."""
+    unit = f" {knob.unit}" if knob.unit else ""
+    limits = f" From {knob.low:g} to {knob.high:g}{unit}." if knob.low is not None and knob.high is not None else ""
+    paper = f" Paper: {knob_layout.show(knob.paper)}." if knob.paper is not None else ""
+    return f"{knob.help}{limits}{paper}"
+
+
+def _store(path: Path, new: Any) -> None:
+    name, *rest = path
+    values = {**settings.plain(models.preset(state.get("preset")).spec), **state.knobs()}
+    state.put_knobs({name: knob_layout.changed(values[name], tuple(rest), new)})
+
+
+# -- tuples and nested Specs ------------------------------------------------------------------------------------------
+
+
+def _row(name: str, knob: Knob, values: tuple[Any, ...]) -> None:
+    """A tuple as a row of small fields, one per entry."""
+    st.markdown(f":small[{_label(name, knob)}]", help=_help(knob))
+    with st.grid(min_column_width=76 if knob.choices else 54, gap="xsmall"):
+        for i, value in enumerate(values):
+            _entry((name, i), knob, value)
+
+
+def _entry(path: Path, knob: Knob, value: Any) -> None:
+    label = f"{knob_layout.label(str(path[0]))} {path[-1] + 1}"
+    widget, options = _widget(knob, value)
+    if widget is st.slider:
+        widget = st.number_input
+    key = "knob " + " ".join(map(str, (state.get("preset"), *path)))
+    state.keep(
+        widget, key, label, value, lambda new: _store(path, new), label_visibility="collapsed", **options
+    )  # fmt: skip
+
+
+def _lengths(spec: type[Spec], names: list[str], values: dict[str, Any]) -> None:
+    """Buttons that add or take away the last entry, of all tuples that belong together at once."""
+    for members in knob_layout.lengths(spec):
+        if not set(members) <= set(names):
+            continue
+        limits = spec.knobs()[members[0]].length or (0, 0)
+        size = max(len(values[name]) for name in members)
+        what = "stage" if len(members) > 1 else knob_layout.label(members[0]).lower()
+        with st.container(horizontal=True):
+            _button(f"Add {what}", ":material/add:", size >= limits[1], _grow, spec, members)
+            _button(f"Remove {what}", ":material/remove:", size <= limits[0], _shrink, spec, members)
+
+
+def _button(label: str, icon: str, disabled: bool, action: Any, *arguments: Any) -> None:
+    st.button(label, icon=icon, disabled=disabled, on_click=action, args=arguments, key=f"{label} {arguments[1:]}")
+
+
+def _grow(spec: type[Spec], names: list[str]) -> None:
+    values = {**settings.plain(models.preset(state.get("preset")).spec), **state.knobs()}
+    state.put_knobs({name: (*values[name], _next(spec.knobs()[name], values[name])) for name in names})
+
+
+def _next(knob: Knob, values: tuple[Any, ...]) -> Any:
+    """What a new entry begins with: the last one again, or the default's."""
+    return (values or knob.default or (knob.low,))[-1]
+
+
+def _shrink(spec: type[Spec], names: list[str]) -> None:
+    values = {**settings.plain(models.preset(state.get("preset")).spec), **state.knobs()}
+    state.put_knobs({name: values[name][:-1] for name in names})
+
+
+def _nested(annotation: Any, path: Path, value: Any) -> None:
+    """Specs inside the Spec: an expander per outermost entry, whose fields are drawn when it is opened."""
+    if get_origin(annotation) is not tuple:
+        _fields(annotation, path, value)
+        return
+    inner = get_args(annotation)[0]
+    for i, entry in enumerate(value):
+        title = f"{knob_layout.label(str(path[0])).removesuffix('s')} {i + 1}"
+        opened = st.expander(title, key=f"nested {state.get('preset')} {path} {i}", on_change="rerun", type="compact")
+        if opened.open:
+            with opened:
+                _entries(inner, (*path, i), entry)
+    _entry_buttons(path, value, knob_layout.label(str(path[0])).removesuffix("s").lower())
+
+
+def _entries(annotation: Any, path: Path, value: Any) -> None:
+    if get_origin(annotation) is not tuple:
+        _fields(annotation, path, value)
+        return
+    for i, entry in enumerate(value):
+        st.markdown(f"**Module {i + 1}**")
+        _entries(get_args(annotation)[0], (*path, i), entry)
+    _entry_buttons(path, value, "module")
+
+
+def _fields(spec: type[Spec], path: Path, value: dict[str, Any]) -> None:
+    with st.grid(min_column_width=96, gap="xsmall"):
+        for name, knob in spec.knobs().items():
+            _single((*path, name), knob, value[name], knob_layout.label(name))
+
+
+def _entry_buttons(path: Path, value: tuple[Any, ...], what: str) -> None:
+    with st.container(horizontal=True):
+        _button(f"Add {what}", ":material/add:", False, _store, path, (*value, value[-1]))
+        _button(f"Remove {what}", ":material/remove:", len(value) < 2, _store, path, value[:-1])
+
+
+# -- marks ------------------------------------------------------------------------------------------------------------
+
+
+def _marks(name: str, knob: Knob | None, value: Any, preset: Any) -> None:
+    """What differs, from the paper and from the preset, with the way back."""
+    paper = knob.paper if knob else None
+    from_paper = paper is not None and value != paper
+    from_preset = name in state.knobs()
+    if not from_paper and not from_preset:
+        return
+    marks = [f":orange-badge[differs from the paper: {knob_layout.show(paper)}]"] if from_paper else []
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if from_preset:
+            shown = knob_layout.show(preset) if knob else "changed"
+            marks.append(f":blue-badge[preset: {shown}]")
+        st.markdown(" ".join(marks))
+        if from_preset:
+            st.button("Reset", key=f"reset {name}", type="tertiary", icon=":material/undo:",
+                      on_click=state.clear_knobs, args=([name],))  # fmt: skip
