@@ -1,0 +1,46 @@
+"""The most probable classes as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from explorer.analysis.activations import Prediction
+
+ROW_PX = 34
+
+
+def bars(prediction: Prediction, names: Sequence[str]) -> go.Figure:
+    """One bar per class, the most probable on top, its name and probability written on it."""
+    labels = [names[index] for index, _ in prediction.classes]
+    shares = [share for _, share in prediction.classes]
+    figure = go.Figure(
+        go.Bar(
+            x=shares, y=list(range(len(shares))), orientation="h", text=[percent(share) for share in shares],
+            textposition="outside", cliponaxis=False, customdata=labels,
+            hovertemplate="%{customdata}: %{x:.4f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(range=[0, 1.2], visible=False, fixedrange=True)
+    figure.update_yaxes(
+        tickvals=list(range(len(labels))), ticktext=[shortened(label) for label in labels], autorange="reversed",
+        fixedrange=True, automargin=True, ticks="", showgrid=False,
+    )  # fmt: skip
+    figure.update_layout(
+        height=ROW_PX * len(labels) + 8, margin={"l": 0, "r": 0, "t": 4, "b": 4}, bargap=0.35, dragmode=False
+    )
+    return figure
+
+
+def shortened(name: str, length: int = 22) -> str:
+    """A class name that leaves room for its bar."""
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def percent(share: float) -> str:
+    """A probability for people: 97 %, 1.2 %, < 0.1 %."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    digits = 1 if 0 < share < 0.0995 or 0.995 <= share < 0.9995 else 0
+    return f"{100 * share:.{digits}f} %"
