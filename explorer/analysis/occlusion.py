@@ -14,24 +14,23 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from explorer.errors import Cancelled, UserError
 from explorer.execute import find_layer, first_tensor, run
 from explorer.graph import Layer, LayerGraph
+from explorer.squares import Box, Fill, Size, fill_values, given_fill, occlude, one_image, paint, square_boxes
 from explorer.trace import TracedProgram
 
-Fill = Literal["gray", "mean", "blur"]
+__all__ = ["OcclusionMap", "fill_values", "occlude", "occlusion_map", "occlusion_steps", "square_boxes"]
+
 Order = Literal["coarse", "rows"]
 Method = Literal["auto", "full"]
-Size = int | tuple[int, int]
-Box = tuple[int, int, int, int]
 Progress = Callable[[int, int, float], object]
 
+BATCH_IMAGES = 32  # more are hardly faster, and the map fills in in larger jumps
 BATCH_BYTES = 256 * 2**20
 # A layer is never interrupted: on the CPU one batch of it stays under about half a second at 10 GMAC/s.
 BATCH_MACS = {"cpu": 5 * 10**9}
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +136,7 @@ def occlusion_steps(
     order: "coarse" visits every 2^k-th position first, then those between, "rows" goes row by row; all are visited.
     Arguments and errors as in `occlusion_map`.
     """
-    image = _one_image(image)
+    image = one_image(image).detach()
     for name, value, choices in (("method", method, Method), ("order", order, Order)):
         if value not in get_args(choices):
             raise UserError(f"{name}={value!r} is not one of {', '.join(get_args(choices))}.")
@@ -146,52 +145,10 @@ def occlusion_steps(
         find_layer(program.graph, layer)
     if batch_size is not None and batch_size < 1:
         raise UserError(f"batch_size={batch_size} is not at least 1.")
-    filling = fill_values(image, fill) if fill_value is None else _filling(image, fill_value)
+    filling = fill_values(image, fill) if fill_value is None else given_fill(image, fill_value)
     batch = batch_size or _batch_size(program.graph, image)
     found = _clean(program, image, target, layer, boxes, cancel)
     return _filled_in(program, image, filling, found, layer, _visits(found.shape, order), batch, cancel)
-
-
-def square_boxes(image_size: tuple[int, int], window: Size, stride: Size) -> np.ndarray:
-    """The squares [rows, columns, 4] as (top, left, bottom, right).
-
-    They start at 0 and step by the stride; a last one, flush with the border, is added where they would leave a
-    rest of the image uncovered. A stride above the window leaves gaps. Raises UserError.
-    """
-    (height, width), (down, across) = _pair("window", window), _pair("stride", stride)
-    if height > image_size[0] or width > image_size[1]:
-        size = f"{image_size[0]}x{image_size[1]}"
-        raise UserError(f"window={height}x{width} is larger than the image of {size} pixels.")
-    tops, lefts = _starts(image_size[0], height, down), _starts(image_size[1], width, across)
-    top, left = np.meshgrid(tops, lefts, indexing="ij")
-    return np.stack([top, left, top + height, left + width], axis=-1)
-
-
-def fill_values(image: Tensor, fill: Fill, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
-    """What the square is filled with, [1, C, H, W] or [1, C, 1, 1], in the image's normalised values.
-
-    "gray": half of the full level, normalised by mean and std [C] (by default ImageNet's for 3 channels, 0.5 for
-    others); "mean": the image's mean colour; "blur": the image under a Gaussian of a tenth of its shorter side.
-    """
-    image = _one_image(image)
-    if fill == "gray":
-        plain = image.shape[1] != 3
-        mean = image.new_tensor([0.5] * image.shape[1] if plain else IMAGENET_MEAN) if mean is None else mean
-        std = image.new_tensor([1.0] * image.shape[1] if plain else IMAGENET_STD) if std is None else std
-        return ((0.5 - mean) / std).to(image).view(1, -1, 1, 1)
-    if fill == "mean":
-        return image.mean((2, 3), keepdim=True)
-    if fill == "blur":
-        return _blurred(image, sigma=min(image.shape[2:]) / 10)
-    raise UserError(f"fill={fill!r} is not one of {', '.join(get_args(Fill))}.")
-
-
-def occlude(image: Tensor, box: Box, fill: Fill = "gray", fill_value: Tensor | None = None) -> Tensor:
-    """A copy of an image ([C, H, W] or [1, C, H, W]) with the box (top, left, bottom, right) filled in."""
-    filling = fill_values(image, fill) if fill_value is None else _filling(_one_image(image), fill_value)
-    occluded = _one_image(image).clone()
-    _paint(occluded[0], filling, box)
-    return occluded.view_as(image)
 
 
 # -- Running ----------------------------------------------------------------------------------------------------------
@@ -206,7 +163,7 @@ def _clean(
     cancel: Callable[[], bool] | None,
 ) -> OcclusionMap:
     """The map with nothing done yet, and the figures without a square."""
-    probabilities, maps = _evaluate(program, image, layer, cancel)
+    probabilities, totals = _evaluate(program, image, layer, cancel)
     classes = probabilities.shape[1]
     if not probabilities.isfinite().all():
         raise UserError("The network's output for this image is not finite: there is nothing to compare with.")
@@ -214,7 +171,7 @@ def _clean(
     if target is not None and not 0 <= target < classes:
         raise UserError(f"target={target} is not a class: they go from 0 to {classes - 1}.")
     chosen = best if target is None else target
-    sums = None if maps is None else _sums(maps)[0].nan_to_num(nan=-torch.inf)
+    sums = None if totals is None else totals[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
     channel = None if sums is None else int(sums.argmax())
     empty = np.full(boxes.shape[:2], np.nan)
     return OcclusionMap(
@@ -242,100 +199,53 @@ def _filled_in(
         batch = visits[first : first + batch_size]
         images = image.repeat(len(batch), 1, 1, 1)
         for picture, position in zip(images, batch, strict=True):
-            _paint(picture, filling, found.box(*position))
-        probabilities, maps = _evaluate(program, images, layer, cancel)
-        _store(found, batch, probabilities, maps)
+            paint(picture, filling, found.box(*position))
+        _store(found, batch, *_evaluate(program, images, layer, cancel))
         yield found
 
 
 def _evaluate(
     program: TracedProgram, images: Tensor, layer: str | None, cancel: Callable[[], bool] | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Probabilities [N, classes], and the layer's output."""
+    """Probabilities [N, classes], and the total activation of each map of the layer [N, C]."""
     result = run(program, images, capture=[layer] if layer else [], cancel=cancel)
-    logits = first_tensor(result.output).flatten(1)
-    return logits.double().softmax(1).cpu(), first_tensor(result.captured[layer]) if layer else None
+    logits = first_tensor(result.output).flatten(1).cpu().double()
+    return logits.softmax(1), _sums(first_tensor(result.captured[layer])) if layer else None
 
 
 def _sums(maps: Tensor) -> Tensor:
-    """Total activation of each map: [N, C]."""
-    return maps.double().flatten(2).sum(2).cpu() if maps.dim() > 2 else maps.double().cpu()
+    return maps.float().flatten(2).sum(2).cpu() if maps.dim() > 2 else maps.float().cpu()
 
 
-def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Tensor, maps: Tensor | None) -> None:
+def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Tensor, sums: Tensor | None) -> None:
     rows, columns = np.array(batch).T
     best = probabilities.max(1)
     found.probability[rows, columns] = probabilities[:, found.target].numpy()
     found.top_probability[rows, columns] = best.values.numpy()
     found.top_class[rows, columns] = best.indices.where(best.values.isfinite(), -1).numpy()
-    if found.activation is not None and maps is not None:
-        found.activation[rows, columns] = _sums(maps)[:, found.channel].numpy()
+    if found.activation is not None and sums is not None:
+        found.activation[rows, columns] = sums[:, found.channel].numpy()
     found.done[rows, columns] = True
 
 
 def _visits(shape: tuple[int, int], order: Order) -> list[tuple[int, int]]:
     """Positions in the order of the visit. Coarse: first those on the grid of the largest power of two, then halves."""
+
+    def spacing(at: tuple[int, int]) -> int:
+        bits = at[0] | at[1] | 1 << 30  # the lowest bit that is set: the coarsest grid on which both lie
+        return bits & -bits
+
     positions = [(row, column) for row in range(shape[0]) for column in range(shape[1])]
-    if order == "rows":
-        return positions
-    return sorted(positions, key=lambda at: -((at[0] | at[1] | 1 << 30) & -(at[0] | at[1] | 1 << 30)))
+    return positions if order == "rows" else sorted(positions, key=spacing, reverse=True)
 
 
 def _batch_size(graph: LayerGraph, image: Tensor) -> int:
-    """As many images as keep the activations below BATCH_BYTES and one layer below BATCH_MACS; at least one."""
+    """As many images, from 1 to BATCH_IMAGES, as keep within BATCH_BYTES and BATCH_MACS."""
     bytes_needed = max(sum(prod(s) for s in (*layer.input_shapes, *layer.outputs)) for layer in graph)
     bytes_needed *= image.element_size()
     by_macs = BATCH_MACS.get(image.device.type, 10**12) // max(1, max(_macs(layer) for layer in graph))
-    return max(1, min(BATCH_BYTES // bytes_needed, by_macs))
+    return max(1, min(BATCH_IMAGES, BATCH_BYTES // bytes_needed, by_macs))
 
 
 def _macs(layer: Layer) -> int:
     return prod(layer.output_shape) * int(layer.attributes.get("fan_in", 0))
-
-
-# -- Squares and fills ------------------------------------------------------------------------------------------------
-
-
-def _pair(name: str, value: Size) -> tuple[int, int]:
-    pair = value if isinstance(value, tuple) else (value, value)
-    if len(pair) != 2 or min(pair) < 1:
-        raise UserError(f"{name}={value} is not a positive number of pixels, or a pair (height, width) of them.")
-    return pair
-
-
-def _starts(length: int, window: int, stride: int) -> list[int]:
-    starts = list(range(0, length - window + 1, stride))
-    return starts if starts[-1] + window == length else [*starts, length - window]
-
-
-def _one_image(image: Tensor) -> Tensor:
-    image = image if image.dim() == 4 else image[None]
-    if image.dim() != 4 or len(image) != 1:
-        raise UserError(f"image of shape {list(image.shape)} is not one image [C, H, W].")
-    return image
-
-
-def _filling(image: Tensor, value: Tensor) -> Tensor:
-    """A given fill, [C], [1, C, 1, 1] or as large as the image, as [1, C, H or 1, W or 1]."""
-    value = value.view(1, -1, 1, 1) if value.dim() == 1 else value
-    try:
-        torch.broadcast_shapes(value.shape[-3:], image.shape[-3:])
-    except RuntimeError as error:
-        raise UserError(f"fill of shape {list(value.shape)} does not fit {list(image.shape)}.") from error
-    return value.to(image).reshape(1, *value.shape[-3:])
-
-
-def _paint(picture: Tensor, filling: Tensor, box: Box) -> None:
-    top, left, bottom, right = box
-    picture[:, top:bottom, left:right] = filling.expand(1, *picture.shape)[0, :, top:bottom, left:right]
-
-
-def _blurred(image: Tensor, sigma: float) -> Tensor:
-    """A separable Gaussian cut at 3 sigma; the border is replicated."""
-    radius = max(1, round(3 * sigma))
-    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1).to(image) / sigma) ** 2)
-    taps = (taps / taps.sum()).view(1, 1, -1, 1)
-    planes = image.transpose(0, 1)
-    planes = F.conv2d(F.pad(planes, (0, 0, radius, radius), mode="replicate"), taps)
-    planes = F.conv2d(F.pad(planes, (radius, radius, 0, 0), mode="replicate"), taps.transpose(2, 3))
-    return planes.transpose(0, 1)
