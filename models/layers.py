@@ -33,6 +33,22 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
 }
 
+# Layers whose output has the shape of their input, whatever it is, in evaluation.
+POINTWISE = (
+    nn.BatchNorm2d,
+    nn.Dropout,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.SiLU,
+    nn.GELU,
+    nn.Hardswish,
+    nn.Hardsigmoid,
+    nn.Tanh,
+    nn.Sigmoid,
+)
+
 _tolerant: ContextVar[bool] = ContextVar("tolerant", default=False)
 
 
@@ -155,7 +171,7 @@ class ConvNormAct(nn.Module):
         bias = norm_kind == "none" if bias is None else bias
         self.conv = conv(in_channels, out_channels, kernel, stride, padding, groups, bias=bias)
         self.bn = norm(norm_kind, out_channels)
-        if eps is not None and hasattr(self.bn, "eps"):
+        if eps is not None and isinstance(self.bn, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
             self.bn.eps = eps
         self.act = activation(act)
 
@@ -168,6 +184,8 @@ def initialise(module: nn.Module, linear_std: float | None = 0.01) -> None:
 
     With `linear_std=None` linear layers too are He's, by fan_in.
     """
+    if any(parameter.is_meta for parameter in module.parameters()):
+        return  # nothing to fill, and torch takes a millisecond for each tensor to do so
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

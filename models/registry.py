@@ -17,7 +17,7 @@ from torch import nn
 from models import blocks as block_modules
 from models import families as family_modules
 from models.errors import SpecError, UnknownNameError
-from models.layers import tolerant
+from models.layers import POINTWISE, tolerant
 from models.spec import NetSpec, Spec
 
 
@@ -179,15 +179,21 @@ def check(spec: Spec) -> None:
     with torch.device("meta"):
         module = architecture_for(spec).builder(spec).eval()
         image = torch.empty(1, spec.in_channels, spec.image_size, spec.image_size)
+    entered: list[str] = []
+    for path, layer in list(module.named_modules()):
+        layer.register_forward_pre_hook(lambda *_, path=path: entered.append(path))
+        for name, child in layer.named_children():
+            if isinstance(child, POINTWISE):  # they keep the shape, and on meta torch takes milliseconds for each
+                setattr(layer, name, nn.Identity())
     try:
         module(image)
     except (RuntimeError, ValueError) as error:  # ValueError: an instance norm over a single pixel
-        raise SpecError(_too_small(spec, error)) from None
+        raise SpecError(_too_small(spec, entered[-1], error)) from None
 
 
-def _too_small(spec: NetSpec, error: RuntimeError) -> str:
+def _too_small(spec: NetSpec, layer: str, error: Exception) -> str:
     reason = str(error).splitlines()[0].rstrip(".")
-    return f"image_size={spec.image_size} is too small for this network: {reason}."
+    return f"image_size={spec.image_size} is too small for this network; at {layer}: {reason}."
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -74,7 +74,11 @@ def unchecked() -> Iterator[None]:
 class Spec(BaseModel):
     """Frozen, hashable hyperparameters of a network or block: equal specs build equal networks."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="never")
+    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="never", allow_inf_nan=False)
+
+    if TYPE_CHECKING:  # pydantic makes it, as the model is frozen
+
+        def __hash__(self) -> int: ...
 
     @classmethod
     def knobs(cls) -> dict[str, Knob]:

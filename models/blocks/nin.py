@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from models.blocks.conv_norm_act import ConvNormActSpec, conv_norm_act_layers
+from models.layers import activation, conv, norm
 from models.registry import Block, Paper, register
 from models.spec import ACTIVATIONS, NORMS, Spec, knob
 
@@ -35,25 +35,12 @@ def nin_layers(spec: NiNBlockSpec) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for index, (channels, width) in enumerate(pairwise(widths)):
         window = (spec.kernel, spec.stride, spec.padding) if index == 0 else (1, 1, 0)
+        layers.append(conv(channels, width, *window))
+        if spec.norm != "none":
+            layers.append(norm(spec.norm, width))
         last = index == len(spec.mlp_widths)
-        act = spec.last_activation if last else spec.activation
-        layers += _layer(channels, width, window, spec.norm, act)
+        layers.append(activation(spec.last_activation if last else spec.activation))
     return layers
-
-
-def _layer(channels: int, width: int, window: tuple[int, int, int], norm: str, activation: str) -> list[nn.Module]:
-    kernel, stride, padding = window
-    return conv_norm_act_layers(
-        ConvNormActSpec(
-            in_channels=channels,
-            width=width,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            norm=norm,
-            activation=activation,
-        )
-    )
 
 
 register(
