@@ -27,7 +27,7 @@ InputSize = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Network:
-    """What a name stands for. `build(device)` makes it ("meta" allocates nothing); spec is None where it is not ours."""
+    """What a name stands for. `build(device)` makes it ("meta" allocates nothing); spec is None if it is not ours."""
 
     name: str
     build: Callable[[str], nn.Module]

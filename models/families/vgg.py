@@ -16,19 +16,43 @@ from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 class VGGSpec(NetSpec):
     """Configurations A, B, D and E of the paper's table 1 differ in `depths` only."""
 
-    depths: tuple[int, ...] = knob((2, 2, 3, 3, 3), low=1, high=8, step=1, length=(1, 6), help="Convolutions per stage.")
+    depths: tuple[int, ...] = knob(
+        (2, 2, 3, 3, 3), low=1, high=8, step=1, length=(1, 6), help="Convolutions per stage."
+    )
     widths: tuple[int, ...] = knob(
-        (64, 128, 256, 512, 512), low=1, high=1024, step=8, length=(1, 6),
-        help="Output channels per stage.", paper=(64, 128, 256, 512, 512),
-    )  # fmt: skip
+        (64, 128, 256, 512, 512),
+        low=1,
+        high=1024,
+        step=8,
+        length=(1, 6),
+        help="Output channels per stage.",
+        paper=(64, 128, 256, 512, 512),
+    )
     kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of every convolution's window.", paper=3)
     activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="relu")
     norm: str = knob("none", choices=NORMS, help="Normalisation after each convolution.", paper="none")
     pool: str = knob("max", choices=POOLS, help="How each stage halves the map.", paper="max")
-    head: str = knob("fc", choices=("fc", "gap"), help="Linear layers on the flattened map, or global pooling and one linear layer.", paper="fc")  # fmt: skip
-    head_size: int = knob(7, low=1, high=14, step=1, unit="px", help="Side of the map that the first linear layer reads.", paper=7)  # fmt: skip
-    fc_widths: tuple[int, ...] = knob((4096, 4096), low=1, high=8192, step=64, length=(0, 3), help="Widths of the hidden linear layers.", paper=(4096, 4096))  # fmt: skip
-    dropout: float = knob(0.5, low=0.0, high=0.9, step=0.05, help="Share of hidden units dropped in training.", paper=0.5)  # fmt: skip
+    head: str = knob(
+        "fc",
+        choices=("fc", "gap"),
+        help="Linear layers on the flattened map, or global pooling and one linear layer.",
+        paper="fc",
+    )
+    head_size: int = knob(
+        7, low=1, high=14, step=1, unit="px", help="Side of the map that the first linear layer reads.", paper=7
+    )
+    fc_widths: tuple[int, ...] = knob(
+        (4096, 4096),
+        low=1,
+        high=65_536,
+        step=64,
+        length=(0, 3),
+        help="Widths of the hidden linear layers.",
+        paper=(4096, 4096),
+    )
+    dropout: float = knob(
+        0.5, low=0.0, high=0.9, step=0.05, help="Share of hidden units dropped in training.", paper=0.5
+    )
 
     def check(self) -> None:
         if len(self.depths) != len(self.widths):
@@ -57,9 +81,14 @@ class VGG(nn.Module):
     @staticmethod
     def _block(spec: VGGSpec, in_channels: int, depth: int, width: int) -> VGGBlockSpec:
         return VGGBlockSpec(
-            in_channels=in_channels, depth=depth, width=width, kernel=spec.kernel,
-            activation=spec.activation, norm=spec.norm, pool=spec.pool,
-        )  # fmt: skip
+            in_channels=in_channels,
+            depth=depth,
+            width=width,
+            kernel=spec.kernel,
+            activation=spec.activation,
+            norm=spec.norm,
+            pool=spec.pool,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))

@@ -1,0 +1,145 @@
+"""The commands that run a picture through a network: features and occlude."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from explorer import images, network
+from explorer.analysis import activations, occlusion
+from explorer.analysis.occlusion import OcclusionMap
+from explorer.errors import UnknownNameError, UserError
+from explorer.network import LoadedNetwork
+from explorer.squares import fill_values
+from explorer.ui.figures.maps import grid, scales
+from explorer.ui.figures.pictures import colourise, enlarge, limits, overlay, stretched
+
+SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
+Knobs = list[tuple[str, str]]
+
+
+def features_command(
+    name: str, image: str, knobs: Knobs, weights: str | None, seed: int, device: str | None, layer: str, out: str
+) -> int:
+    """Write the maps of a layer: a picture of all channels, and the values as NPY beside it."""
+    target = _writable(Path(out), ".png")
+    pixels = _picture(image)
+    loaded = _load(name, knobs, weights, seed, device)
+    maps = activations.feature_maps(loaded.program, loaded.input(pixels), layer).cpu().numpy()
+    columns = max(1, round(len(maps) ** 0.5))
+    images.save_png(grid(maps, scales(maps, shared=False), columns), target)
+    target.with_suffix(".npy").write_bytes(images.encode_npy(maps))
+    channels, rows, width = maps.shape
+    print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {target.with_suffix('.npy')}")
+    return 0
+
+
+def occlude_command(
+    name: str,
+    image: str,
+    knobs: Knobs,
+    weights: str | None,
+    seed: int,
+    device: str | None,
+    window: int | None,
+    stride: int | None,
+    target: str | None,
+    out: str,
+    **options: Any,
+) -> int:
+    """Write the occlusion maps (PNG, NPY) and a summary (JSON); the summary goes to stdout as well."""
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = _picture(image)
+    loaded = _load(name, knobs, weights, seed, device)
+    tensor = loaded.input(pixels)
+    side = window or max(1, min(tensor.shape[2:]) // 4)
+    settings = {"window": side, "stride": stride or max(1, side // 4), "fill": options.pop("fill")}
+    mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
+    found = occlusion.occlusion_map(
+        loaded.program, tensor, _class(target, loaded.classes), progress=_show, **settings, **options,
+        fill_value=fill_values(tensor, settings["fill"], mean, std),
+    )  # fmt: skip
+    summary = {"network": name, "image": image, **settings, **summarise(found, loaded.classes)}
+    write_maps(found, loaded.preprocessing.view(pixels), folder)
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(summary))
+    return 0
+
+
+def summarise(found: OcclusionMap, classes: Sequence[str]) -> dict[str, Any]:
+    """The figures of an occlusion map as plain data; box: (top, left, bottom, right) in pixels of the input."""
+    row, column = found.lowest
+    return {
+        "target": classes[found.target],
+        "baseline_probability": found.baseline,
+        "predicted": classes[found.baseline_class],
+        "lowest_probability": float(found.probability[row, column]),
+        "lowest_position": [row, column],
+        "lowest_box": list(found.box(row, column)),
+        "predicted_at_lowest": classes[found.top_class[row, column]],
+        "positions": list(found.shape),
+    }
+
+
+def write_maps(found: OcclusionMap, pixels: np.ndarray, folder: Path) -> None:
+    """probability, top_class and (if there) activation, as NPY; probability also as PNG, alone and over the picture."""
+    size = (pixels.shape[0], pixels.shape[1])
+    scale = limits(found.probability)
+    coloured = colourise(found.probability, scale)
+    images.save_png(enlarge(coloured, max(1, 512 // max(found.shape))), folder / "probability.png")
+    shown = overlay(pixels, found.probability, stretched(found.shape, size), scale, 0.6)
+    images.save_png(shown, folder / "overlay.png")
+    arrays = {"probability": found.probability, "top_class": found.top_class, "activation": found.activation}
+    for name, array in arrays.items():
+        if array is not None:
+            (folder / f"{name}.npy").write_bytes(images.encode_npy(array))
+
+
+def _load(name: str, knobs: Knobs, weights: str | None, seed: int, device: str | None) -> LoadedNetwork:
+    found = network.find(name, dict(knobs), seed)
+    if ":" in name:
+        raise UserError(f"{name} takes no picture here: choose one of the presets.")
+    changed = bool(knobs) and weights is None
+    source = network.weights_source(name, "random" if changed else weights)
+    return network.load(found, source, device)
+
+
+def _picture(image: str) -> np.ndarray:
+    """The pixels of a file, or of a sample by its name."""
+    sample = SAMPLES / f"{image}.png"
+    if image.isalnum() and sample.exists() and not Path(image).exists():
+        return images.load(sample).pixels
+    return images.load(Path(image)).pixels
+
+
+def _class(target: str | None, classes: Sequence[str]) -> int | None:
+    """The number of a class given by number or name. Raises UnknownNameError."""
+    if target is None:
+        return None
+    if target in classes:
+        return classes.index(target)
+    if target.isdecimal() and int(target) < len(classes):
+        return int(target)
+    raise UnknownNameError(f"--target {target!r} is no class: there are {len(classes)}, from {classes[0]} on.")
+
+
+def _writable(path: Path, suffix: str) -> Path:
+    if path.suffix.lower() != suffix:
+        raise UserError(f"--out {str(path)!r} does not end in {suffix}.")
+    if not path.parent.is_dir():
+        raise UserError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}.")
+    return path
+
+
+def _show(done: int, total: int, seconds_left: float) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done}/{total} positions, {seconds_left:.0f} s left ", end="", file=sys.stderr, flush=True)
+        if done == total:
+            print(file=sys.stderr)

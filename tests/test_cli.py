@@ -1,0 +1,204 @@
+"""The command line as a person types it: output, exit codes, one line for bad input and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torchvision.models import get_model_weights
+
+import explorer.network
+import models
+from explorer import cli, device, images
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one command."""
+    code = cli.main(argv)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def described(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
+    code, out, err = run(capsys, "describe", *argv, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_list_names_every_preset(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    assert set(models.presets()) <= set(out.split())
+
+
+def test_list_as_json(capsys):
+    _, out, _ = run(capsys, "list", "--json")
+    entries = json.loads(out)
+    assert [name for entry in entries for name in entry["presets"]] == models.presets()
+    assert [entry["year"] for entry in entries] == sorted(entry["year"] for entry in entries)
+
+
+@pytest.mark.parametrize(("name", "params", "size"), [("resnet50", 25_557_032, 427), ("vgg16", 138_357_544, 212)])
+def test_describe_gives_the_published_figures(capsys, name, params, size):
+    found = described(capsys, name)
+    assert found["params"] == params
+    assert found["receptive_field"]["size"] == [size, size]
+    assert found["receptive_field"]["is_global"] is False
+    assert sum(layer["params"] for layer in found["layers"]) == params
+    assert sum(layer["macs"] for layer in found["layers"]) == found["macs"]
+
+
+@pytest.mark.parametrize("name", ["densenet121", "efficientnet_b0", "convnext_tiny", "regnet_y_400mf"])
+def test_describe_agrees_with_torchvisions_own_figures(capsys, name):
+    found = described(capsys, f"torchvision:{name}")
+    meta = get_model_weights(name).DEFAULT.meta  # type: ignore[attr-defined]
+    assert found["params"] == meta["num_params"]
+    assert round(found["macs"] / 1e9, 3) == meta["_ops"]
+    assert found["unknown"] == []
+
+
+def test_describe_squeeze_excitation_gives_the_global_and_the_local_field(capsys):
+    found = described(capsys, "torchvision:efficientnet_b0")
+    assert found["receptive_field"]["is_global"] is True
+    assert found["local_receptive_field"]["is_global"] is False
+    assert found["local_receptive_field"]["stride"] == [32, 32]
+
+
+def test_describe_timm_and_a_block(capsys):
+    assert described(capsys, "timm:resnet18")["params"] == 11_689_512
+    block = described(capsys, "block:vgg", "--set", "depth=3", "--input", "64x20x30")
+    assert block["layers"][-1]["output_shape"] == [1, 128, 10, 15]
+
+
+def test_knobs_change_the_network(capsys):
+    deeper = described(capsys, "vgg16", "--set", "depths=2,2,3,3,4", "--set", "norm=batch")
+    assert deeper["receptive_field"]["size"] == [244, 244]  # one more 3×3 at stride 16: 212 + 32
+
+
+def test_the_table_shows_every_layer_and_the_sums(capsys):
+    code, out, _ = run(capsys, "describe", "lenet5")
+    assert code == 0
+    assert "61,706 parameters" in out
+    assert len(out.splitlines()) > len(described(capsys, "lenet5")["layers"])
+
+
+BAD = {
+    "unknown preset": (["describe", "resnet49"], "resnet49"),
+    "unknown source": (["describe", "hub:resnet50"], "hub:resnet50"),
+    "unknown torchvision": (["describe", "torchvision:resnet49"], "did you mean 'torchvision:resnet"),
+    "unknown timm": (["describe", "timm:resnet49"], "timm:resnet49"),
+    "unknown block": (["describe", "block:nope"], "nope"),
+    "unknown knob": (["describe", "vgg16", "--set", "deths=1,1"], "did you mean depths"),
+    "value out of range": (["describe", "vgg16", "--set", "kernel=4"], "kernel=4"),
+    "value of another type": (["describe", "vgg16", "--set", "depths=a,b"], "depths='a,b'"),
+    "knobs that clash": (["describe", "vgg16", "--set", "depths=1,2"], "depths=(1, 2)"),
+    "image too small": (["describe", "vgg16", "--set", "image_size=8"], "image_size=8"),
+    "no equals sign": (["describe", "vgg16", "--set", "depths"], "KNOB=VALUE"),
+    "input of two sizes": (["describe", "vgg16", "--input", "3x224"], "'3x224'"),
+    "input of zero": (["describe", "vgg16", "--input", "3x0x224"], "'3x0x224'"),
+    "input of other channels": (["describe", "vgg16", "--input", "4x224x224"], "features.0"),
+    "knobs of a foreign network": (["describe", "torchvision:vgg16", "--set", "norm=batch"], "norm"),
+    "no command": ([], "COMMAND"),
+    "unknown command": (["explain"], "explain"),
+    "unknown option": (["list", "--yaml"], "--yaml"),
+    "no picture": (["features", "zfnet_mini", "nowhere.png", "--layer", "conv1", "--out", "x.png"], "nowhere.png"),
+    "a picture that is none": (
+        ["features", "zfnet_mini", "Makefile", "--layer", "features.0", "--out", "x.png"],
+        "Makefile",
+    ),
+    "unknown layer": (["features", "zfnet_mini", "cat", "--layer", "conv9", "--out", "x.png"], "conv9"),
+    "output that is no PNG": (["features", "zfnet_mini", "cat", "--layer", "features.0", "--out", "x.gif"], "x.gif"),
+    "output nowhere": (["features", "zfnet_mini", "cat", "--layer", "features.0", "--out", "no/x.png"], "no/x.png"),
+    "foreign network": (
+        ["features", "torchvision:vgg16", "cat", "--layer", "x", "--out", "x.png"],
+        "torchvision:vgg16",
+    ),
+    "unknown weights": (["features", "vgg16", "cat", "--weights", "best", "--layer", "x", "--out", "x.png"], "'best'"),
+    "weights that are not there": (
+        ["features", "vgg_mini", "cat", "--weights", "no.safetensors", "--layer", "x", "--out", "x.png"],
+        "no.safetensors",
+    ),
+    "unknown device": (
+        ["features", "vgg_mini", "cat", "--device", "tpu", "--layer", "x", "--out", "x.png"],
+        "device='tpu'",
+    ),
+    "window too large": (["occlude", "vgg_mini", "cat", "--window", "65", "--out", "/tmp"], "window=65"),
+    "stride of zero": (["occlude", "vgg_mini", "cat", "--stride", "-1", "--out", "/tmp"], "stride"),
+    "unknown class": (["occlude", "vgg_mini", "cat", "--target", "dragon", "--out", "/tmp"], "'dragon'"),
+    "unknown fill": (["occlude", "vgg_mini", "cat", "--fill", "red", "--out", "/tmp"], "'red'"),
+    "train nothing": (["train", "nope"], "nope"),
+    "train for no epoch": (["train", "vgg_mini", "--epochs", "0"], "epochs=0"),
+}
+
+
+@pytest.mark.parametrize(("argv", "named"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_line_and_exit_code_2(capsys, argv, named):
+    code, out, err = run(capsys, *argv)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ") and err.count("\n") == 1, err
+    assert named in err
+    assert "Traceback" not in err
+
+
+def test_a_network_of_40_gb_is_described_but_refused_before_anything_is_allocated(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "free_bytes", lambda _: 16 * 10**9)
+    knobs = ["--set", "fc_widths=65536", "--set", "head_size=14"]
+    assert described(capsys, "vgg16", *knobs)["weight_bytes"] > 25e9
+    peak_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    out = str(tmp_path / "x.png")
+    code, _, err = run(capsys, "features", "vgg16", "cat", "--layer", "features.0", "--out", out, *knobs)
+    assert code == 2
+    assert "26." in err and "16.0 GB" in err and "vgg16" in err
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_before < 200_000  # KiB
+
+
+def test_features_writes_a_picture_and_the_values(capsys, tmp_path):
+    out = tmp_path / "maps.png"
+    code, text, err = run(capsys, "features", "zfnet_mini", "cat", "--layer", "features.4", "--out", str(out))
+    assert code == 0, err
+    maps = np.load(out.with_suffix(".npy"))
+    module = explorer.network.load(explorer.network.find("zfnet_mini"), explorer.network.weights_source("zfnet_mini"))
+    pixels = images.load(ROOT / "assets" / "samples" / "cat.png").pixels
+    expected = module.module.get_submodule("features")[:5](module.input(pixels))[0].detach().cpu().numpy()
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
+    assert images.load(out).pixels.ndim == 3
+    assert "48 maps of 16×16" in text
+
+
+def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):
+    code, out, err = run(capsys, "occlude", "zfnet_mini", "cat", "--window", "16", "--stride", "8", "--layer",
+                         "features.14", "--out", str(tmp_path))  # fmt: skip
+    assert code == 0, err
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary == json.loads(out)
+    probability = np.load(tmp_path / "probability.npy")
+    assert list(probability.shape) == summary["positions"] == [7, 7]
+    assert summary["lowest_probability"] == probability.min() == probability[tuple(summary["lowest_position"])]
+    assert summary["target"] == summary["predicted"] == "cat"
+    assert np.load(tmp_path / "top_class.npy").shape == np.load(tmp_path / "activation.npy").shape == (7, 7)
+    for name in ("probability.png", "overlay.png"):
+        assert images.load(tmp_path / name).pixels.size
+
+
+def test_occlude_takes_a_class_by_name_or_number(capsys, tmp_path):
+    summaries = []
+    for target in ("boat", "1"):
+        command = ["occlude", "zfnet_mini", "cat", "--stride", "24", "--target", target, "--out", str(tmp_path)]
+        summaries.append(json.loads(run(capsys, *command)[1]))
+    assert summaries[0] == summaries[1]
+    assert summaries[0]["target"] == "boat"
+
+
+def test_a_reader_that_stops_early_causes_no_error():
+    command = f"{sys.executable} -m explorer describe torchvision:densenet121 | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0
+    assert done.stderr == ""
