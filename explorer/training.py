@@ -126,7 +126,8 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
 
 def _enter(path: Path, preset_name: str, row: dict[str, Any]) -> None:
     table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    text = json.dumps(dict(sorted({**table, preset_name: row}.items())), indent=2) + "\n"
+    lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted({**table, preset_name: row}.items()))
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
     write_safely(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ def labelled_pictures(
 ) -> Labelled:
     """Items 0 … count-1 of the set `seed`, `size_px` square, drawn once and kept in `folder`.
 
-    `workers` processes draw (default: one a core); `progress` hears how many items are done. Raises Cancelled.
+    `workers` processes draw (default: one a core; a script that calls this needs the usual guard of `__main__`);
+    `progress` hears how many items are done. Raises Cancelled.
     """
     path = folder / f"{seed}-{count}-{size_px}px-{drawing_version()}.safetensors"
     if not path.exists():
@@ -76,8 +78,9 @@ def _batches(chunks: list[tuple[int, int, int, int]], workers: int) -> Iterator[
     if workers == 1:
         yield from (datasets.to_tensor_batch(*chunk) for chunk in chunks)
         return
-    # Spawned, not forked: a fork of a process whose torch threads have run may hang.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    # Spawned, not forked: a fork of a process whose torch threads have run may hang. Ctrl-C is for the parent alone.
+    spawn, ignore = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
+    pool = ProcessPoolExecutor(workers, spawn, initializer=signal.signal, initargs=ignore)
     try:
         yield from pool.map(datasets.to_tensor_batch, *zip(*chunks, strict=True))
     finally:

@@ -200,19 +200,23 @@ class Run:
         try:
             with safe_open(self.checkpoint, "pt") as file:
                 header = file.metadata() or {}
-            tensors, theirs, state = load_file(self.checkpoint), *(json.loads(header[n]) for n in ("settings", "state"))
-        except (SafetensorError, KeyError) as error:
+            settings, state = json.loads(header["settings"]), State(**json.loads(header["state"]))
+            tensors = load_file(self.checkpoint)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{self.checkpoint} is not a checkpoint of a training run: {error}.") from None
+        self._compare(settings)
+        self._load(tensors)
+        self.state = state
+
+    def _compare(self, theirs: dict[str, Any]) -> None:
         # Through JSON, as the checkpoint's were: tuples become lists.
         mine = json.loads(json.dumps(asdict(self.settings)))
-        if mine != theirs:
-            different = next(name for name in mine if mine[name] != theirs.get(name))
+        different = next((name for name in mine if mine[name] != theirs.get(name)), None)
+        if different:
             raise UserError(
                 f"{self.checkpoint} is of a run with {different}={theirs.get(different)}, not {mine[different]}; "
                 "restart, or choose another folder."
             )
-        self._load(tensors)
-        self.state = State(**state)
 
     def _load(self, tensors: dict[str, Tensor]) -> None:
         kept = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
