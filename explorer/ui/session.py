@@ -5,14 +5,13 @@ Cached modules are in eval mode and never changed; the executor leaves them as t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import streamlit as st
 import torch
-from pydantic import TypeAdapter
 from torch import nn
 
 import models
@@ -27,7 +26,7 @@ from explorer.ui import pictures, settings, state, weights
 from explorer.ui.settings import Setting
 from models.layers import tolerant
 from models.registry import Architecture
-from models.spec import NetSpec
+from models.spec import NetSpec, unchecked
 from models.weights import WeightsSource
 
 SETTINGS = (
@@ -152,10 +151,22 @@ def current() -> Session:
     architecture = models.architecture_of(preset)
     base = architecture.presets[preset].spec
     spec, spec_error = _spec(base, preset)
-    return Session(
+    session = Session(
         architecture, preset, spec, spec_error, *weights.chosen(preset, spec != base), state.get("seed"),
         *pictures.current(), state.get("device") or device.default().device,
     )  # fmt: skip
+    if state.is_fresh():
+        _check_layer(session)
+    return session
+
+
+def _check_layer(session: Session) -> None:
+    """Refuse a layer or channel of the link that this network does not have."""
+    with contextlib.suppress(UserError):
+        if state.get("layer") and state.get("layer") not in session.analysis.graph:
+            state.refuse("layer", "is not a layer of this network; the last feature map is chosen")
+        if state.get("channel") >= 0 and session.channel is None:
+            state.refuse("channel", f"is not a channel of {session.layer}")
 
 
 def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
@@ -173,22 +184,13 @@ def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
 def partial_analysis(session: Session) -> Analysis | None:
     """What can be said of the knobs that make no network, up to the layer that fails; None where that is nothing."""
     base = session.preset_spec
-    values = {**settings.plain(base), **state.knobs()}
     try:
-        fields = {name: TypeAdapter(f.annotation).validate_python(values[name]) for name, f in _fields(base)}
-        return _partial(session.architecture, type(base).model_construct(**fields))
+        with torch.device("meta"), unchecked(), tolerant():
+            draft = type(base).parse({**settings.plain(base), **state.knobs()})
+            module = session.architecture.builder(draft).eval()
+        return analyze(module, input_size(draft), partial=True)
     except Exception:  # whatever a builder makes of values that its Spec refuses: there is just no picture
         return None
-
-
-def _fields(spec: NetSpec) -> Iterable[tuple[str, Any]]:
-    return type(spec).model_fields.items()
-
-
-def _partial(architecture: Architecture, draft: NetSpec) -> Analysis:
-    with torch.device("meta"), tolerant():
-        module = architecture.builder(draft).eval()
-    return analyze(module, input_size(draft), partial=True)
 
 
 @st.cache_resource

@@ -22,6 +22,7 @@ TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
 def render(session: Session) -> None:
     """Draw the whole sidebar."""
     with st.sidebar:
+        st.markdown("**CNN Architecture Explorer**")
         _architecture(session)
         _weights(session)
         _picture(session)

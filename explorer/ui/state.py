@@ -25,7 +25,7 @@ CORE = (
     Setting("layer", ""),  # "" is the view's own choice
     Setting("channel", -1, low=-1, high=65_535),
 )
-_STATE, _KNOBS, _WRITTEN, _TOUCHED, _NOTICES = "state", "knobs", "written", "touched", "notices"
+_STATE, _KNOBS, _WRITTEN, _TOUCHED, _FRESH, _NOTICES = "state", "knobs", "written", "touched", "fresh", "notices"
 NOT_IN_LINK = ("upload", "camera", "file")
 
 
@@ -36,7 +36,9 @@ def begin(extra: Iterable[Setting]) -> None:
     params = st.query_params.to_dict()
     touched = st.session_state.pop(_TOUCHED, False)
     # A click that overtakes the answer to the one before it brings the link of before: the state is newer.
-    if _STATE not in st.session_state or (params != st.session_state.get(_WRITTEN) and not touched):
+    is_other = params != st.session_state.get(_WRITTEN) and not touched
+    st.session_state[_FRESH] = _STATE not in st.session_state or is_other
+    if st.session_state[_FRESH]:
         _read(params, table)
 
 
@@ -119,6 +121,18 @@ def _take(key: str, store: Callable[[Any], None]) -> None:
 def notices() -> list[str]:
     """What was refused in the link, one sentence each, until the next link."""
     return st.session_state.get(_NOTICES, [])
+
+
+def is_fresh() -> bool:
+    """Whether this run took its state from a link that a person opened."""
+    return bool(st.session_state.get(_FRESH))
+
+
+def refuse(name: str, why: str) -> None:
+    """Put a setting of the link back to its default, with the sentence that says why."""
+    default = st.session_state["settings"][name].default
+    st.session_state[_NOTICES].append(f"{name}={shorten(str(get(name)))} {why}.")
+    st.session_state[_STATE][name] = default
 
 
 def _read(params: Mapping[str, str], table: Mapping[str, Setting]) -> None:

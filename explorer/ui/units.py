@@ -22,10 +22,10 @@ def count(number: int, unit: str = "") -> str:
 
 
 def difference(now: int, before: int) -> str | None:
-    """How `now` differs from `before`: in whole numbers where they are small, otherwise in per cent; None where equal."""
+    """How `now` differs from `before`: as a count below 1,000, otherwise in per cent; None where it does not."""
     if now == before:
         return None
-    sign = "+" if now > before else "−"
+    sign = "+" if now > before else "-"  # the sign that Streamlit reads for its arrow
     if before < 1000:
         return f"{sign}{abs(now - before):,}"
     return f"{sign}{abs(now - before) / before:.1%}".replace("%", " %")

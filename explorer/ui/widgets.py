@@ -175,17 +175,22 @@ def _entry_buttons(path: Path, value: tuple[Any, ...], what: str) -> None:
 
 def _marks(name: str, knob: Knob | None, value: Any, preset: Any) -> None:
     """What differs, from the paper and from the preset, with the way back."""
-    paper = knob.paper if knob else None
-    from_paper = paper is not None and value != paper
-    from_preset = name in state.knobs()
-    if not from_paper and not from_preset:
+    marks = _differences(name, knob, value, preset)
+    if not marks:
         return
-    marks = [f":orange-badge[differs from the paper: {knob_layout.show(paper)}]"] if from_paper else []
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if from_preset:
-            shown = knob_layout.show(preset) if knob else "changed"
-            marks.append(f":blue-badge[preset: {shown}]")
-        st.markdown(" ".join(marks))
-        if from_preset:
+        st.markdown(" ".join(marks), width="content")
+        if name in state.knobs():
             st.button("Reset", key=f"reset {name}", type="tertiary", icon=":material/undo:",
                       on_click=state.clear_knobs, args=([name],))  # fmt: skip
+
+
+def _differences(name: str, knob: Knob | None, value: Any, preset: Any) -> list[str]:
+    paper = knob.paper if knob else None
+    from_paper = paper is not None and value != paper
+    if name not in state.knobs():
+        return [f":orange-badge[differs from the paper: {knob_layout.show(paper)}]"] if from_paper else []
+    if from_paper and paper == preset:
+        return [f":orange-badge[differs from paper and preset: {knob_layout.show(paper)}]"]
+    marks = [f":orange-badge[paper: {knob_layout.show(paper)}]"] if from_paper else []
+    return [*marks, f":blue-badge[preset: {knob_layout.show(preset)}]" if knob else ":blue-badge[changed]"]

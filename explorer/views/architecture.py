@@ -40,7 +40,7 @@ def _metrics(session: Session) -> None:
     now, before = session.analysis, session.preset_analysis
     with st.container(border=True), st.grid(min_column_width=116, gap="small"):
         _metric("Parameters", now, before, lambda a: a.params, units.count, "Learned numbers, at any time.")
-        _metric("MACs", now, before, lambda a: a.macs, units.count, "Multiply-accumulates for one image; FLOPs are twice that.")
+        _metric("MACs", now, before, lambda a: a.macs, units.count, "Multiply-accumulates for one image.")
         _metric("Activations", now, before, lambda a: a.activation_bytes, units.format_bytes,
                 "What all layers put out for one image, in float32.", " bytes")  # fmt: skip
         _metric("Peak memory", now, before, lambda a: a.peak_bytes, units.format_bytes,
@@ -106,7 +106,8 @@ def _graph(session: Session) -> None:
     level = min(state.get("fold") or fold.best_depth(graph), deepest)
     if deepest > 1:
         state.keep(
-            st.slider, "fold", "Detail", level, lambda value: state.put("fold", value), min_value=1, max_value=deepest,
+            st.segmented_control, "fold", "Detail", level, lambda value: state.put("fold", value), required=True,
+            options=list(range(1, deepest + 1)),
             help="How many levels of nested modules are opened; × N marks what repeats.",
         )  # fmt: skip
     _draw(session.analysis, level, session.layer)
@@ -194,6 +195,7 @@ def _table_row(analysis: Analysis, report: Any) -> dict[str, Any]:
 
 
 _COLUMNS = {
+    "Layer": st.column_config.TextColumn(width=170, pinned=True),
     "Window": st.column_config.TextColumn(help="Kernel / stride, in positions of the layer's input."),
     "Parameters": st.column_config.NumberColumn(format="localized"),
     "MACs": st.column_config.NumberColumn(format="localized"),
@@ -203,7 +205,7 @@ _PLAIN = {"displayModeBar": False}
 PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "graph": ("Graph", _graph),
     "fields": ("Receptive field", _fields),
-    "costs": ("Cost by stage", _costs),
+    "costs": ("Cost", _costs),
     "layers": ("Layers", _table),
 }
 
