@@ -15,7 +15,7 @@ from explorer.analysis import activations
 from explorer.analysis.activations import ChannelStatistics, Prediction
 from explorer.analyze import Analysis
 from explorer.execute import run
-from explorer.ui import cells, components, state
+from explorer.ui import cells, components, picture_controls, state
 from explorer.ui.components import Legend, Outline, Tile
 from explorer.ui.figures import maps as figures
 from explorer.ui.figures import pictures, prediction
@@ -248,7 +248,7 @@ def _large(session: Session, found: LayerMaps, order: np.ndarray, channel: int) 
     values = found.maps[channel]
     at = _placement(session, found)
     scale = pictures.limits(found.maps if state.get("scale") == "shared" else values)
-    view = session.preprocessing.view(session.picture.pixels)
+    view = session.view
     shown = pictures.overlay(view, values, at, scale, state.get("opacity"), state.get("smooth"))
     box = session.analysis[found.layer].local_receptive_field.box(*unit)
     components.picture(
@@ -291,9 +291,7 @@ def _large_controls(found: LayerMaps, order: np.ndarray, channel: int) -> None:
             st.number_input, "maps place", "Place in this order", rank,
             lambda place: _choose_channel(int(order[place - 1])), min_value=1, max_value=len(order), step=1,
         )  # fmt: skip
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        state.control(st.slider, "opacity", "Opacity", min_value=0.0, max_value=1.0, step=0.05)
-        state.control(st.toggle, "smooth", "Smooth")
+    picture_controls.render()
 
 
 def _histogram(found: LayerMaps, channel: int | None) -> None:
@@ -315,8 +313,7 @@ VIEW = View(
         Setting("rank", "mean", choices=tuple(RANKINGS)),
         Setting("scale", "own", choices=tuple(SCALES)),
         Setting("page", 1, low=1, high=100_000),
-        Setting("opacity", 0.6, low=0.0, high=1.0),
-        Setting("smooth", False),
         Setting("unit", ""),
+        *picture_controls.SETTINGS,
     ),
 )  # fmt: skip

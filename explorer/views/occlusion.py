@@ -1,0 +1,213 @@
+"""Occlusion: a square slides over the picture, and the network says at each position what it still sees."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+import torch
+
+from explorer.analysis.occlusion import OcclusionMap, occlusion_steps
+from explorer.execute import run
+from explorer.squares import fill_values, square_boxes
+from explorer.ui import cells, jobs, occlusion_maps, picture_controls, state
+from explorer.ui.figures.prediction import percent
+from explorer.ui.jobs import Job
+from explorer.ui.occlusion_maps import Shown
+from explorer.ui.session import Session
+from explorer.ui.settings import Setting
+from explorer.ui.view import View
+
+KIND = "occlusion"
+FILLS = {"gray": "Gray", "mean": "Mean colour", "blur": "Blur"}
+CHEAP_MACS = 30 * 10**9  # a few seconds on two cores: started without being asked
+LIKELY = "The most probable"
+NO_LAYER = "None"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run: the square in pixels, its fill, the class (None: the most probable), and a layer to sum."""
+
+    window: int
+    stride: int
+    fill: str
+    target: int | None
+    layer: str | None
+
+
+def render(session: Session) -> None:
+    """Draw the whole page."""
+    if session.spec_error:
+        st.warning("This is the last network that could be built.", icon=":material/history:")
+    plan = _controls(session)
+    key = (*session.key, plan)
+    job = jobs.current(KIND, key)
+    passes = square_boxes(session.preprocessing.crop, plan.window, plan.stride)[..., 0].size
+    if job is None and passes * session.analysis.macs <= CHEAP_MACS:
+        job = jobs.start(KIND, key, _work(session, plan))
+    _status(session, plan, key, job, passes)
+    if job is None:
+        return
+    if not job.finished:
+        filling = _filling(session, plan.fill)
+        jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling))
+    elif job.error:
+        st.error(job.error, icon=":material/error:")
+    elif job.partial is not None:
+        _result(session, plan, job.partial)
+
+
+# -- settings ---------------------------------------------------------------------------------------------------------
+
+
+def default_window(side: int) -> int:
+    """About a fifth of the image."""
+    return max(1, round(side / 5))
+
+
+def _controls(session: Session) -> Plan:
+    side = min(session.preprocessing.crop)
+    window = _within("window", state.get("window"), side, default_window(side), f"the image of {side} px")
+    stride = _within("stride", state.get("stride"), side, max(1, round(window / 3)), f"the image of {side} px")
+    names = session.categories
+    target = state.get("target")
+    if target >= len(names):
+        st.warning(f"target={target} is not a class: they go from 0 to {len(names) - 1}. The most probable is used.")
+        target = -1
+    layers = [layer.id for layer in session.analysis.graph if layer.is_map and layer.kind != "input"]
+    layer = state.get("occluded") if state.get("occluded") in layers else ""
+    with st.container(border=True), st.grid(min_column_width=170, gap="small"):
+        _number("window", "Window (px)", window, side, "Side of the square that is hidden.")
+        _number("stride", "Stride (px)", stride, side, "Pixels from one position to the next.")
+        state.control(st.selectbox, "fill", "Filled with", options=list(FILLS), format_func=FILLS.__getitem__)
+        state.keep(st.selectbox, "occlusion target", "Target class", target, lambda c: _choose("target", c),
+                   options=range(-1, len(names)), format_func=lambda c: names[c] if c >= 0 else LIKELY)  # fmt: skip
+        state.keep(st.selectbox, "occlusion layer", "Also sum a layer's strongest map", layer,
+                   lambda name: _choose("occluded", name), options=["", *layers],
+                   format_func=lambda name: name or NO_LAYER,
+                   help="Zeiler and Fergus 2014, figure 7 (b): the total activation of the strongest map.")  # fmt: skip
+    return Plan(window, stride, state.get("fill"), target if target >= 0 else None, layer or None)
+
+
+def _within(name: str, value: int, high: int, default: int, what: str) -> int:
+    """A setting of the link that 0 leaves to us; one sentence where it is too large."""
+    if value > high:
+        st.warning(f"{name}={value} is larger than {what}; {default} is used.", icon=":material/link_off:")
+    return value if 0 < value <= high else default
+
+
+def _number(name: str, label: str, value: int, high: int, help: str) -> None:
+    state.keep(st.number_input, f"occlusion {name}", label, value, lambda new: _choose(name, new), min_value=1,
+               max_value=high, step=1, help=help)  # fmt: skip
+
+
+def _choose(name: str, value: Any) -> None:
+    state.put(name, value)
+    if name in ("window", "stride"):
+        state.put("position", "")
+
+
+# -- the run ----------------------------------------------------------------------------------------------------------
+
+
+def _filling(session: Session, fill: str) -> torch.Tensor:
+    mean, std = (torch.tensor(values) for values in (session.preprocessing.mean, session.preprocessing.std))
+    return fill_values(session.input.cpu(), fill, mean, std)  # pyright: ignore[reportArgumentType]
+
+
+def _work(session: Session, plan: Plan) -> Any:
+    """The job, with all that it needs taken from the session before it starts."""
+    program, image, filling = session.program, session.input, _filling(session, plan.fill)
+
+    def work(job: Job) -> OcclusionMap | None:
+        steps = occlusion_steps(program, image, plan.target, plan.window, plan.stride, layer=plan.layer,
+                                fill_value=filling, cancel=job.should_stop)  # fmt: skip
+        for found in steps:
+            job.progress(int(found.done.sum()), found.done.size, found)
+        return job.partial
+
+    return work
+
+
+@st.cache_data(max_entries=16, show_spinner="Timing one forward pass…")
+def _pass_seconds(key: Any, _session: Session) -> float:
+    started = time.perf_counter()
+    run(_session.program, _session.input)
+    return time.perf_counter() - started
+
+
+def _status(session: Session, plan: Plan, key: tuple[Any, ...], job: Job | None, passes: int) -> None:
+    """How much work it is, or was, and the button that starts it."""
+    if job is not None and not job.finished:
+        return
+    if job is None:
+        took = jobs.duration(max(1, passes * _pass_seconds(session.network_key, session)))
+        text = f"**{passes:,} positions**, one forward pass each: about {took} on {session.device.upper()}."
+    elif job.partial is not None and not job.partial.done.all():
+        done = int(job.partial.done.sum())
+        text = f":orange-badge[Partial] Stopped after {done:,} of {passes:,} positions; the clear cells were not tried."
+    else:
+        text = f"{passes:,} positions, one forward pass each, took {job.elapsed_s:.1f} s."
+    whole = job is not None and job.partial is not None and bool(job.partial.done.all())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if not whole:
+            st.button("Run" if job is None else "Run again", type="primary", icon=":material/play_arrow:",
+                      on_click=_start, args=(session, plan, key))  # fmt: skip
+        st.markdown(text)
+
+
+def _start(session: Session, plan: Plan, key: tuple[Any, ...]) -> None:
+    jobs.discard(KIND)
+    jobs.start(KIND, key, _work(session, plan))
+
+
+def _so_far(session: Session, found: OcclusionMap | None, filling: torch.Tensor) -> None:
+    if found is not None:
+        occlusion_maps.draw(Shown(session, found, filling))
+
+
+# -- the result -------------------------------------------------------------------------------------------------------
+
+
+def _result(session: Session, plan: Plan, found: OcclusionMap) -> None:
+    if not found.done.any():
+        return
+    _lowest(session, found)
+    chosen = cells.decode(state.get("position"), found.shape) or found.lowest
+    shown = Shown(session, found, _filling(session, plan.fill), chosen)
+    occlusion_maps.draw(shown)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        occlusion_maps.position(shown)
+    with right:
+        occlusion_maps.files(shown)
+
+
+def _lowest(session: Session, found: OcclusionMap) -> None:
+    name, (top, left, bottom, right) = session.categories[found.target], found.box(*found.lowest)
+    now, before = percent(float(found.probability[found.lowest])), percent(found.baseline)
+    where = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}"
+    falls = found.probability[found.lowest] < found.baseline
+    st.markdown(
+        f"**{name}** falls from **{before}** to **{now}** when the dashed square is hidden ({where})." if falls else
+        f"**{name}** is at {before} without a square, and no square lowers it."
+    )  # fmt: skip
+    if not found.is_finite:
+        st.error("At some positions the output holds NaN or infinity: they are drawn in vermilion.")
+
+
+VIEW = View(
+    "occlusion", "Occlusion", ":material/filter_center_focus:", 2, render,
+    settings=(
+        Setting("window", 0, low=0, high=4096),
+        Setting("stride", 0, low=0, high=4096),
+        Setting("fill", "gray", choices=tuple(FILLS)),
+        Setting("target", -1, low=-1, high=100_000),
+        Setting("occluded", ""),
+        Setting("position", ""),
+        *picture_controls.SETTINGS,
+    ),
+)  # fmt: skip
