@@ -6,9 +6,11 @@ its place, when no page has asked for it for a while, or by the person.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +21,7 @@ from explorer.errors import Cancelled, UserError
 
 ABANDONED_S = 20.0
 POLL_S = 0.5
+LAST_WAIT_S = 2.0
 
 
 @dataclass(eq=False)
@@ -42,6 +45,7 @@ class Job:
 
     def start(self) -> Job:
         """Begin the work in a thread of its own."""
+        _running.add(self)
         self._thread = threading.Thread(target=self._run, name=f"job {self.key[0]}", daemon=True)
         self._thread.start()
         return self
@@ -100,6 +104,18 @@ class Job:
             self.error = unexpected(error)
         finally:
             self.ended_s = time.monotonic()
+
+
+_running: weakref.WeakSet[Job] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A thread that still computes while the interpreter ends would abort the process."""
+    for job in list(_running):
+        job.stop()
+    for job in list(_running):
+        job.wait(LAST_WAIT_S)
 
 
 def log(error: BaseException) -> None:

@@ -1,0 +1,298 @@
+"""The page as a whole: what it opens with, what a link carries and refuses, and what is shared and bounded."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import models
+from explorer.errors import UserError
+from explorer.knob_text import decode_knob, encode_knob, plain
+from explorer.ui.settings import Setting
+from explorer.ui.units import count, difference, pair, shape
+from explorer.views import discover
+
+APP = Path(__file__).parents[1] / "app.py"
+
+
+def open_app(**link: str) -> AppTest:
+    """The page that a link opens; knobs are written with two underscores in place of `k.`."""
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, text in link.items():
+        app.query_params[name.replace("k__", "k.")] = text
+    return app.run()
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def errors(app: AppTest) -> list[str]:
+    assert not app.exception
+    return [element.value for element in app.error]
+
+
+def link(app: AppTest) -> dict[str, str]:
+    return {name: text[0] if isinstance(text, list) else text for name, text in app.query_params.items()}
+
+
+# -- opening ----------------------------------------------------------------------------------------------------------
+
+
+def test_opens_on_the_compact_zfnet_with_a_sample_picture() -> None:
+    app = open_app()
+    assert not errors(app) and not app.warning
+    assert app.title[0].value == "ZFNet · zfnet_mini"
+    assert metrics(app)["Parameters"] == count(sum(p.numel() for p in models.build("zfnet_mini").parameters()))
+    assert app.selectbox(key="widget:sample").value == "cat"
+    assert link(app) == {}
+
+
+def test_every_view_can_be_opened_by_its_link() -> None:
+    for name in discover():
+        assert not errors(open_app(view=name))
+
+
+def test_views_have_names_and_places_of_their_own() -> None:
+    found = list(discover().values())
+    assert found[0].name == "architecture"
+    assert len({view.order for view in found}) == len({view.title for view in found}) == len(found)
+
+
+def test_a_view_file_is_found_by_itself() -> None:
+    folder = APP.parent / "explorer" / "views"
+    files = [path for path in folder.glob("*.py") if "\nVIEW = View(" in path.read_text(encoding="utf-8")]
+    assert len(discover()) == len(files) >= 3
+
+
+# -- the main job -----------------------------------------------------------------------------------------------------
+
+
+def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_link_restores_it() -> None:
+    app = open_app()
+    app.selectbox(key="widget:architecture").set_value("vgg").run()
+    app.selectbox(key="widget:preset").set_value("vgg16").run()
+    before = metrics(app)
+    assert before["Parameters"] == "138.4 M" and before["Receptive field"] == "212 px" and before["Depth"] == "16"
+    app.number_input(key="widget:knob vgg16 depths 2").set_value(4).run()
+    assert link(app) == {"preset": "vgg16", "k.depths": "2,2,4,3,3"}
+    after = metrics(app)
+    assert after["Depth"] == "17" and after["Parameters"] != before["Parameters"]
+    assert app.metric[0].delta.startswith("+")
+    assert metrics(open_app(preset="vgg16", k__depths="2,2,4,3,3")) == after
+
+
+def test_a_new_preset_forgets_knobs_and_layer() -> None:
+    app = open_app(preset="resnet18", k__depths="1,1,1,1", layer="layer1.0.conv1")
+    app.selectbox(key="widget:preset").set_value("resnet34").run()
+    assert link(app) == {"preset": "resnet34"}
+
+
+def test_a_link_that_the_browser_brings_later_replaces_the_state() -> None:
+    app = open_app(preset="vgg11")
+    app.query_params.clear()
+    app.query_params["preset"] = "lenet5"
+    app.run()
+    assert app.title[0].value == "LeNet-5 · lenet5"
+
+
+def test_a_click_with_the_link_of_the_click_before_does_not_undo_it() -> None:
+    app = open_app(preset="vgg11")
+    app.number_input(key="widget:knob vgg11 depths 0").set_value(2).run()
+    app.query_params.clear()
+    app.query_params["preset"] = "vgg11"  # as a browser does that has not seen the answer yet
+    app.number_input(key="widget:knob vgg11 depths 1").set_value(3).run()
+    assert link(app)["k.depths"] == "2,3,2,2,2"
+
+
+# -- knobs that make no network ---------------------------------------------------------------------------------------
+
+
+def test_a_spec_that_cannot_be_says_which_knob_and_keeps_the_last_figures() -> None:
+    app = open_app(preset="zfnet")
+    good = metrics(app)
+    app.number_input(key="widget:knob zfnet widths 1").set_value(254).run()
+    changed = metrics(app)
+    app.selectbox(key="widget:knob zfnet groups 1").set_value(4).run()
+    (error,) = errors(app)
+    assert "widths" in error and "groups" in error and "254" in error
+    assert metrics(app) == changed != good
+    assert any("up to features.4" in expander.label for expander in app.expander)
+    app.button(key="reset groups").click().run()
+    assert not errors(app)
+
+
+def test_an_image_too_small_is_refused_with_the_layer() -> None:
+    app = open_app(preset="zfnet", k__image_size="16")
+    (error,) = errors(app)
+    assert "image_size=16" in error and "features.4" in error
+
+
+# -- links ------------------------------------------------------------------------------------------------------------
+
+HOSTILE = {
+    "preset": ["resnet51", "../../etc/passwd", "", "<script>", "\x00"],
+    "seed": ["-1", "1e400", "nan", "99999999999999999999", "0x10", "1; drop table"],
+    "view": ["nope", "__init__"],
+    "image": ["../secret", "upload", "cat.png"],
+    "device": ["cuda:99", "meta"],
+    "layer": ["features.999", "__class__"],
+    "channel": ["5000", "-2", "x"],
+    "weights": ["IMAGENET1K_V9", "file.safetensors"],
+    "k.widths": ["1,2,3,4,five", "[" * 5000, "9" * 4000, "96,256,384,384,100000", "-1,-1,-1,-1,-1"],
+    "k.norm": ["batch'", "__import__('os')"],
+    "k.__class__": ["x"],
+    "k.model_config": ["{}"],
+    "nonsense": ["1"],
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_bad_value_in_a_link_is_one_sentence_and_the_rest_is_kept(name: str) -> None:
+    rest = {} if name in ("preset", "nonsense") else {"preset": "zfnet"}
+    for text in HOSTILE[name]:
+        app = open_app(**{name: text, **rest, "panel": "costs"})
+        told = [element.value for element in app.warning] + errors(app)
+        assert len(told) == 1 and name.removeprefix("k.") in told[0] and len(told[0]) < 400, (text, told)
+        assert "Traceback" not in told[0] and link(app)["panel"] == "costs"
+        assert app.title[0].value == ("ZFNet · zfnet" if rest else "ZFNet · zfnet_mini")
+
+
+@pytest.mark.parametrize("preset", models.presets())
+def test_every_knob_survives_its_own_text(preset: str) -> None:
+    spec = models.preset(preset).spec
+    for name, value in spec:
+        knob = type(spec).knobs().get(name)
+        ends = [v for v in (knob.low, knob.high, *(knob.choices or ())) if v is not None] if knob else []
+        if knob and isinstance(value, tuple):
+            longest = knob.length[1] if knob.length else len(value)
+            ends = [(type(knob.default[0])(end),) * longest for end in ends]
+        for candidate in (plain(value), *ends):
+            assert decode_knob(type(spec), name, encode_knob(candidate)) == candidate
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "value"),
+    [
+        (Setting("a", 3, low=1, high=9), "9", 9),
+        (Setting("a", 0.5), "0.25", 0.25),
+        (Setting("a", False), "1", True),
+        (Setting("a", "x", choices=("x", "y")), "y", "y"),
+    ],
+)
+def test_settings_are_read_from_their_text(setting: Setting, text: str, value: Any) -> None:
+    assert setting.decode(text) == value
+    assert setting.decode(setting.encode(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        (Setting("a", 3, low=1, high=9), "10"),
+        (Setting("a", 3, low=1, high=9), "3.5"),
+        (Setting("a", 0.5, low=0.0, high=1.0), "nan"),
+        (Setting("a", 0.5), "inf"),
+        (Setting("a", False), "perhaps"),
+        (Setting("a", "x", choices=lambda: ("x", "y")), "z"),
+    ],
+)
+def test_settings_refuse_other_text_with_their_name(setting: Setting, text: str) -> None:
+    with pytest.raises(UserError, match=rf"^a={text!r} is not "):
+        setting.decode(text)
+
+
+# -- pictures, weights, networks --------------------------------------------------------------------------------------
+
+
+def test_an_uploaded_picture_is_used_and_a_broken_one_is_one_sentence() -> None:
+    app = open_app()
+    app.segmented_control(key="widget:source").set_value("upload").run()
+    assert link(app) == {}
+    app.file_uploader[0].upload("broken.png", b"\x89PNG\r\n\x1a\n broken").run()
+    (error,) = errors(app)
+    assert "broken.png" in error
+    app.file_uploader[0].set_value(None)
+    app.file_uploader[0].upload("boat.png", (APP.parent / "assets/samples/boat.png").read_bytes()).run()
+    assert not errors(app)
+    app.segmented_control(key="widget:source").set_value("sample").run()
+    assert app.selectbox(key="widget:sample").value == "cat"
+
+
+def test_a_file_that_holds_no_weights_is_one_sentence() -> None:
+    app = open_app()
+    app.selectbox(key="widget:weights").set_value("file").run()
+    app.file_uploader[0].upload("mine.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{").run()
+    (error,) = errors(app)
+    assert "mine.safetensors" in error
+
+
+def script() -> None:
+    """A page that only builds the network, and shows what came of it."""
+    import streamlit as st
+
+    from explorer.errors import UserError
+    from explorer.ui import session, state
+
+    state.begin(session.SETTINGS)
+    current = session.current()
+    try:
+        st.session_state["module"] = current.module
+        st.session_state["logits"] = current.module(current.input)
+        st.session_state["classes"] = current.categories
+    except UserError as error:
+        st.error(str(error))
+    state.end()
+
+
+def build(**link: str) -> AppTest:
+    app = AppTest.from_function(script, default_timeout=60)
+    for name, text in link.items():
+        app.query_params[name.replace("k__", "k.")] = text
+    return app.run()
+
+
+def test_two_sessions_share_a_network_and_another_seed_gets_its_own() -> None:
+    first, second, other = build(weights="random"), build(weights="random"), build(weights="random", seed="1")
+    assert first.session_state["module"] is second.session_state["module"]
+    assert first.session_state["module"] is not other.session_state["module"]
+    assert not first.session_state["module"].training
+    assert first.session_state["logits"].shape[1] == len(first.session_state["classes"])
+
+
+@pytest.mark.timeout(30)
+def test_a_network_that_does_not_fit_is_refused_with_the_estimate_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    build()  # imports
+    monkeypatch.setattr("explorer.device.free_bytes", lambda device: 2_000_000_000)
+    monkeypatch.setattr("torch.nn.Module.load_state_dict", lambda *a, **k: pytest.fail("weights were allocated"))
+    began = time.perf_counter()
+    app = build(preset="vgg19", k__widths="1024,1024,1024,1024,1024", k__image_size="1024", k__fc_widths="8192,8192")
+    assert time.perf_counter() - began < 5  # one second on a quiet machine; tests run beside each other
+    (error,) = errors(app)
+    assert "GB" in error and "2.0 GB free" in error
+
+
+# -- units ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(61_706, "61,706"), (138_357_544, "138.4 M"), (15_470_264_320, "15.5 G"), (999_960, "1.0 M"), (0, "0")],
+)
+def test_counts_are_written_for_people(number: int, text: str) -> None:
+    assert count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "text"),
+    [(5, 5, None), (59, 50, "+9"), (10, 12, "-2"), (1_100_000, 1_000_000, "+10.0 %"), (500, 2000, "-75.0 %")],
+)
+def test_differences_carry_their_sign(now: int, before: int, text: str | None) -> None:
+    assert difference(now, before) == text
+
+
+def test_pairs_and_shapes() -> None:
+    assert (pair((7, 7)), pair((1, 7)), shape((1, 64, 56, 56)), shape((1,))) == ("7", "1 × 7", "64 × 56 × 56", "scalar")
