@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd, lcm
 
@@ -14,11 +14,16 @@ Interval = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Output `q·period + r` sees the pixels `intervals[r]` (ends included) moved by q·advance; None sees nothing."""
+    """Output `q·period + r` sees the pixels `intervals[r]` (ends included) moved by q·advance; None sees nothing.
+
+    limit: the pixels that the positions of the map see together. A window that reaches beyond the map reads padding
+    there, and not the pixels that a map with more positions would have seen (a stride leaves some over).
+    """
 
     period: int
     advance: int
     intervals: tuple[Interval | None, ...]
+    limit: Interval | None
     is_global: bool = False
 
     def interval(self, position: int) -> Interval | None:
@@ -26,6 +31,10 @@ class Axis:
         q, r = divmod(position, self.period)
         found = self.intervals[r]
         return found and (found[0] + q * self.advance, found[1] + q * self.advance)
+
+    def visible(self, position: int) -> Interval | None:
+        """First and last pixel of the image that the position sees."""
+        return _common(self.interval(position), self.limit)
 
     @property
     def stride(self) -> Fraction:
@@ -44,8 +53,8 @@ class Axis:
         return -min(starts, default=Fraction(0))
 
 
-def compose(axis: Axis, step: Reads) -> Axis:
-    """The axis after a layer that reads `step`: each position sees the hull of what its sources see."""
+def compose(axis: Axis, step: Reads, size: int) -> Axis:
+    """The axis after a layer of `size` positions that reads `step`: each sees the hull of what its sources see."""
     if axis.advance == 0 and axis.period == 1:
         return axis
     repeats = 1 if step.advance == 0 else axis.period // gcd(step.advance, axis.period)
@@ -55,7 +64,12 @@ def compose(axis: Axis, step: Reads) -> Axis:
         q, phase = divmod(r, step.period)
         intervals.append(span(axis.interval(q * step.advance + offset) for offset in step.offsets[phase]))
     advance = repeats * step.advance // axis.period * axis.advance
-    return Axis(period, advance, tuple(intervals), axis.is_global)
+    return bounded(Axis(period, advance, tuple(intervals), axis.limit, axis.is_global), size)
+
+
+def bounded(axis: Axis, size: int) -> Axis:
+    """The axis with its limit narrowed to what `size` positions see of it."""
+    return replace(axis, limit=span(axis.visible(i) for i in _ends(axis, size)))
 
 
 def union(a: Axis, b: Axis, size: int) -> Axis:
@@ -63,9 +77,9 @@ def union(a: Axis, b: Axis, size: int) -> Axis:
     is_global = a.is_global or b.is_global
     aligned = a.advance * b.period == b.advance * a.period
     period = lcm(a.period, b.period) if aligned else size
-    pairs = (filter(None, (a.interval(i), b.interval(i))) for i in range(period))
+    pairs = ((a.interval(i), b.interval(i)) for i in range(period))
     advance = a.advance * (period // a.period) if aligned else max(round(x.stride * size) for x in (a, b))
-    found = Axis(period, advance, tuple(span(pair) for pair in pairs), is_global)
+    found = Axis(period, advance, tuple(span(pair) for pair in pairs), span((a.limit, b.limit)), is_global)
     return hull(found, size) if is_global else found
 
 
@@ -76,6 +90,17 @@ def span(intervals: Iterable[Interval | None]) -> Interval | None:
 
 def hull(axis: Axis, size: int) -> Axis:
     """What all positions see together, for each of them."""
-    last = range(max(0, size - axis.period), size)
-    ends = (*range(min(axis.period, size)), *last)
-    return Axis(1, 0, (span(axis.interval(i) for i in ends),), is_global=True)
+    seen = span(axis.interval(i) for i in _ends(axis, size))
+    return Axis(1, 0, (seen,), axis.limit, is_global=True)
+
+
+def _ends(axis: Axis, size: int) -> list[int]:
+    """The first and the last positions, one period each: together they see all that a map of `size` positions sees."""
+    return [*range(min(axis.period, size)), *range(max(0, size - axis.period), size)]
+
+
+def _common(a: Interval | None, b: Interval | None) -> Interval | None:
+    """What two intervals share."""
+    if not a or not b or max(a[0], b[0]) > min(a[1], b[1]):
+        return None
+    return max(a[0], b[0]), min(a[1], b[1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from explorer import layout as dims
 from explorer import ops, reads
-from explorer.axes import Axis, compose, hull, union
+from explorer.axes import Axis, compose, hull, span, union
 from explorer.graph import Layer, Shape
 from explorer.layout import Layout
 from explorer.reads import Reads
@@ -37,8 +37,8 @@ class State:
 def propagate(layer: Layer, inputs: list[State]) -> State:
     if layer.kind == "input":
         size = layer.output_shape[-2:]
-        one = Axis(1, 1, ((0, 0),))
-        return State(layer.output_shape, dims.MAP, (size[0], size[1]), (one, one), (one, one))
+        one = Axis(1, 1, ((0, 0),), (0, size[0] - 1)), Axis(1, 1, ((0, 0),), (0, size[1] - 1))
+        return State(layer.output_shape, dims.MAP, (size[0], size[1]), one, one)
     rule = _RULES.get(layer.kind, _unknown)
     return replace(rule(layer, inputs), shape=layer.output_shape)
 
@@ -57,16 +57,16 @@ def _resample(layer: Layer, inputs: list[State]) -> State:
     swallowed = all(r == reads.everything(n) for r, n in zip(found, sizes_in, strict=True) if n > 1)
     if swallowed and max(sizes_in) > 1 and layer.kind.startswith("adaptive"):
         return replace(_whole(state, layer.output_shape), layout=state.layout, map_size=(1, 1))
-    return replace(
-        state,
-        map_size=(sizes_out[0], sizes_out[1]),
-        strict=_through(state.strict, found),
-        local=state.local and _through(state.local, found),
-    )
+    return _moved(state, found, (sizes_out[0], sizes_out[1]))
 
 
-def _through(axes: tuple[Axis, Axis], found: list[Reads]) -> tuple[Axis, Axis]:
-    return compose(axes[0], found[0]), compose(axes[1], found[1])
+def _moved(state: State, found: list[Reads], size: tuple[int, int]) -> State:
+    """The state after rows and columns are read as `found` says, which gives maps of `size`."""
+
+    def through(axes: tuple[Axis, Axis]) -> tuple[Axis, Axis]:
+        return compose(axes[0], found[0], size[0]), compose(axes[1], found[1], size[1])
+
+    return replace(state, map_size=size, strict=through(state.strict), local=state.local and through(state.local))
 
 
 def _statistic(layer: Layer, inputs: list[State]) -> State:
@@ -193,7 +193,7 @@ def _concat(layer: Layer, inputs: list[State]) -> State:
 
     def joined(axes: list[tuple[Axis, Axis]]) -> tuple[Axis, Axis]:
         seen = tuple(pair[at].interval(i) for pair, n in zip(axes, sizes, strict=True) for i in range(n))
-        along = Axis(len(seen), int(axes[0][at].stride * len(seen)), seen)
+        along = Axis(len(seen), int(axes[0][at].stride * len(seen)), seen, span(pair[at].limit for pair in axes))
         across = _unions(axes, lead.map_size)[1 - at]
         return (along, across) if at == 0 else (across, along)
 
@@ -265,9 +265,7 @@ def _sliced(state: State, label: str, kept: range) -> State:
     step = [reads.POINTWISE, reads.POINTWISE]
     step[at] = Reads(1, kept.step, ((kept.start,),))
     size = (len(kept), state.map_size[1]) if at == 0 else (state.map_size[0], len(kept))
-    return replace(
-        state, map_size=size, strict=_through(state.strict, step), local=state.local and _through(state.local, step)
-    )
+    return _moved(state, step, size)
 
 
 def _slice(layer: Layer, inputs: list[State]) -> State:

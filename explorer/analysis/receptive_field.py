@@ -51,11 +51,11 @@ class ReceptiveField:
     def box(self, row: int, column: int) -> Box:
         """(top, left, bottom, right) of what the unit sees, clipped to the image; bottom and right are exclusive."""
         spans = []
-        for axis, position, length in zip(self.axes, (row, column), self.image_size, strict=True):
-            first, last = axis.interval(position) or (0, -1)
-            spans.append((min(max(first, 0), length), max(min(last + 1, length), 0)))
+        for axis, position in zip(self.axes, (row, column), strict=True):
+            first, last = axis.visible(position) or (0, -1)
+            spans.append((first, last + 1))
         (top, bottom), (left, right) = spans
-        return top, left, max(bottom, top), max(right, left)
+        return (top, left, bottom, right) if top < bottom and left < right else (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
