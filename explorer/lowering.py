@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from explorer import ops
+from explorer import ops, shapes
 from explorer.graph import Buffer, Failure, Layer, LayerGraph, Shape
 
 
@@ -37,12 +37,10 @@ class GraphRecorder(fx.Interpreter):
 
     def record(self, input_size: tuple[int, int, int]) -> Failure | None:
         """Run on meta with one image [1, C, H, W]; returns where and why it stopped, if it did."""
-        with torch.device("meta"):
-            image = torch.empty(1, *input_size)
-            try:
-                self.run(image, enable_io_processing=False)
-            except Exception as error:
-                return Failure(self.current, _reason(error))
+        try:
+            self.run(torch.empty(1, *input_size, device="meta"), enable_io_processing=False)
+        except Exception as error:
+            return Failure(self.current, _reason(error))
         return None
 
     def layer_graph(self, failure: Failure | None = None) -> LayerGraph:
@@ -76,6 +74,23 @@ class GraphRecorder(fx.Interpreter):
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
         module = self.fetch_attr(target)
+        if not kwargs and (known := shapes.of_module(module, args)) is not None:
+            return known
+        with torch.device("meta"):
+            return self._on_meta(module, args, kwargs)
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if (known := shapes.of_function(target, args, kwargs)) is not None:
+            return known
+        with torch.device("meta"):
+            return super().call_function(target, args, kwargs)
+
+    def call_method(self, target: Any, args: Any, kwargs: Any) -> Any:
+        with torch.device("meta"):
+            return super().call_method(target, args, kwargs)
+
+    def _on_meta(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        """A leaf module's own forward, its weights replaced by meta ones."""
         state = dict((*module.named_parameters(), *module.named_buffers()))
         if all(t.is_meta for t in state.values()):
             return module(*args, **kwargs)

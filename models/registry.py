@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 # Imported before models/__init__ binds the function `blocks`, which importing the package later would overwrite.
 from models import blocks as block_modules
@@ -156,15 +158,31 @@ def build(
     chosen = spec(model, **knobs) if isinstance(model, str) else model.replace(**knobs)
     if not unchecked:
         check(chosen)
-    with torch.random.fork_rng(), torch.device(device), _mode(unchecked):
+    refused = tolerant() if unchecked else contextlib.nullcontext()
+    with torch.random.fork_rng(), _placed_on(torch.device(device)), refused:
         torch.manual_seed(seed)
         return architecture_for(chosen).builder(chosen).eval()
 
 
-def _mode(unchecked: bool) -> Any:
-    import contextlib
+@contextlib.contextmanager
+def _placed_on(device: torch.device) -> Iterator[None]:
+    """Within it tensors are made on the device; on meta they are not filled, which there takes most of the time."""
+    with device, _Unfilled() if device.type == "meta" else contextlib.nullcontext():
+        yield
 
-    return tolerant() if unchecked else contextlib.nullcontext()
+
+class _Unfilled(TorchFunctionMode):
+    """Passes over what fills tensors: the random and constant initialisations."""
+
+    FILLS = frozenset(
+        (nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.uniform_, nn.init.normal_, nn.init.constant_,
+         Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_)
+    )  # fmt: skip
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in self.FILLS:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 @lru_cache(maxsize=4096)
@@ -176,7 +194,7 @@ def check(spec: Spec) -> None:
     """
     if not isinstance(spec, NetSpec):
         return
-    with torch.device("meta"):
+    with _placed_on(torch.device("meta")):
         module = architecture_for(spec).builder(spec).eval()
         image = torch.empty(1, spec.in_channels, spec.image_size, spec.image_size)
     entered: list[str] = []
