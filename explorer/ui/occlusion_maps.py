@@ -24,8 +24,13 @@ from explorer.ui.figures import pictures, prediction
 from explorer.ui.figures.pictures import Placement
 from explorer.ui.figures.prediction import percent
 from explorer.ui.session import Session
+from explorer.ui.settings import Setting
 
 Cell = tuple[int, int]
+
+ENDS = {"own": "From least to greatest", "zero": "From 0"}
+LEAST_SPAN = 0.02  # of a probability: less is not drawn as if it were much
+SETTINGS = (Setting("ends", "own", choices=tuple(ENDS)), Setting("position", ""), *picture_controls.SETTINGS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,10 @@ class Shown:
     @cached_property
     def placement(self) -> Placement:
         return figures.placement(self.found, self.session.preprocessing.crop)
+
+    def scale(self, values: np.ndarray, baseline: float | None, least_span: float = 0.0) -> pictures.Range:
+        """What the ends of the colours stand for."""
+        return figures.scale(values, baseline, state.get("ends") == "zero", least_span)
 
     def over(self, values: np.ndarray, scale: pictures.Range) -> np.ndarray:
         """Values over the picture, as opacity and smoothness are set."""
@@ -97,7 +106,7 @@ def _live(shown: Shown, picture: np.ndarray, title: str, texts: list[list[str]],
 
 def _probability(shown: Shown) -> None:
     found, name = shown.found, shown.names[shown.found.target]
-    low, high = scale = figures.scale(found.probability, found.baseline)
+    low, high = scale = shown.scale(found.probability, found.baseline, LEAST_SPAN)
     legend = Legend("Low (dark): hiding this matters", pictures.CIVIDIS, percent(low), percent(high))
     texts = shown.texts(lambda r, c: f"{name} {_share(found.probability[r, c])}")
     _live(shown, shown.over(found.probability, scale), f"Probability of {name}", texts, legend)
@@ -118,7 +127,7 @@ def _classes(shown: Shown) -> None:
 def _activation(shown: Shown) -> None:
     found, values = shown.found, shown.found.activation
     assert values is not None
-    low, high = scale = figures.scale(values, found.baseline_activation)
+    low, high = scale = shown.scale(values, found.baseline_activation)
     legend = Legend(f"Low (dark): hiding this matters; {found.baseline_activation:.4g} without a square",
                     pictures.CIVIDIS, f"{low:.3g}", f"{high:.3g}")  # fmt: skip
     texts = shown.texts(lambda r, c: f"{values[r, c]:.4g}")
@@ -180,9 +189,11 @@ def _slider(chosen: Cell, axis: int, name: str, count: int) -> None:
 
 def files(shown: Shown) -> None:
     """How the maps are drawn, and buttons that hand them out as PNG and NPY."""
+    state.control(st.segmented_control, "ends", "Colours of the values", options=list(ENDS), required=True,
+                  format_func=ENDS.__getitem__)  # fmt: skip
     picture_controls.render()
     found = shown.found
-    scale = figures.scale(found.probability, found.baseline)
+    scale = shown.scale(found.probability, found.baseline, LEAST_SPAN)
     offered = {
         "Probability (PNG)": lambda: images.encode_png(shown.over(found.probability, scale)),
         "Probability (NPY)": lambda: images.encode_npy(found.probability),

@@ -24,6 +24,8 @@ CORE = (
     Setting("seed", 0, low=0, high=2**31 - 1),
     Setting("layer", ""),  # "" is the view's own choice
     Setting("channel", -1, low=-1, high=65_535),
+    Setting("row", -1, low=-1, high=65_535),  # of the chosen unit, -1 as above
+    Setting("column", -1, low=-1, high=65_535),
 )
 _STATE, _KNOBS, _WRITTEN, _TOUCHED, _FRESH, _NOTICES = "state", "knobs", "written", "touched", "fresh", "notices"
 NOT_IN_LINK = ("upload", "camera", "file")
@@ -109,6 +111,8 @@ def keep(
     key = f"widget:{key}"
     if key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
+    if widget is st.number_input:
+        options.setdefault("value", None)  # so that an emptied field says None and not its lowest value
     return widget(label, key=key, on_change=lambda: _take(key, store), **options)
 
 

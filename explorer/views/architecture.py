@@ -214,7 +214,5 @@ VIEW = View(
     settings=(
         Setting("panel", "graph", choices=tuple(PANELS)),
         Setting("fold", 0, low=0, high=99),
-        Setting("row", -1, low=-1, high=2048),
-        Setting("column", -1, low=-1, high=2048),
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 from explorer.analysis.occlusion import OcclusionMap, occlusion_steps
 from explorer.execute import run
 from explorer.squares import fill_values, square_boxes
-from explorer.ui import cells, jobs, occlusion_maps, picture_controls, state
+from explorer.ui import cells, jobs, occlusion_maps, state
 from explorer.ui.figures.prediction import percent
 from explorer.ui.jobs import Job
 from explorer.ui.occlusion_maps import Shown
@@ -85,10 +85,10 @@ def _controls(session: Session) -> Plan:
         state.control(st.selectbox, "fill", "Filled with", options=list(FILLS), format_func=FILLS.__getitem__)
         state.keep(st.selectbox, "occlusion target", "Target class", target, lambda c: _choose("target", c),
                    options=range(-1, len(names)), format_func=lambda c: names[c] if c >= 0 else LIKELY)  # fmt: skip
-        state.keep(st.selectbox, "occlusion layer", "Also sum a layer's strongest map", layer,
+        state.keep(st.selectbox, "occlusion layer", "Sum a layer's map", layer,
                    lambda name: _choose("occluded", name), options=["", *layers],
                    format_func=lambda name: name or NO_LAYER,
-                   help="Zeiler and Fergus 2014, figure 7 (b): the total activation of the strongest map.")  # fmt: skip
+                   help="Zeiler and Fergus 2014, figure 7 (b): the sum of the strongest map of a layer.")  # fmt: skip
     return Plan(window, stride, state.get("fill"), target if target >= 0 else None, layer or None)
 
 
@@ -207,7 +207,6 @@ VIEW = View(
         Setting("fill", "gray", choices=tuple(FILLS)),
         Setting("target", -1, low=-1, high=100_000),
         Setting("occluded", ""),
-        Setting("position", ""),
-        *picture_controls.SETTINGS,
+        *occlusion_maps.SETTINGS,
     ),
 )  # fmt: skip

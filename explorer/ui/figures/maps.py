@@ -9,18 +9,13 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from explorer.analysis.activations import Histogram
-from explorer.ui.figures.pictures import Range, colourise, enlarge, limits
+from explorer.ui.figures.pictures import Range, colourise, enlarge
 
 TILE_PX = 112  # larger maps are made smaller for the grid
 GAP_PX = 4
 BARS = 300  # a vector with more units is drawn as an area
 
 GRAY, BLUE = "#8a8f98", "#0072b2"
-
-
-def scales(maps: np.ndarray, shared: bool) -> list[Range]:
-    """The colour range of each map of [C, H, W]: its own limits, or those of all."""
-    return [limits(maps)] * len(maps) if shared else [limits(channel) for channel in maps]
 
 
 def tile(values: np.ndarray, scale: Range) -> np.ndarray:

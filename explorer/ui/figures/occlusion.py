@@ -31,10 +31,11 @@ def placement(found: OcclusionMap, size: Size) -> Placement:
     return Placement((tops + bottoms)[:, 0] / 2, (lefts + rights)[0] / 2, size)
 
 
-def scale(values: np.ndarray, baseline: float | None) -> Range:
-    """From 0, or the least value if that is lower, to the greatest value with or without a square."""
+def scale(values: np.ndarray, baseline: float | None, from_zero: bool = False, least_span: float = 0.0) -> Range:
+    """From the least value, or 0, to the greatest, with or without a square; never narrower than `least_span`."""
     low, high = limits(np.append(values, np.nan if baseline is None else baseline))
-    return min(low, 0.0), high
+    low = min(low, 0.0) if from_zero else low
+    return min(low, high - least_span), high
 
 
 def over(

@@ -1,0 +1,110 @@
+"""The maps of the chosen layer for the picture, with their statistics; computed once and shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from explorer import ops
+from explorer.analysis import activations
+from explorer.analysis.activations import ChannelStatistics, Histogram, Prediction
+from explorer.analyze import Analysis
+from explorer.execute import first_tensor, run
+from explorer.ui import state
+from explorer.ui.figures import pictures
+from explorer.ui.figures.pictures import Placement, Range
+from explorer.ui.session import Session
+
+Cell = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMaps:
+    """The maps [C, H, W] of one layer for the picture, with their statistics."""
+
+    layer: str
+    maps: np.ndarray
+    statistics: ChannelStatistics
+    histogram: Histogram
+
+    @property
+    def size(self) -> Cell:
+        return self.maps.shape[1], self.maps.shape[2]
+
+    @property
+    def is_vector(self) -> bool:
+        return self.size == (1, 1)
+
+    @cached_property
+    def broken(self) -> int:
+        """How many channels hold NaN or infinity."""
+        return int((~self.statistics.is_finite).sum())
+
+    def order(self, by: str) -> np.ndarray:
+        """Channel numbers in the order that a person chose."""
+        return np.arange(len(self.maps)) if by == "number" else self.statistics.ranking(by)  # pyright: ignore[reportArgumentType]
+
+    def channel(self, by: str) -> int:
+        """The chosen channel, or the first in that order."""
+        chosen = state.get("channel")
+        return chosen if 0 <= chosen < len(self.maps) else int(self.order(by)[0])
+
+    def unit(self, channel: int) -> Cell:
+        """The chosen unit, or the strongest of the channel."""
+        row, column = state.get("row"), state.get("column")
+        inside = 0 <= row < self.size[0] and 0 <= column < self.size[1]
+        return (row, column) if inside else self.strongest(channel)
+
+    def scale(self, channel: int, shared: bool) -> Range:
+        """What the ends of the colours stand for: limits of the channel, or of the whole layer."""
+        return pictures.limits(self.maps if shared else self.maps[channel])
+
+    def placement(self, session: Session) -> Placement:
+        """Cells where their units look; stretched where the layer is not of the form [N, C, H, W]."""
+        size = session.preprocessing.crop
+        if not session.analysis.graph[self.layer].is_map:
+            return pictures.stretched(self.size, size)
+        return pictures.placed(session.analysis[self.layer].local_receptive_field.axes, self.size, size)
+
+    def strongest(self, channel: int) -> Cell:
+        """The unit of a channel with the greatest finite value."""
+        values = np.where(np.isfinite(self.maps[channel]), self.maps[channel], -np.inf)
+        row, column = divmod(int(values.argmax()), self.size[1])
+        return row, column
+
+
+def current(session: Session) -> LayerMaps:
+    """The maps of the chosen layer, or of one in the middle. Raises UserError."""
+    chosen = state.get("layer")
+    shown = chosen in activations.layers_with_maps(session.analysis.graph)
+    layer = chosen if shown else middle(session.analysis)
+    return _compute((*session.key, layer), layer, session)
+
+
+def middle(analysis: Analysis) -> str:
+    """The rectified map half way through the network, or any map where it has none."""
+    shaped = [layer for layer in analysis.graph if layer.is_map and min(layer.output_shape[2:]) > 3]
+    rectified = [layer for layer in shaped if layer.kind in ops.ACTIVATIONS]
+    found = rectified or shaped or list(analysis.graph)
+    return found[len(found) // 2].id
+
+
+@st.cache_resource(max_entries=6, show_spinner="Running the network…")
+def _compute(key: Any, layer: str, _session: Session) -> LayerMaps:
+    maps = activations.feature_maps(_session.program, _session.input, layer)
+    statistics = activations.channel_statistics(maps)
+    return LayerMaps(layer, maps.float().cpu().numpy(), statistics, activations.histogram(maps))
+
+
+def predicted(session: Session) -> Prediction:
+    """The five most probable classes of the picture. Raises UserError."""
+    return _predicted(session.key, session)
+
+
+@st.cache_data(max_entries=32, show_spinner="Running the network…")
+def _predicted(key: Any, _session: Session) -> Prediction:
+    return activations.top_classes(first_tensor(run(_session.program, _session.input).output))
