@@ -108,7 +108,7 @@ def _lengths(spec: type[Spec], names: list[str], values: dict[str, Any]) -> None
             continue
         limits = spec.knobs()[members[0]].length or (0, 0)
         size = max(len(values[name]) for name in members)
-        what = "stage" if len(members) > 1 else knob_layout.label(members[0]).lower()
+        what = "stage" if len(members) > 1 else knob_layout.label(members[0])
         with st.container(horizontal=True):
             _button(f"Add {what}", ":material/add:", size >= limits[1], _grow, spec, members)
             _button(f"Remove {what}", ":material/remove:", size <= limits[0], _shrink, spec, members)
