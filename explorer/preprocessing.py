@@ -7,9 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
-
-from explorer.errors import UserError
+from PIL import Image
 
 Resize = Literal["cover", "stretch"]
 
@@ -99,21 +97,3 @@ class Preprocessing:
     def tensor(self, pixels: np.ndarray) -> torch.Tensor:
         """The network's input, float32 [1, channels, *crop]."""
         return _normalise(self.view(pixels), self.mean, self.std, self.channels)
-
-    def fill(self, kind: str, pixels: np.ndarray | None = None) -> torch.Tensor:
-        """What an occluded square is filled with, in the network's own values.
-
-        "gray" (level 128, as in Zeiler and Fergus 2014), "mean" (of the training pictures):
-        [1, channels, 1, 1]. "blur": the picture `pixels` itself, blurred by a tenth of its side:
-        [1, channels, *crop].
-        """
-        if kind == "gray":
-            return _normalise(np.full((1, 1, 3), 128, np.uint8), self.mean, self.std, self.channels)
-        if kind == "mean":
-            return torch.zeros(1, self.channels, 1, 1)
-        if kind != "blur":
-            raise UserError(f"fill={kind!r} is not one of gray, mean and blur.")
-        if pixels is None:
-            raise ValueError('fill="blur" needs the picture')
-        seen = Image.fromarray(self.view(pixels)).filter(ImageFilter.GaussianBlur(min(self.crop) / 10))
-        return _normalise(np.array(seen), self.mean, self.std, self.channels)

@@ -99,6 +99,7 @@ class _Captured:
 class _Tracer(fx.Tracer):
     """torch.fx's tracer that remembers in which module it stopped."""
 
+    proxy_buffer_attributes = True  # else `self.num_batches_tracked.add_(1)` happens while tracing
     stopped_in: str | None = None
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:

@@ -18,7 +18,7 @@ from torchvision.models import ResNet50_Weights
 from torchvision.transforms import v2
 
 from explorer import images
-from explorer.errors import ImageError, UserError
+from explorer.errors import ImageError
 from explorer.images import LoadedImage, Preprocessing, encode_npy, encode_png, load, save_png, to_pixels, to_tensor
 from tests.bad_images import CASES, Case
 from tests.picture_files import HEIGHT, VALID, WIDTH, encode, exif_block, gradient
@@ -215,19 +215,6 @@ def test_stretch_keeps_every_edge() -> None:
 def test_to_pixels_takes_any_values() -> None:
     tensor = torch.tensor([float("nan"), -9.0, 0.5, float("inf")]).view(1, 1, 2, 2)
     assert to_pixels(tensor, (0.0,), (1.0,))[..., 2].tolist() == [[0, 0], [128, 255]]
-
-
-def test_fills() -> None:
-    gray = to_pixels(IMAGENET.fill("gray"), IMAGENET.mean, IMAGENET.std)
-    assert gray.tolist() == [[[128, 128, 128]]]
-    mean = to_pixels(IMAGENET.fill("mean"), IMAGENET.mean, IMAGENET.std)
-    assert mean.tolist() == [[[round(255 * value) for value in IMAGENET.mean]]]
-    pixels = photo(300, 400)
-    blurred = IMAGENET.fill("blur", pixels)
-    sharp = IMAGENET.tensor(pixels)
-    assert blurred.shape == sharp.shape and 0 < blurred.std() < sharp.std()
-    with pytest.raises(UserError, match="fill='pink' is not one of gray, mean and blur"):
-        IMAGENET.fill("pink")
 
 
 @pytest.mark.parametrize(
