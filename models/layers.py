@@ -184,8 +184,6 @@ def initialise(module: nn.Module, linear_std: float | None = 0.01) -> None:
 
     With `linear_std=None` linear layers too are He's, by fan_in.
     """
-    if any(parameter.is_meta for parameter in module.parameters()):
-        return  # nothing to fill, and torch takes a millisecond for each tensor to do so
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
