@@ -1,0 +1,72 @@
+"""The weights in assets/weights do what their table says, on pictures that no training has seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+import models
+from explorer import analyze, datasets
+from explorer.training import evaluate
+from explorer.training_data import EVALUATION_ITEMS, EVALUATION_SEED, Labelled
+from explorer.training_run import Recipe, Settings
+
+FOLDER = Path(__file__).parent.parent / "assets" / "weights"
+TABLE: dict[str, dict[str, Any]] = json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
+COMPACT = [name for name in models.presets() if models.preset(name).compact]
+
+pytestmark = pytest.mark.xdist_group("shipped_weights")  # one worker, so that the pictures are drawn once
+
+
+@pytest.fixture(scope="module")
+def unseen() -> Labelled:
+    return Labelled(*datasets.to_tensor_batch(EVALUATION_SEED, 0, EVALUATION_ITEMS))
+
+
+def test_every_compact_preset_has_weights_and_a_row() -> None:
+    assert {"googlenet_mini", "nin_mini", "resnet_mini", "vgg_mini", "zfnet_mini"} <= set(COMPACT)
+    assert sorted(TABLE) == sorted(COMPACT) == sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_accuracy_on_unseen_items_is_the_tables(name: str, unseen: Labelled) -> None:
+    module = models.build(name)
+    module.load_state_dict(load_file(FOLDER / f"{name}.safetensors"))
+    accuracy = evaluate(module, unseen)
+    assert accuracy == pytest.approx(TABLE[name]["accuracy"], abs=0.001)
+    assert accuracy >= 0.95
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_compact_networks_are_small_and_measured(name: str) -> None:
+    row, spec = TABLE[name], models.spec(name)
+    figures = analyze(models.build(name, device="meta"), (3, spec.image_size, spec.image_size))
+    assert (row["params"], row["macs"]) == (figures.params, figures.macs)
+    assert row["params"] <= 500_000
+    assert row["macs"] <= 20_000_000
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_header_and_row_say_what_the_network_reads_and_tells_apart(name: str) -> None:
+    row, spec = TABLE[name], models.spec(name)
+    assert row["classes"] == list(datasets.CLASSES) and spec.num_classes == len(datasets.CLASSES)
+    assert (row["mean"], row["std"]) == (list(datasets.MEAN), list(datasets.STD))
+    assert row["image_size"] == spec.image_size
+    with safe_open(FOLDER / f"{name}.safetensors", "pt") as file:
+        header = file.metadata()
+    assert header["preset"] == name
+    assert {key: json.loads(header[key]) for key in ("classes", "mean", "std", "image_size")} == {
+        key: row[key] for key in ("classes", "mean", "std", "image_size")
+    }
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_the_command_repeats_the_row(name: str) -> None:
+    row = TABLE[name]
+    assert row["seed"] < EVALUATION_SEED  # pictures of this seed are the unseen ones
+    assert row["command"] == Settings(name, row["epochs"], row["seed"], row["train_items"], {}, Recipe()).command
