@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from explorer.ui import session, sidebar, state
+from explorer.ui import jobs, session, sidebar, state, weights
 from explorer.ui.guard import guard
 from explorer.ui.settings import Setting
 from explorer.views import discover
@@ -15,13 +15,15 @@ first = next(iter(views))
 own = [setting for view in views.values() for setting in view.settings]
 state.begin([Setting("view", first, choices=tuple(views)), *session.SETTINGS, *own])
 chosen = session.current()
-sidebar.render(chosen)
+jobs.retain(chosen.key, besides=[weights.DOWNLOAD])
+with guard():
+    sidebar.render(chosen)
 st.title(f"{chosen.architecture.title} · {chosen.preset}", anchor=False)
 for notice in state.notices():
     st.warning(f"In the link: {notice}", icon=":material/link_off:")
 state.control(
     st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
-    format_func=lambda name: f"{views[name].icon} {views[name].title}",
+    wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",
 )  # fmt: skip
 with guard():
     views[state.get("view")].render(chosen)

@@ -68,9 +68,13 @@ def test_an_error_of_ours_is_logged_and_shown_without_a_traceback(caplog: pytest
     assert "division" in caplog.text
 
 
-def test_a_job_that_nobody_looks_at_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_stops_some_time_after_its_session_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "ABANDONED_S", 0.1)
-    job = Job(("endless",), endless).start()
+    connected = threading.Event()
+    connected.set()
+    job = Job(("endless",), endless, is_watched=connected.is_set).start()
+    assert not job.wait(0.5)
+    connected.clear()
     assert job.wait(5) and job.cancelled
 
 
@@ -125,6 +129,8 @@ def page() -> None:
             time.sleep(0.01)
         return f"result {key}"
 
+    if st.session_state.get("elsewhere"):
+        jobs.retain((key + 1,), besides=st.session_state["elsewhere"])
     job = jobs.start("test", (key,), work)
     jobs.show(job, "Working")
     st.session_state["job"] = job
@@ -153,6 +159,16 @@ def test_another_key_stops_the_job_and_starts_its_own(app: AppTest) -> None:
     other = app.session_state["job"]
     assert other is not job and not other.cancelled
     other.stop()
+
+
+def test_jobs_of_another_network_are_stopped_wherever_the_person_is(app: AppTest) -> None:
+    job = app.session_state["job"]
+    app.session_state["elsewhere"] = ["test"]
+    app.run()
+    assert not job.wait(0.2)
+    app.session_state["elsewhere"] = ["another kind"]
+    app.run()
+    assert job.wait(5) and job.cancelled
 
 
 def test_the_stop_button_stops_and_the_page_shows_the_end(app: AppTest) -> None:

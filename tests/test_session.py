@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 import models
 from explorer.errors import UserError
 from explorer.knob_text import decode_knob, encode_knob, plain
+from explorer.ui import weights
 from explorer.ui.settings import Setting
 from explorer.ui.units import count, difference, pair, shape
 from explorer.views import discover
@@ -228,6 +230,28 @@ def test_a_file_that_holds_no_weights_is_one_sentence() -> None:
     app.file_uploader[0].upload("mine.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{").run()
     (error,) = errors(app)
     assert "mine.safetensors" in error
+
+
+def test_a_download_without_a_network_is_one_sentence_and_the_page_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def offline(*arguments: Any, **options: Any) -> None:
+        raise URLError("offline")
+
+    monkeypatch.setattr("models.download.urlopen", offline)
+    monkeypatch.setenv("CNN_EXPLORER_CACHE", str(tmp_path))
+    weights.sources.clear()  # pyright: ignore[reportFunctionMemberAccess] (they name the cache)
+    app = open_app(preset="resnet18", weights="IMAGENET1K_V1")
+    assert not errors(app)
+    app.button(key="download").click().run()
+    app.session_state["jobs"][weights.DOWNLOAD].wait(20)
+    app.run()
+    (error,) = errors(app)
+    assert "offline" in error and "download.pytorch.org" in error
+    assert metrics(app)["Parameters"] == "11.7 M"
+    app.selectbox(key="widget:weights").set_value("random").run()
+    assert not errors(app)
+    weights.sources.clear()  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def script() -> None:

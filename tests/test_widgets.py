@@ -122,12 +122,6 @@ def test_a_list_that_may_be_empty_can_be_emptied_and_filled() -> None:
     assert len(changed(app)["fc_widths"]) == 1
 
 
-def test_an_emptied_field_keeps_its_value() -> None:
-    app = page("zfnet")
-    app.number_input(key="widget:knob zfnet num_classes").set_value(None).run()
-    assert changed(app) == {} and app.number_input(key="widget:knob zfnet num_classes").value == 1000
-
-
 def test_knobs_of_a_module_inside_a_stage_can_be_changed() -> None:
     app = page("googlenet")
     app.session_state["nested googlenet ('stages',) 0"] = True

@@ -1,7 +1,7 @@
 """Long work beside the page: one thread per job, with progress, time left, a stop that works, and what there is so far.
 
 Jobs belong to a browser session. A job is started once per key, survives reruns, and is stopped when another key takes
-its place, when no page has asked for it for a while, or by the person.
+its place, when its session has ended, or by the person.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from explorer.errors import Cancelled, UserError
 
@@ -39,6 +41,7 @@ class Job:
     cancelled: bool = False
     started_s: float = field(default_factory=time.monotonic)
     ended_s: float | None = None
+    is_watched: Callable[[], bool] = lambda: True
     seen_s: float = field(default_factory=time.monotonic)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -59,7 +62,9 @@ class Job:
             raise Cancelled
 
     def should_stop(self) -> bool:
-        """Called by the work: whether the person stopped it, or nobody looks at it any more."""
+        """Called by the work: whether the person stopped it, or the session has been gone for a while."""
+        if self.is_watched():
+            self.seen_s = time.monotonic()
         return self._stop.is_set() or time.monotonic() - self.seen_s > ABANDONED_S
 
     def stop(self) -> None:
@@ -138,27 +143,42 @@ def start(kind: str, key: tuple[Any, ...], work: Callable[[Job], Any], **options
         return found
     if found:
         found.stop()
-    job = Job((kind, *key), work, **options).start()
+    job = Job((kind, *key), work, is_watched=_session_watch(), **options).start()
     _jobs()[kind] = job
     return job
 
 
 def current(kind: str, key: tuple[Any, ...] | None = None) -> Job | None:
-    """The session's job of this kind (and key), kept alive by being asked for; a job of another key is stopped."""
+    """The session's job of this kind (and key); a job of another key is stopped."""
     job = _jobs().get(kind)
     if job is None:
         return None
     if key is not None and job.key != (kind, *key):
         job.stop()
         return None
-    job.seen_s = time.monotonic()
     return job
+
+
+def retain(key: tuple[Any, ...], besides: Collection[str] = ()) -> None:
+    """Stop the session's jobs whose keys do not begin with this one, except for some kinds."""
+    for kind, job in _jobs().items():
+        if kind not in besides and job.key[1 : 1 + len(key)] != key:
+            job.stop()
 
 
 def discard(kind: str) -> None:
     """Stop and forget the session's job of this kind, so that it can be started again."""
     if job := _jobs().pop(kind, None):
         job.stop()
+
+
+def _session_watch() -> Callable[[], bool]:
+    """A question for any thread: is this browser session still connected?"""
+    context = get_script_run_ctx()
+    if context is None or not runtime.exists():
+        return lambda: True
+    sessions, own = runtime.get_instance(), context.session_id
+    return lambda: sessions.is_active_session(own)
 
 
 def _jobs() -> dict[str, Job]:
@@ -170,12 +190,10 @@ def show(job: Job, label: str, draw: Callable[[Job], None] | None = None) -> Non
 
     @st.fragment(run_every=POLL_S)
     def poll() -> None:
-        job.seen_s = time.monotonic()
         if job.finished:
             st.rerun()
-        bar, button = st.columns([5, 1], vertical_alignment="center")
-        bar.progress(job.share, text=f"{label} · {describe(job)}")
-        button.button("Stop", key=f"stop {job.key[0]}", icon=":material/stop:", on_click=job.stop, width="stretch")
+        st.progress(job.share, text=f"{label} · {describe(job)}")
+        st.button("Stop", key=f"stop {job.key[0]}", icon=":material/stop:", on_click=job.stop)
         if draw:
             draw(job)
 

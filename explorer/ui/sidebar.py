@@ -75,7 +75,8 @@ def _download(source: WeightsSource) -> None:
     if job is None or job.finished:
         if job and job.error:
             st.error(job.error, icon=":material/cloud_off:")
-        st.button("Download", icon=":material/download:", on_click=_start_download, args=(source,), width="stretch")
+        st.button("Download", key="download", icon=":material/download:", on_click=_start_download, args=(source,),
+                  width="stretch")  # fmt: skip
         return
     jobs.show(job, "Downloading")
 

@@ -111,14 +111,12 @@ def keep(
     key = f"widget:{key}"
     if key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
-    if widget is st.number_input:
-        options.setdefault("value", None)  # so that an emptied field says None and not its lowest value
     return widget(label, key=key, on_change=lambda: _take(key, store), **options)
 
 
 def _take(key: str, store: Callable[[Any], None]) -> None:
     value = st.session_state[key]
-    if value is not None:  # an emptied number field or a switch that was clicked off keeps its value
+    if value is not None:  # a switch that was clicked off keeps its value
         store(value)
 
 

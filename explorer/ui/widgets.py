@@ -179,7 +179,7 @@ def _marks(name: str, knob: Knob | None, value: Any, preset: Any) -> None:
     if not marks:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(" ".join(marks), width="content")
+        st.markdown(f":small[{' '.join(marks)}]", width="content")
         if name in state.knobs():
             st.button("Reset", key=f"reset {name}", type="tertiary", icon=":material/undo:",
                       on_click=state.clear_knobs, args=([name],))  # fmt: skip
