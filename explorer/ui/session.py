@@ -81,7 +81,7 @@ class Session:
         Raises MemoryLimitError before anything is allocated, WeightsError, UserError where a download comes first.
         """
         if self.source.needs_download:
-            raise UserError(f"The weights {self.source.title} are not on this machine yet: download them beside.")
+            raise UserError(f"The weights {self.source.title} are not here yet: download them in the sidebar.")
         return _build(self)
 
     @property

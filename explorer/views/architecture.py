@@ -190,16 +190,16 @@ def _table_row(analysis: Analysis, report: Any) -> dict[str, Any]:
         "Window": f"{units.pair(window.kernel)} / {units.pair(window.stride)}" if window else "",
         "Parameters": report.params,
         "MACs": report.macs,
-        "Receptive field": "whole image" if field.is_global else units.pair(field.size),
+        "Field (px)": "whole image" if field.is_global else units.pair(field.size),
     }
 
 
 _COLUMNS = {
-    "Layer": st.column_config.TextColumn(width=170, pinned=True),
+    "Layer": st.column_config.TextColumn(width=140, pinned=True),
     "Window": st.column_config.TextColumn(help="Kernel / stride, in positions of the layer's input."),
     "Parameters": st.column_config.NumberColumn(format="localized"),
-    "MACs": st.column_config.NumberColumn(format="localized"),
-    "Receptive field": st.column_config.TextColumn(help="In pixels of the image."),
+    "MACs": st.column_config.NumberColumn(format="localized", width=110),
+    "Field (px)": st.column_config.TextColumn(help="Receptive field, in pixels of the image."),
 }
 _PLAIN = {"displayModeBar": False}
 PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
