@@ -1,29 +1,37 @@
-"""Intervals of input pixels along one axis, for every position of a layer, and how layers carry them on."""
+"""Intervals of input pixels along one axis, for every position of a layer, and how layers carry them on.
+
+They are kept in two forms. Without regard to the image's ends they repeat, as in the closed forms of the literature:
+that gives size, stride and padding. With regard to them every position has its own: a window that reaches beyond the
+map reads padding there, and not the pixels that a larger map would have seen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd, lcm
+
+import numpy as np
 
 from explorer.reads import Reads
 
 Interval = tuple[int, int]
+
+NOTHING = (2**31, -1)  # first and last pixel of a position that sees only padding
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
     """Output `q·period + r` sees the pixels `intervals[r]` (ends included) moved by q·advance; None sees nothing.
 
-    limit: the pixels that the positions of the map see together. A window that reaches beyond the map reads padding
-    there, and not the pixels that a map with more positions would have seen (a stride leaves some over).
+    seen: first and last pixel of the image that each position sees, [2, positions].
     """
 
     period: int
     advance: int
     intervals: tuple[Interval | None, ...]
-    limit: Interval | None
+    seen: np.ndarray = field(compare=False)
     is_global: bool = False
 
     def interval(self, position: int) -> Interval | None:
@@ -33,8 +41,9 @@ class Axis:
         return found and (found[0] + q * self.advance, found[1] + q * self.advance)
 
     def visible(self, position: int) -> Interval | None:
-        """First and last pixel of the image that the position sees."""
-        return _common(self.interval(position), self.limit)
+        """First and last pixel of the image that the position sees; None where it sees only padding."""
+        first, last = self.seen[:, position if self.seen.shape[1] > 1 else 0].tolist()
+        return (first, last) if first <= last else None
 
     @property
     def stride(self) -> Fraction:
@@ -53,10 +62,16 @@ class Axis:
         return -min(starts, default=Fraction(0))
 
 
+def pixels(size: int) -> Axis:
+    """The image itself: each position sees its own pixel."""
+    return Axis(1, 1, ((0, 0),), np.tile(np.arange(size), (2, 1)))
+
+
 def compose(axis: Axis, step: Reads, size: int) -> Axis:
     """The axis after a layer of `size` positions that reads `step`: each sees the hull of what its sources see."""
+    seen = _carried(axis.seen, step, size)
     if axis.advance == 0 and axis.period == 1:
-        return axis
+        return Axis(1, 0, axis.intervals, seen, axis.is_global)
     repeats = 1 if step.advance == 0 else axis.period // gcd(step.advance, axis.period)
     period = repeats * step.period
     intervals = []
@@ -64,12 +79,20 @@ def compose(axis: Axis, step: Reads, size: int) -> Axis:
         q, phase = divmod(r, step.period)
         intervals.append(span(axis.interval(q * step.advance + offset) for offset in step.offsets[phase]))
     advance = repeats * step.advance // axis.period * axis.advance
-    return bounded(Axis(period, advance, tuple(intervals), axis.limit, axis.is_global), size)
+    return Axis(period, advance, tuple(intervals), seen, axis.is_global)
 
 
-def bounded(axis: Axis, size: int) -> Axis:
-    """The axis with its limit narrowed to what `size` positions see of it."""
-    return replace(axis, limit=span(axis.visible(i) for i in _ends(axis, size)))
+def _carried(seen: np.ndarray, step: Reads, size: int) -> np.ndarray:
+    """What `size` positions see that read `step` of positions that see `seen`; [2, size]."""
+    count = seen.shape[1]
+    width = max(map(len, step.offsets))
+    outside = -1 - size * step.advance  # an offset that no position of the map has
+    offsets = np.array([(*phase, *(outside,) * (width - len(phase))) for phase in step.offsets])
+    turns, phases = np.divmod(np.arange(size), step.period)
+    sources = offsets.reshape(len(step.offsets), width)[phases] + step.advance * turns[:, None]
+    sources = np.where((sources >= 0) & (sources < count), sources, count)
+    known = np.concatenate([seen, np.array(NOTHING)[:, None]], axis=1)
+    return np.stack([known[0][sources].min(axis=1, initial=NOTHING[0]), known[1][sources].max(axis=1, initial=-1)])
 
 
 def union(a: Axis, b: Axis, size: int) -> Axis:
@@ -79,28 +102,40 @@ def union(a: Axis, b: Axis, size: int) -> Axis:
     period = lcm(a.period, b.period) if aligned else size
     pairs = ((a.interval(i), b.interval(i)) for i in range(period))
     advance = a.advance * (period // a.period) if aligned else max(round(x.stride * size) for x in (a, b))
-    found = Axis(period, advance, tuple(span(pair) for pair in pairs), span((a.limit, b.limit)), is_global)
-    return hull(found, size) if is_global else found
+    found = Axis(period, advance, tuple(span(pair) for pair in pairs), _either(a.seen, b.seen))
+    return _without_positions(found, size) if is_global else found
 
 
-def span(intervals: Iterable[Interval | None]) -> Interval | None:
-    seen = [interval for interval in intervals if interval]
-    return (min(s[0] for s in seen), max(s[1] for s in seen)) if seen else None
+def _either(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a if a is b else np.stack([np.minimum(a[0], b[0]), np.maximum(a[1], b[1])])
 
 
 def hull(axis: Axis, size: int) -> Axis:
     """What all positions see together, for each of them."""
-    seen = span(axis.interval(i) for i in _ends(axis, size))
-    return Axis(1, 0, (seen,), axis.limit, is_global=True)
+    together = np.array([[axis.seen[0].min()], [axis.seen[1].max()]])
+    return _without_positions(axis, size, together.repeat(axis.seen.shape[1], axis=1))
 
 
-def _ends(axis: Axis, size: int) -> list[int]:
-    """The first and the last positions, one period each: together they see all that a map of `size` positions sees."""
-    return [*range(min(axis.period, size)), *range(max(0, size - axis.period), size)]
+def _without_positions(axis: Axis, size: int, seen: np.ndarray | None = None) -> Axis:
+    """The axis as one that every unit sees whole; what is padding only stays so in `seen`."""
+    ends = [*range(min(axis.period, size)), *range(max(0, size - axis.period), size)]
+    intervals = (span(axis.interval(i) for i in ends),)
+    return Axis(1, 0, intervals, axis.seen if seen is None else seen, is_global=True)
 
 
-def _common(a: Interval | None, b: Interval | None) -> Interval | None:
-    """What two intervals share."""
-    if not a or not b or max(a[0], b[0]) > min(a[1], b[1]):
-        return None
-    return max(a[0], b[0]), min(a[1], b[1])
+def spread(axis: Axis, size: int) -> Axis:
+    """One position broadcast over `size`: each of them sees what the one sees."""
+    return Axis(1, 0, (axis.interval(0),), axis.seen[:, :1].repeat(size, axis=1), axis.is_global)
+
+
+def joined(parts: list[Axis]) -> Axis:
+    """Maps side by side along this axis: each position keeps what it sees."""
+    intervals = tuple(part.interval(i) for part in parts for i in range(part.seen.shape[1]))
+    seen = np.concatenate([part.seen for part in parts], axis=1)
+    return Axis(len(intervals), int(parts[0].stride * len(intervals)), intervals, seen, parts[0].is_global)
+
+
+def span(intervals: Iterable[Interval | None]) -> Interval | None:
+    """The least interval that holds all of them."""
+    seen = [interval for interval in intervals if interval]
+    return (min(s[0] for s in seen), max(s[1] for s in seen)) if seen else None

@@ -122,14 +122,17 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "pixel_shuffle": ("input", "upscale_factor"),
     "pixel_unshuffle": ("input", "downscale_factor"),
     "channel_shuffle": ("input", "groups"),
-    "interpolate": ("input", "size", "scale_factor", "mode", "align_corners"),
+    "interpolate": (
+        "input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias",
+    ),
     **dict.fromkeys(REDUCTIONS, ("input", "dim", "keepdim")),
 }
 _KEPT = [
     "stride", "padding", "dilation", "groups", "output_padding", "ceil_mode", "count_include_pad", "norm_type",
     "dim", "start_dim", "end_dim", "dim0", "dim1", "source", "destination", "keepdim", "sizes", "index", "start",
     "end", "step", "pad", "mode", "shifts", "dims", "normalized_shape", "num_groups", "upscale_factor",
-    "downscale_factor", "align_corners", "training", "p", "negative_slope", "alpha", "approximate",
+    "downscale_factor", "align_corners", "scale_factor", "recompute_scale_factor", "antialias", "training", "p",
+    "negative_slope", "alpha", "approximate",
 ]  # fmt: skip
 
 # The aten overloads whose order differs from that of torch.nn.functional.

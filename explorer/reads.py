@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, gcd
@@ -24,12 +24,13 @@ class Reads:
     offsets: tuple[tuple[int, ...], ...]
 
 
+HALF = Fraction(1, 2)
 POINTWISE = Reads(1, 1, ((0,),))
 
 
 def everything(size: int) -> Reads:
-    """Each output reads the whole axis; its ends stand for all of it."""
-    return Reads(1, 0, ((0, size - 1),))
+    """Each output reads the whole axis."""
+    return Reads(1, 0, (tuple(range(size)),))
 
 
 def windowed(window: Window, axis: int) -> Reads:
@@ -62,30 +63,77 @@ def adaptive(size_in: int, size_out: int) -> Reads:
     )
 
 
-def interpolated(size_in: int, size_out: int, mode: str, align_corners: bool) -> Reads:
-    """What torch's interpolate reads: the nearest position, or the 2 (linear) or 4 (cubic) around the source."""
-    a, b = (size_in - 1, size_out - 1) if align_corners and size_out > 1 else (size_in, size_out)
-    shared = gcd(a, b)
-    period, advance = b // shared, a // shared
-    scale = Fraction(a, b)
-    return Reads(period, advance, tuple(_taps(Fraction(r), scale, mode, align_corners) for r in range(period)))
+def interpolated(scale: Fraction, taps: Callable[[int, Fraction], tuple[int, ...]]) -> Reads:
+    """What torch's interpolate reads, `scale` input positions to one output position."""
+    period, advance = scale.denominator, scale.numerator
+    return Reads(period, advance, tuple(taps(r, scale) for r in range(period)))
 
 
-def _taps(output: Fraction, scale: Fraction, mode: str, align_corners: bool) -> tuple[int, ...]:
-    if mode == "nearest":
-        return (floor(output * scale),)
-    if mode == "nearest-exact":
-        return (floor((output + Fraction(1, 2)) * scale),)
-    source = output * scale if align_corners else (output + Fraction(1, 2)) * scale - Fraction(1, 2)
-    first, last = floor(source), ceil(source)
-    if mode == "bicubic" and first != last:
-        return tuple(range(first - 1, last + 2))
-    return (first,) if first == last else (first, last)
+def _nearest(output: int, scale: Fraction) -> tuple[int, ...]:
+    return (floor(output * scale),)
 
 
-def table(sources: list[int], size_in: int) -> Reads:
-    """One source position for each output, listed."""
-    return Reads(len(sources), size_in, tuple((s,) for s in sources))
+def _nearest_exact(output: int, scale: Fraction) -> tuple[int, ...]:
+    return (floor((output + HALF) * scale),)
+
+
+def _linear_corners(output: int, scale: Fraction) -> tuple[int, ...]:
+    return tuple({floor(output * scale), ceil(output * scale)})
+
+
+def _cubic_corners(output: int, scale: Fraction) -> tuple[int, ...]:
+    return _cubic_around(output * scale)
+
+
+def _linear(output: int, scale: Fraction) -> tuple[int, ...]:
+    source = (output + HALF) * scale - HALF
+    return tuple({floor(source), ceil(source)})
+
+
+def _cubic(output: int, scale: Fraction) -> tuple[int, ...]:
+    return _cubic_around((output + HALF) * scale - HALF)
+
+
+def _cubic_around(source: Fraction) -> tuple[int, ...]:
+    first = floor(source)
+    return (first,) if first == source else tuple(range(first - 1, first + 3))
+
+
+def _antialiased(reach: int) -> Callable[[int, Fraction], tuple[int, ...]]:
+    """A filter of `reach` (linear 1, cubic 2) that is stretched where it shrinks the map."""
+
+    def taps(output: int, scale: Fraction) -> tuple[int, ...]:
+        centre, support = (output + HALF) * scale - HALF, reach * max(scale, Fraction(1))
+        return tuple(range(floor(centre - support) + 1, ceil(centre + support)))
+
+    return taps
+
+
+_TAPS = {
+    ("nearest", False): _nearest,
+    ("nearest-exact", False): _nearest_exact,
+    ("bilinear", False): _linear,
+    ("bilinear", True): _linear_corners,
+    ("bicubic", False): _cubic,
+    ("bicubic", True): _cubic_corners,
+}
+
+
+def _interpolated(attributes: Mapping[str, Any], axis: int, size_in: int, size_out: int) -> Reads:
+    """F.interpolate; by a scale factor it keeps the factor, where the size of the output is rounded."""
+    mode, corners = str(attributes.get("mode") or "nearest"), bool(attributes.get("align_corners"))
+    if mode == "area":
+        return adaptive(size_in, size_out)
+    factors = attributes.get("scale_factor")
+    scale = Fraction(size_in, size_out)
+    if corners:
+        scale = Fraction(size_in - 1, max(size_out - 1, 1))
+    elif factors and not attributes.get("recompute_scale_factor"):
+        factor = factors[min(axis, len(factors) - 1)] if isinstance(factors, tuple) else factors
+        scale = 1 / Fraction(factor).limit_denominator(1000)
+    if attributes.get("antialias"):
+        return interpolated(scale, _antialiased(2 if mode == "bicubic" else 1))
+    return interpolated(scale, _TAPS[mode, corners])
 
 
 def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Reads | None:
@@ -102,8 +150,7 @@ def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Reads | No
         case "adaptive_avg_pool" | "adaptive_max_pool":
             return adaptive(size_in, size_out)
         case "interpolate":
-            mode = str(attributes.get("mode") or "nearest")
-            return interpolated(size_in, size_out, mode, bool(attributes.get("align_corners")))
+            return _interpolated(attributes, axis, size_in, size_out)
         case "pixel_shuffle":
             factor = int(attributes["upscale_factor"])
             return Reads(factor, 1, ((0,),) * factor)
