@@ -23,6 +23,7 @@ from explorer.errors import Cancelled, UserError
 
 ABANDONED_S = 20.0
 POLL_S = 0.5
+STOPPING_S = 1.0  # a stop shows at once where the work ends this soon
 LAST_WAIT_S = 2.0
 
 
@@ -190,6 +191,8 @@ def show(job: Job, label: str, draw: Callable[[Job], None] | None = None) -> Non
 
     @st.fragment(run_every=POLL_S)
     def poll() -> None:
+        if job._stop.is_set():
+            job.wait(STOPPING_S)
         if job.finished:
             st.rerun()
         st.progress(job.share, text=f"{label} · {describe(job)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -84,12 +84,23 @@ def _at(text: str, row: int, column: int) -> str:
 
 def draw(shown: Shown) -> None:
     """All maps side by side, and the picture with the square at the chosen position if there is one."""
-    with st.grid(min_column_width=250, gap="medium"):
-        for part in (_probability, _classes, _activation, _occluded):
-            if (part is _activation and shown.found.activation is None) or (part is _occluded and not shown.chosen):
-                continue
+    parts = [_probability, _classes]
+    parts += [_activation] if shown.found.activation is not None else []
+    parts += [_occluded] if shown.chosen else []
+    with st.grid(min_column_width=250 if len(parts) < 4 else 205, gap="medium"):
+        for part in parts:
             with st.container():
                 part(shown)
+
+
+def snapshot(found: OcclusionMap) -> OcclusionMap:
+    """A copy of a map that still fills in; what it says is done, is there."""
+    done = found.done.copy()
+    activation = None if found.activation is None else found.activation.copy()
+    return replace(
+        found, done=done, activation=activation, probability=found.probability.copy(),
+        top_class=found.top_class.copy(), top_probability=found.top_probability.copy(),
+    )  # fmt: skip
 
 
 def _live(shown: Shown, picture: np.ndarray, title: str, texts: list[list[str]], legend: Legend) -> None:

@@ -62,6 +62,8 @@ def _layer(session: Session, found: LayerMaps) -> None:
         options=activations.layers_with_maps(session.analysis.graph),
         format_func=lambda name: layer_label(session.analysis, name),
     )  # fmt: skip
+    if state.get("layer") not in ("", found.layer):
+        st.caption(f"{state.get('layer')} has no maps to show, so this is a layer in the middle.")
     _metrics(found)
     if found.broken:
         st.error(f"{found.broken:,} of {len(found.maps):,} channels hold NaN or infinity (vermilion in the maps); "
@@ -124,11 +126,10 @@ def _vector(session: Session, found: LayerMaps, channel: int) -> None:
     st.plotly_chart(figures.vector(values, names, channel), key="vector", config=_PLAIN)
     left, right = st.columns([1, 1], gap="large")
     with left:
-        _rank_control()
-        strongest = found.order(state.get("rank"))[:12].tolist()
+        strongest = found.order("mean")[:12].tolist()
         named = [{"Class": names[i]} if names else {} for i in strongest]
         rows = [{"Unit": i, **name, "Activation": float(values[i])} for i, name in zip(strongest, named, strict=True)]
-        st.dataframe(rows, hide_index=True)
+        st.dataframe(rows, hide_index=True, height="content")
     with right:
         _histogram(found, None)
         _download("All values (NPY)", f"{found.layer}.npy", lambda: images.encode_npy(values))

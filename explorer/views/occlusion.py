@@ -11,8 +11,11 @@ import torch
 
 from explorer.analysis.occlusion import OcclusionMap, occlusion_steps
 from explorer.execute import run
+from explorer.knob_text import shorten
 from explorer.squares import fill_values, square_boxes
-from explorer.ui import cells, jobs, occlusion_maps, state
+from explorer.ui import cells, components, jobs, occlusion_maps, state
+from explorer.ui.components import Outline
+from explorer.ui.figures import pictures
 from explorer.ui.figures.prediction import percent
 from explorer.ui.jobs import Job
 from explorer.ui.occlusion_maps import Shown
@@ -23,7 +26,7 @@ from explorer.ui.view import View
 KIND = "occlusion"
 FILLS = {"gray": "Gray", "mean": "Mean colour", "blur": "Blur"}
 CHEAP_MACS = 30 * 10**9  # a few seconds on two cores: started without being asked
-LIKELY = "The most probable"
+LIKELY = "Most probable"
 NO_LAYER = "None"
 
 
@@ -50,14 +53,27 @@ def render(session: Session) -> None:
         job = jobs.start(KIND, key, _work(session, plan))
     _status(session, plan, key, job, passes)
     if job is None:
-        return
-    if not job.finished:
+        _preview(session, plan)
+    elif not job.finished:
         filling = _filling(session, plan.fill)
         jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling))
     elif job.error:
         st.error(job.error, icon=":material/error:")
     elif job.partial is not None:
         _result(session, plan, job.partial)
+
+
+def _preview(session: Session, plan: Plan) -> None:
+    """The picture with a square of the chosen size in the middle, before anything has run."""
+    height, width = size = session.preprocessing.crop
+    top, left = (height - plan.window) // 2, (width - plan.window) // 2
+    with st.columns([1, 2])[0]:
+        components.picture(
+            pictures.enlarge(session.view, pictures.zoom_of(size)), "The picture and the square", key="preview",
+            at=pictures.stretched((1, 1), size),
+            outlines=[Outline((top, left, top + plan.window, left + plan.window), "the square")],
+        )  # fmt: skip
+        st.caption("The square, in proportion. It will slide over the whole picture.")
 
 
 # -- settings ---------------------------------------------------------------------------------------------------------
@@ -72,14 +88,15 @@ def _controls(session: Session) -> Plan:
     side = min(session.preprocessing.crop)
     window = _within("window", state.get("window"), side, default_window(side), f"the image of {side} px")
     stride = _within("stride", state.get("stride"), side, max(1, round(window / 3)), f"the image of {side} px")
-    names = session.categories
-    target = state.get("target")
+    names, target, layer = session.categories, state.get("target"), state.get("occluded")
     if target >= len(names):
-        st.warning(f"target={target} is not a class: they go from 0 to {len(names) - 1}. The most probable is used.")
+        _warn(f"target={target} is not a class: they go from 0 to {len(names) - 1}. The most probable is used.")
         target = -1
-    layers = [layer.id for layer in session.analysis.graph if layer.is_map and layer.kind != "input"]
-    layer = state.get("occluded") if state.get("occluded") in layers else ""
-    with st.container(border=True), st.grid(min_column_width=170, gap="small"):
+    layers = [found.id for found in session.analysis.graph if found.is_map and found.kind != "input"]
+    if layer and layer not in layers:
+        _warn(f"occluded={shorten(layer)} is not a layer with maps in this network; none is summed.")
+        layer = ""
+    with st.container(border=True), st.grid(min_column_width=150, gap="small"):
         _number("window", "Window (px)", window, side, "Side of the square that is hidden.")
         _number("stride", "Stride (px)", stride, side, "Pixels from one position to the next.")
         state.control(st.selectbox, "fill", "Filled with", options=list(FILLS), format_func=FILLS.__getitem__)
@@ -95,8 +112,12 @@ def _controls(session: Session) -> Plan:
 def _within(name: str, value: int, high: int, default: int, what: str) -> int:
     """A setting of the link that 0 leaves to us; one sentence where it is too large."""
     if value > high:
-        st.warning(f"{name}={value} is larger than {what}; {default} is used.", icon=":material/link_off:")
+        _warn(f"{name}={value} is larger than {what}; {default} is used.")
     return value if 0 < value <= high else default
+
+
+def _warn(sentence: str) -> None:
+    st.warning(sentence, icon=":material/link_off:")
 
 
 def _number(name: str, label: str, value: int, high: int, help: str) -> None:
@@ -143,14 +164,17 @@ def _status(session: Session, plan: Plan, key: tuple[Any, ...], job: Job | None,
     """How much work it is, or was, and the button that starts it."""
     if job is not None and not job.finished:
         return
+    count = f"{passes:,} positions, one forward pass each" if passes > 1 else "1 position, one forward pass"
     if job is None:
         took = jobs.duration(max(1, passes * _pass_seconds(session.network_key, session)))
-        text = f"**{passes:,} positions**, one forward pass each: about {took} on {session.device.upper()}."
+        text = f"**{count}**: about {took} on {session.device.upper()}."
     elif job.partial is not None and not job.partial.done.all():
         done = int(job.partial.done.sum())
         text = f":orange-badge[Partial] Stopped after {done:,} of {passes:,} positions; the clear cells were not tried."
+    elif job.error:
+        text = f"{count}."
     else:
-        text = f"{passes:,} positions, one forward pass each, took {job.elapsed_s:.1f} s."
+        text = f"{count}, took {job.elapsed_s:.1f} s."
     whole = job is not None and job.partial is not None and bool(job.partial.done.all())
     with st.container(horizontal=True, vertical_alignment="center"):
         if not whole:
@@ -166,7 +190,7 @@ def _start(session: Session, plan: Plan, key: tuple[Any, ...]) -> None:
 
 def _so_far(session: Session, found: OcclusionMap | None, filling: torch.Tensor) -> None:
     if found is not None:
-        occlusion_maps.draw(Shown(session, found, filling))
+        occlusion_maps.draw(Shown(session, occlusion_maps.snapshot(found), filling))
 
 
 # -- the result -------------------------------------------------------------------------------------------------------

@@ -56,7 +56,9 @@ def distribution(layer: Histogram, channel: np.ndarray | None = None, name: str 
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0},
     )  # fmt: skip
     figure.data[-1].opacity = 0.75 if channel is not None else 1  # pyright: ignore[reportAttributeAccessIssue]
-    figure.update_yaxes(type="log", tickformat=".3~p", fixedrange=True, nticks=6)
+    # A bar of a single value still has some height.
+    lowest = np.log10(0.5 / max(layer.counts.sum(), 1))
+    figure.update_yaxes(type="log", range=[lowest, 0.05], tickformat=".3~p", fixedrange=True, nticks=6)
     figure.update_xaxes(fixedrange=True)
     return figure
 

@@ -13,7 +13,7 @@ from explorer.ui.figures.pictures import (
     Range,
     Size,
     blend,
-    colourise,
+    coloured,
     enlarge,
     limits,
     spread,
@@ -44,9 +44,8 @@ def over(
 ) -> np.ndarray:  # fmt: skip
     """Values [rows, columns] in cividis over the picture; positions that are not done stay clear."""
     zoom = zoom_of(at.size)
-    filled, covered = spread(values, at, zoom, smooth and bool(done.all()))
-    tried = spread(done.astype(float), at, zoom, False)[0] > 0
-    return blend(enlarge(picture, zoom), colourise(filled, colours), covered & tried, opacity)
+    filled, covered = coloured(values, at, colours, zoom, smooth and bool(done.all()))
+    return blend(enlarge(picture, zoom), filled, covered & spread(done, at, zoom, False)[0], opacity)
 
 
 def class_colours(found: OcclusionMap) -> dict[int, str]:
@@ -62,12 +61,11 @@ def classes(
 ) -> np.ndarray:
     """The most probable class at each position over the picture, in its colour."""
     zoom = zoom_of(at.size)
-    shown, covered = spread(found.top_class.astype(float), at, zoom, False)
-    tried = spread(found.done.astype(float), at, zoom, False)[0] > 0
-    painted = np.full((*shown.shape, 3), INVALID, np.uint8)
+    painted = np.full((*found.top_class.shape, 3), INVALID, np.uint8)
     for index, colour in colours.items():
-        painted[shown == index] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return blend(enlarge(picture, zoom), painted, covered & tried, opacity)
+        painted[found.top_class == index] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    shown, covered = spread(painted, at, zoom, smooth=False)
+    return blend(enlarge(picture, zoom), shown, covered & spread(found.done, at, zoom, False)[0], opacity)
 
 
 def class_legend(found: OcclusionMap, colours: dict[int, str], names: Sequence[str]) -> dict[str, str]:

@@ -89,14 +89,20 @@ def edges(centres: np.ndarray, length: int) -> np.ndarray:
 
 
 def spread(values: np.ndarray, at: Placement, zoom: int, smooth: bool) -> tuple[np.ndarray, np.ndarray]:
-    """A map [H, W] over its image: values and whether a cell covers them, both [height · zoom, width · zoom]."""
+    """A map [H, W] or [H, W, 3] over its image: values [height · zoom, width · zoom, …], and where a cell covers them.
+
+    smooth: linear between the centres of cells, for [H, W] only; else each pixel has the value of its cell.
+    """
     (r0, r1, rf, rows), (c0, c1, cf, columns) = (
         _samples(centres, length, zoom, smooth)
         for centres, length in zip((at.rows, at.columns), at.size, strict=True)
     )
+    covered = rows[:, None] & columns[None, :]
+    if not smooth:
+        return values[r0][:, c0], covered
     top = _mix(values[r0][:, c0], values[r0][:, c1], cf[None, :])
     bottom = _mix(values[r1][:, c0], values[r1][:, c1], cf[None, :])
-    return _mix(top, bottom, rf[:, None]), rows[:, None] & columns[None, :]
+    return _mix(top, bottom, rf[:, None]), covered
 
 
 def _samples(
@@ -133,8 +139,8 @@ def enlarge(picture: np.ndarray, zoom: int) -> np.ndarray:
 
 def blend(picture: np.ndarray, colours: np.ndarray, covered: np.ndarray, opacity: float) -> np.ndarray:
     """Colours over a picture, both uint8 [H, W, 3], where they cover it."""
-    share = covered[..., None] * opacity
-    return (picture * (1 - share) + colours * share).round().astype(np.uint8)
+    share = covered[..., None] * np.float32(opacity)
+    return (picture + (colours.astype(np.float32) - picture) * share).round().astype(np.uint8)
 
 
 def overlay(
@@ -142,8 +148,18 @@ def overlay(
 ) -> np.ndarray:
     """A map [H, W] in cividis over the picture uint8 [*size, 3] that it was made from, enlarged."""
     zoom = zoom_of(at.size)
-    spread_out, covered = spread(values, at, zoom, smooth)
-    return blend(enlarge(picture, zoom), colourise(spread_out, scale), covered, opacity)
+    colours, covered = coloured(values, at, scale, zoom, smooth)
+    return blend(enlarge(picture, zoom), colours, covered, opacity)
+
+
+def coloured(
+    values: np.ndarray, at: Placement, scale: Range, zoom: int, smooth: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """A map [H, W] in cividis over its enlarged image, uint8 [h, w, 3], and where a cell covers it."""
+    if not smooth:
+        return spread(colourise(values, scale), at, zoom, smooth=False)
+    found, covered = spread(values, at, zoom, smooth=True)
+    return colourise(found, scale), covered
 
 
 def address(picture: np.ndarray) -> str:

@@ -1,0 +1,43 @@
+"""A person slides the square: to the end, and stopped half way."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.driver import wait_until_idle
+
+FINE = "&window=12&stride=1"  # 53 × 53 positions: more than starts by itself, some seconds of work
+
+
+def test_a_run_ends_and_a_click_moves_the_square(server: str, page: Page) -> None:
+    page.goto(f"{server}/?view=occlusion&window=20&stride=6")
+    sentence = page.get_by_text(re.compile(r"cat falls from \d+ % to \d+ % when the dashed square is hidden"))
+    expect(sentence).to_be_visible(timeout=30_000)
+    wait_until_idle(page)
+    expect(page.locator(".stage")).to_have_count(2)
+    page.locator(".stage").first.click()
+    expect(page).to_have_url(re.compile("position="))
+    wait_until_idle(page)
+    moved = page.locator("output").first.inner_text()
+    page.reload()
+    wait_until_idle(page)
+    expect(page.locator("output").first).to_have_text(moved, timeout=20_000)
+
+
+def test_a_run_stops_half_way_and_keeps_what_was_done(server: str, page: Page) -> None:
+    page.goto(f"{server}/?view=occlusion{FINE}")
+    wait_until_idle(page)
+    expect(page.get_by_text("2,809 positions")).to_be_visible()
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text(re.compile(r"[1-9][\d,]* of 2,809"))).to_be_visible(timeout=20_000)
+    clicked = time.monotonic()
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
+    expect(page.get_by_text(re.compile(r"Stopped after [\d,]+ of 2,809 positions"))).to_be_visible()
+    assert time.monotonic() - clicked < 3, "stops within a second, and the page shows it"
+    wait_until_idle(page)
+    expect(page.get_by_text("Partial")).to_be_visible()
+    expect(page.locator(".stage")).to_have_count(2)
+    expect(page.get_by_role("button", name="Run again")).to_be_visible()
