@@ -66,10 +66,10 @@ def spec_values(draw: st.DrawFn, cls: type[Spec], bases: Sequence[Spec]) -> dict
     """Values for all knobs of a Spec type: those of a base (a preset) with a share of them drawn anew.
 
     Tuples of equal length in the base (one entry per stage) get one new length between them, so that most draws
-    hold the cross-field rules; one tuple in 32 goes its own way.
+    hold the cross-field rules; one tuple in 128 goes its own way.
     """
     base = draw(st.sampled_from(bases))
-    share = draw(st.sampled_from((1, 2, 4, 8)))  # of 8 knobs
+    share = draw(st.sampled_from((1, 1, 2, 4, 8)))  # of 8 knobs
     old_lengths = dict.fromkeys(len(value) for _, value in base if isinstance(value, tuple))
     lengths = {old: draw(st.sampled_from((old, old, old, *range(1, 7)))) for old in old_lengths}
     drawn = {name: getattr(base, name) for name in cls.model_fields}
@@ -78,7 +78,7 @@ def spec_values(draw: st.DrawFn, cls: type[Spec], bases: Sequence[Spec]) -> dict
             drawn[name] = draw(nested_values(drawn[name]))
     for name, knob in cls.knobs().items():
         value = drawn[name]
-        length = lengths[len(value)] if isinstance(value, tuple) and draw(st.integers(0, 31)) else None
+        length = lengths[len(value)] if isinstance(value, tuple) and draw(st.integers(0, 127)) else None
         if draw(st.integers(0, 7)) < share:
             drawn[name] = draw(values(knob, length))
         elif length is not None:

@@ -17,9 +17,11 @@ KERNELS = (1, 3, 5, 7, 9, 11)
 PER_LAYER = ("widths", "kernels", "strides", "paddings", "groups", "pools")
 
 
-def widths(default: tuple[int, ...], **options: Any) -> Any:
+def widths(default: tuple[int, ...], step: int = 8, **options: Any) -> Any:
     """Knob: output channels of each convolution."""
-    return knob(default, low=2, high=1024, step=2, length=LAYERS, help="Output channels per convolution.", **options)
+    return knob(
+        default, low=step, high=1024, step=step, length=LAYERS, help="Output channels per convolution.", **options
+    )
 
 
 def kernels(default: tuple[int, ...], **options: Any) -> Any:

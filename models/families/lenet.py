@@ -34,7 +34,7 @@ class LeNetSpec(ConvStackSpec):
     num_classes: int = knob(10, low=1, high=21_841, step=1, help="Number of classes of the head.", paper=10)
     in_channels: int = knob(1, low=1, high=16, step=1, help="Channels of the input: 1 for gray.", paper=1)
     image_size: int = knob(32, low=8, high=1024, step=4, unit="px", help="Height and width of the input.", paper=32)
-    widths: tuple[int, ...] = widths((6, 16), paper=(6, 16))
+    widths: tuple[int, ...] = widths((6, 16), step=2, paper=(6, 16))
     kernels: tuple[int, ...] = kernels((5, 5), paper=(5, 5))
     strides: tuple[int, ...] = strides((1, 1), paper=(1, 1))
     paddings: tuple[int, ...] = paddings((0, 0), paper=(0, 0))
