@@ -35,7 +35,8 @@ class Analysis:
 
     params: all that the module holds; params_used: those that the traced forward reads (auxiliary heads are silent at
     inference). weight_bytes: parameters and buffers as a state dict stores them. unknown: ids of the layers whose
-    operation is in no table: their MACs are not in the sum, and their receptive field is an upper bound.
+    operation is in no table: their MACs are those of the products that torch's flop counter finds inside them, if any,
+    and their receptive field is an upper bound.
     """
 
     program: TracedProgram

@@ -67,6 +67,11 @@ def pixels(size: int) -> Axis:
     return Axis(1, 1, ((0, 0),), np.tile(np.arange(size), (2, 1)))
 
 
+def blind(size: int) -> Axis:
+    """Positions that see no pixel."""
+    return Axis(1, 0, (None,), np.array(NOTHING)[:, None].repeat(size, axis=1))
+
+
 def compose(axis: Axis, step: Reads, size: int) -> Axis:
     """The axis after a layer of `size` positions that reads `step`: each sees the hull of what its sources see."""
     seen = _carried(axis.seen, step, size)

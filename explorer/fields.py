@@ -12,7 +12,7 @@ from functools import reduce
 
 from explorer import layout as dims
 from explorer import ops, picking, reads
-from explorer.axes import Axis, joined, pixels, spread, union
+from explorer.axes import Axis, blind, joined, pixels, spread, union
 from explorer.graph import Layer
 from explorer.states import State, moved, over, seen_by_all, whole
 
@@ -25,6 +25,13 @@ def propagate(layer: Layer, inputs: list[State]) -> State:
         return State(layer.output_shape, dims.MAP, (size[0], size[1]), one, one)
     rule = _RULES.get(layer.kind, _unknown)
     return replace(rule(layer, inputs), shape=layer.output_shape)
+
+
+def _constant(layer: Layer, inputs: list[State]) -> State:
+    """A tensor made to the shape of another: it sees no pixel."""
+    rows, columns = layer.output_shape[-2:] if layer.is_map else (1, 1)
+    blank = blind(rows), blind(columns)
+    return State(layer.output_shape, dims.MAP if layer.is_map else None, (rows, columns), blank, blank)
 
 
 def _pass(layer: Layer, inputs: list[State]) -> State:
@@ -221,4 +228,5 @@ _RULES: dict[str, _Rule] = {
     "index": picking.index_,
     "matmul": _matmul,
     "attention": _unknown,
+    "constant": _constant,
 }

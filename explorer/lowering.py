@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from explorer import ops, shapes
 from explorer.graph import Buffer, Failure, Layer, LayerGraph, Shape
@@ -31,6 +32,7 @@ class GraphRecorder(fx.Interpreter):
         self._weights: dict[fx.Node, list[str]] = {}  # node that depends on weights alone → their names
         self._ids: Counter[str] = Counter()
         self._shapes: dict[str, Shape] = {}
+        self._products = 0  # multiply-accumulates inside the current operation, where they are counted
         self._alone = _single_operations(program)
         self._storages: dict[int, int] = {}
         self._kept: list[Any] = []  # keeps every meta tensor alive, so that a storage's address names it
@@ -52,7 +54,7 @@ class GraphRecorder(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         self.current = _path(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        result = getattr(self, n.op)(n.target, args, kwargs)
+        result = self._result(n, args, kwargs)
         self._kept.append(result)
         if n.op == "output":
             self.outputs = tuple(dict.fromkeys(self._inputs(n)))
@@ -61,6 +63,21 @@ class GraphRecorder(fx.Interpreter):
         else:
             self._note(n, args, kwargs, result)
         return result
+
+    def _result(self, n: fx.Node, args: Any, kwargs: Any) -> Any:
+        """Run one operation; of one that no table knows, and of sums of products, the products are counted."""
+        perform = getattr(self, n.op)
+        if self._kind(n) not in ("unknown", "einsum"):
+            return perform(n.target, args, kwargs)
+        with FlopCounterMode(display=False) as counter:
+            result = perform(n.target, args, kwargs)
+        self._products = counter.get_total_flops() // 2
+        return result
+
+    def _kind(self, n: fx.Node) -> str:
+        if n.op == "call_module":
+            return ops.kind_of_module(self.fetch_attr(str(n.target)))
+        return ops.kind_of_function(n.target) if n.op in ("call_function", "call_method") else n.op
 
     def placeholder(self, target: Any, args: Any, kwargs: Any) -> Any:
         try:
@@ -103,7 +120,7 @@ class GraphRecorder(fx.Interpreter):
         tensors = _tensors(result)
         inputs = self._inputs(n)
         if n.op != "placeholder" and not inputs:
-            self._weights[n] = self._weights_of(n)
+            self._weights[n] = self._weights_of(n) + self._module_parameters(n)
             return
         if not tensors:
             return
@@ -122,6 +139,8 @@ class GraphRecorder(fx.Interpreter):
         attributes = ops.plain_attributes(arguments)
         if (fan_in := ops.fan_in(kind, arguments)) is not None:
             attributes["fan_in"] = fan_in
+        if kind in ("unknown", "einsum") and self._products:
+            attributes["products"] = self._products
         return Layer(
             id=self._unique(path if path is not None else _join(scope, kind if kind != "unknown" else op)),
             kind=kind,

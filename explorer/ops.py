@@ -25,7 +25,7 @@ POINTWISE = [
     "reciprocal", "erf", "sin", "cos", "dropout", "identity", "contiguous", "cast", "where", "masked_fill",
     "scale_by_constant",
 ]  # fmt: skip
-ARITHMETIC = ["add", "sub", "mul", "div", "maximum", "minimum"]
+ARITHMETIC = ["add", "sub", "mul", "div", "maximum", "minimum", "addcmul", "lerp", "compare"]
 REDUCTIONS = ["mean", "sum", "amax", "amin", "max", "min", "std", "var", "logsumexp", "norm", "argmax"]
 
 # Names of functions, methods and aten packets → kind; names that equal their kind are added below.
@@ -40,11 +40,14 @@ _ALIASES = {
     "floordiv": "div", "multiply": "mul", "divide": "div", "subtract": "sub",
     "cat": "concat", "concat": "concat", "concatenate": "concat", "stack": "stack",
     "view": "reshape", "reshape": "reshape", "_unsafe_view": "reshape", "flatten": "flatten", "unflatten": "reshape",
-    "view_as": "reshape", "permute": "permute", "transpose": "transpose", "swapaxes": "transpose", "t": "transpose",
+    "view_as": "reshape", "reshape_as": "reshape",
+    "permute": "permute", "transpose": "transpose", "swapaxes": "transpose", "t": "transpose",
     "movedim": "movedim", "squeeze": "squeeze", "unsqueeze": "unsqueeze", "expand": "expand", "expand_as": "expand",
-    "repeat": "repeat", "chunk": "chunk", "split": "chunk", "split_with_sizes": "chunk", "tensor_split": "chunk",
+    "repeat": "repeat", "repeat_interleave": "repeat",
+    "chunk": "chunk", "split": "chunk", "split_with_sizes": "chunk", "tensor_split": "chunk",
     "unbind": "unbind", "getitem": "select", "narrow": "slice", "slice": "slice", "select": "index",
-    "roll": "roll", "flip": "flip", "pad": "pad", "constant_pad_nd": "pad",
+    "unfold": "unfold", "im2col": "unfold", "avg_pool1d": "pool1d", "max_pool1d": "pool1d",
+    "adaptive_avg_pool1d": "pool1d", "roll": "roll", "flip": "flip", "pad": "pad", "constant_pad_nd": "pad",
     "interpolate": "interpolate", "upsample": "interpolate", "upsample_nearest2d": "interpolate",
     "upsample_bilinear2d": "interpolate", "upsample_bicubic2d": "interpolate",
     "_upsample_bilinear2d_aa": "interpolate",
@@ -58,7 +61,8 @@ _ALIASES = {
     "to": "cast", "float": "cast", "half": "cast", "type_as": "cast", "_to_copy": "cast", "clone": "contiguous",
     "detach": "contiguous", "detach_": "contiguous", "contiguous": "contiguous", "alias": "contiguous",
     "lift_fresh_copy": "contiguous", "new_zeros": "constant", "new_ones": "constant", "zeros_like": "constant",
-    "ones_like": "constant", "new_empty": "constant", "new_full": "constant",
+    "ones_like": "constant", "new_empty": "constant", "new_full": "constant", "fill": "constant",
+    **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or"), "compare"),
 }  # fmt: skip
 _NAMES: dict[str, str] = {
     **{name: name for name in (*ACTIVATIONS, *POINTWISE, *ARITHMETIC, *REDUCTIONS)},
@@ -77,7 +81,8 @@ _MODULES: dict[type[nn.Module], str] = {
     nn.PixelShuffle: "pixel_shuffle", nn.PixelUnshuffle: "pixel_unshuffle", nn.ChannelShuffle: "channel_shuffle",
     nn.ZeroPad2d: "pad", nn.ConstantPad2d: "pad", nn.ReflectionPad2d: "pad", nn.ReplicationPad2d: "pad",
     nn.MultiheadAttention: "attention", nn.Dropout: "dropout", nn.Dropout2d: "dropout", nn.AlphaDropout: "dropout",
-    nn.FeatureAlphaDropout: "dropout",
+    nn.FeatureAlphaDropout: "dropout", nn.Unfold: "unfold", nn.AvgPool1d: "pool1d", nn.MaxPool1d: "pool1d",
+    nn.AdaptiveAvgPool1d: "pool1d",
 }  # fmt: skip
 _ACTIVATION_MODULES = {
     getattr(nn, name).__name__: kind

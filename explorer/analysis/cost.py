@@ -20,6 +20,7 @@ _FREE = frozenset(
         "instance_norm", "concat", "stack", "reshape", "flatten", "permute", "transpose", "movedim", "squeeze",
         "unsqueeze", "expand", "repeat", "chunk", "unbind", "select", "slice", "index", "roll", "flip", "pad",
         "interpolate", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "softmax", "normalize", "constant",
+        "unfold", "pool1d",
     )
 )  # fmt: skip
 
@@ -50,7 +51,7 @@ def costs(graph: LayerGraph) -> dict[str, Cost]:
 
 
 def macs(layer: Layer) -> int | None:
-    """Multiply-accumulates of one layer at batch 1; None where the operation is unknown."""
+    """Multiply-accumulates of one layer at batch 1; None where the operation is unknown and holds no products."""
     if layer.kind in _FREE:
         return 0
     fan_in = layer.attributes.get("fan_in")
@@ -60,7 +61,7 @@ def macs(layer: Layer) -> int | None:
         return prod(layer.output_shape) * layer.input_shapes[0][-1]
     if layer.kind == "attention":
         return _attention_macs(layer)
-    return None
+    return layer.attributes.get("products")
 
 
 def _attention_macs(layer: Layer) -> int:

@@ -85,5 +85,9 @@ def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
 
 
 def head_layer(graph: LayerGraph, fields: dict[str, LayerFields]) -> str:
-    """The last feature map before global pooling or flattening: the one whose field speaks for the network."""
-    return [layer.id for layer in graph if fields[layer.id].has_map][-1]
+    """The last feature map before global pooling or flattening: the one whose field speaks for the network.
+
+    Also one whose positions we lost track of (windows of attention): its field is then that of everything.
+    """
+    lost = {layer.id for layer in graph if layer.is_map and min(layer.output_shape[-2:]) > 1}
+    return [layer.id for layer in graph if fields[layer.id].has_map or layer.id in lost][-1]
