@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 from playwright.sync_api import Page, expect
 
+from explorer.images import load
 from tests.browser.driver import ROOT, wait_until_idle
 
 PHOTO = ROOT / "assets" / "samples" / "boat.png"
@@ -30,6 +32,12 @@ def test_an_uploaded_photo_has_maps_and_a_prediction(server: str, page: Page, tm
     wait_until_idle(page)
     assert page.locator(".stage img").get_attribute("src") != before
     expect(page.get_by_test_id("stPlotlyChart").first).to_contain_text("boat")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="All maps (NPY)").click()
+    assert np.load(download.value.path()).shape == (80, 8, 8)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="These maps (PNG)").click()
+    assert load(download.value.path().read_bytes()).pixels.shape[1] > 600
 
 
 def test_a_click_chooses_a_channel_then_a_unit_and_the_link_keeps_both(server: str, page: Page) -> None:
