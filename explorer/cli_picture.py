@@ -17,7 +17,7 @@ from explorer.analysis.occlusion import OcclusionMap
 from explorer.errors import UnknownNameError, UserError
 from explorer.network import LoadedNetwork
 from explorer.squares import fill_values
-from explorer.ui.figures.maps import grid, scales
+from explorer.ui.figures.maps import grid
 from explorer.ui.figures.pictures import colourise, enlarge, limits, overlay, stretched
 
 SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
@@ -33,7 +33,7 @@ def features_command(
     loaded = _load(name, knobs, weights, seed, device)
     maps = activations.feature_maps(loaded.program, loaded.input(pixels), layer).cpu().numpy()
     columns = max(1, round(len(maps) ** 0.5))
-    images.save_png(grid(maps, scales(maps, shared=False), columns), target)
+    images.save_png(grid(maps, [limits(channel) for channel in maps], columns), target)
     target.with_suffix(".npy").write_bytes(images.encode_npy(maps))
     channels, rows, width = maps.shape
     print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {target.with_suffix('.npy')}")
