@@ -64,13 +64,13 @@ def paddings(default: tuple[int, ...], **options: Any) -> Any:
     )
 
 
-def groups(default: tuple[int, ...], **options: Any) -> Any:
-    """Knob: groups of each convolution."""
+def groups(default: tuple[int, ...], choices: tuple[int, ...] = (1, 2, 4, 8), **options: Any) -> Any:
+    """Knob: groups of each convolution; the choices divide the steps of the widths."""
     return knob(
         default,
-        choices=(1, 2, 4, 8),
+        choices=choices,
         length=LAYERS,
-        help="Groups of channels per convolution that do not see each other.",
+        help="Groups of channels per convolution, blind to each other.",
         **options,
     )
 

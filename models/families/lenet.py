@@ -38,7 +38,7 @@ class LeNetSpec(ConvStackSpec):
     kernels: tuple[int, ...] = kernels((5, 5), paper=(5, 5))
     strides: tuple[int, ...] = strides((1, 1), paper=(1, 1))
     paddings: tuple[int, ...] = paddings((0, 0), paper=(0, 0))
-    groups: tuple[int, ...] = groups((1, 1))
+    groups: tuple[int, ...] = groups((1, 1), choices=(1, 2))
     activation: str = knob(
         "tanh", choices=ACTIVATIONS, help="Non-linearity after each layer but the last.", paper="tanh"
     )
