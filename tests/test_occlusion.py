@@ -173,7 +173,9 @@ def test_cancel_stops_between_layers() -> None:
     assert len(asked) == 41
 
 
-@pytest.mark.parametrize(("name", "largest_macs"), [("vgg16", 64 * 64 * 9 * 224**2), ("alexnet", 192 * 64 * 25 * 27**2)])
+@pytest.mark.parametrize(
+    ("name", "largest_macs"), [("vgg16", 64 * 64 * 9 * 224**2), ("alexnet", 192 * 64 * 25 * 27**2)]
+)
 def test_no_layer_of_a_batch_takes_long_on_the_cpu(name: str, largest_macs: int) -> None:
     """A cancel waits for the layer that runs, so a batch is as large as keeps its largest layer within the limit."""
     with torch.device("meta"):
