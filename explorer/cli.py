@@ -64,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     features.set_defaults(run=_features)
 
     occluding = _on_picture(commands.add_parser("occlude", help="how the prediction depends on each part of a picture"))
-    occluding.add_argument("--window", type=int, help="side of the square, px (default: a quarter of the input)")
-    occluding.add_argument("--stride", type=int, help="step of the square, px (default: a quarter of the window)")
+    occluding.add_argument("--window", type=int, help="side of the square, px (default: 3/8 of the input)")
+    occluding.add_argument("--stride", type=int, help="step of the square, px (default: 1/6 of the window)")
     occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
     occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
     occluding.add_argument("--layer", help="also the summed activation of this layer's strongest map")

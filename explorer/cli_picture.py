@@ -16,7 +16,7 @@ from explorer.analysis import activations, occlusion
 from explorer.analysis.occlusion import OcclusionMap
 from explorer.errors import UnknownNameError, UserError
 from explorer.network import LoadedNetwork
-from explorer.squares import fill_values
+from explorer.squares import default_stride, default_window, fill_values
 from explorer.ui.figures.maps import grid
 from explorer.ui.figures.pictures import colourise, enlarge, limits, overlay, stretched
 
@@ -59,8 +59,9 @@ def occlude_command(
     pixels = _picture(image)
     loaded = _load(name, knobs, weights, seed, device)
     tensor = loaded.input(pixels)
-    side = window or max(1, min(tensor.shape[2:]) // 4)
-    settings = {"window": side, "stride": stride or max(1, side // 4), "fill": options.pop("fill")}
+    side = default_window(min(tensor.shape[2:])) if window is None else window
+    step = default_stride(side) if stride is None else stride
+    settings = {"window": side, "stride": step, "fill": options.pop("fill")}
     mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
     found = occlusion.occlusion_map(
         loaded.program, tensor, _class(target, loaded.classes), progress=_show, **settings, **options,

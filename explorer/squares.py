@@ -18,6 +18,16 @@ Box = tuple[int, int, int, int]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+def default_window(image_px: int) -> int:
+    """Three eighths of the image's side: hides a part of an object that matters, not the whole."""
+    return max(1, round(image_px * 3 / 8))
+
+
+def default_stride(window_px: int) -> int:
+    """A sixth of the window, for a map of about 11 × 11 positions at the default window."""
+    return max(1, round(window_px / 6))
+
+
 def square_boxes(image_size: tuple[int, int], window: Size, stride: Size) -> np.ndarray:
     """The squares [rows, columns, 4] as (top, left, bottom, right).
 

@@ -164,7 +164,7 @@ def _check_layer(session: Session) -> None:
     """Refuse a layer or channel of the link that this network does not have."""
     with contextlib.suppress(UserError):
         if state.get("layer") and state.get("layer") not in session.analysis.graph:
-            state.refuse("layer", "is not a layer of this network; the last feature map is chosen")
+            state.refuse("layer", "is not a layer of this network; the view chooses one")
         if state.get("channel") >= 0 and session.channel is None:
             state.refuse("channel", f"is not a channel of {session.layer}")
 

@@ -12,7 +12,7 @@ import torch
 from explorer.analysis.occlusion import OcclusionMap, occlusion_steps
 from explorer.execute import run
 from explorer.knob_text import shorten
-from explorer.squares import fill_values, square_boxes
+from explorer.squares import default_stride, default_window, fill_values, square_boxes
 from explorer.ui import cells, components, jobs, occlusion_maps, state
 from explorer.ui.components import Outline
 from explorer.ui.figures import pictures
@@ -79,15 +79,10 @@ def _preview(session: Session, plan: Plan) -> None:
 # -- settings ---------------------------------------------------------------------------------------------------------
 
 
-def default_window(side: int) -> int:
-    """About a fifth of the image."""
-    return max(1, round(side / 5))
-
-
 def _controls(session: Session) -> Plan:
     side = min(session.preprocessing.crop)
     window = _within("window", state.get("window"), side, default_window(side), f"the image of {side} px")
-    stride = _within("stride", state.get("stride"), side, max(1, round(window / 3)), f"the image of {side} px")
+    stride = _within("stride", state.get("stride"), side, default_stride(window), f"the image of {side} px")
     names, target, layer = session.categories, state.get("target"), state.get("occluded")
     if target >= len(names):
         _warn(f"target={target} is not a class: they go from 0 to {len(names) - 1}. The most probable is used.")
