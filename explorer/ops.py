@@ -30,7 +30,7 @@ REDUCTIONS = ["mean", "sum", "amax", "amin", "max", "min", "std", "var", "logsum
 
 # Names of functions, methods and aten packets → kind; names that equal their kind are added below.
 _ALIASES = {
-    "conv1d": "conv1d", "conv2d": "conv", "conv_transpose2d": "conv_transpose", "linear": "linear",
+    "conv1d": "conv1d", "conv3d": "conv3d", "conv2d": "conv", "conv_transpose2d": "conv_transpose", "linear": "linear",
     "max_pool2d": "max_pool", "avg_pool2d": "avg_pool",
     "lp_pool2d": "lp_pool", "adaptive_avg_pool2d": "adaptive_avg_pool", "adaptive_max_pool2d": "adaptive_max_pool",
     "local_response_norm": "local_response_norm",
@@ -70,7 +70,8 @@ _NAMES: dict[str, str] = {
 }
 
 _MODULES: dict[type[nn.Module], str] = {
-    nn.Conv1d: "conv1d", nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose", nn.Linear: "linear",
+    nn.Conv1d: "conv1d", nn.Conv3d: "conv3d", nn.Conv2d: "conv",
+    nn.ConvTranspose2d: "conv_transpose", nn.Linear: "linear",
     nn.Bilinear: "unknown", nn.MaxPool2d: "max_pool", nn.AvgPool2d: "avg_pool", nn.LPPool2d: "lp_pool",
     nn.AdaptiveAvgPool2d: "adaptive_avg_pool", nn.AdaptiveMaxPool2d: "adaptive_max_pool",
     nn.BatchNorm2d: "batch_norm", nn.BatchNorm1d: "batch_norm", nn.SyncBatchNorm: "batch_norm",
@@ -99,7 +100,7 @@ _ACTIVATION_MODULES = {
 # Order of the arguments, shared by torch.nn.functional and aten, for the kinds whose arguments we read.
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "conv": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
-    "conv1d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
+    **dict.fromkeys(("conv1d", "conv3d"), ("input", "weight", "bias", "stride", "padding", "dilation", "groups")),
     "conv_transpose": ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
     "linear": ("input", "weight", "bias"),
     "max_pool": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
@@ -254,6 +255,6 @@ def _pair(value: Any) -> Pair:
 def fan_in(kind: str, arguments: Arguments) -> int | None:
     """Multiply-accumulates per output value (per input value for a transposed convolution), for weighted kinds."""
     weight = arguments.get("weight")
-    if kind not in ("conv", "conv1d", "conv_transpose", "linear") or not isinstance(weight, Tensor):
+    if kind not in ("conv", "conv1d", "conv3d", "conv_transpose", "linear") or not isinstance(weight, Tensor):
         return None
     return weight.numel() // weight.shape[0]
