@@ -1,0 +1,65 @@
+"""From a Spec to the whole analysis, against torchvision's builder and torchinfo, both without allocating."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import torchinfo
+import torchvision
+
+import models
+from explorer import analyze
+from tests.benchmarks.timing import Table, best_seconds, seconds
+
+ROUNDS = 5
+NETWORKS = ("vgg16", "resnet50", "googlenet", "densenet201", "efficientnet_b7", "convnext_base")
+# Resident memory right after the imports, and its peak after one analysis, both in kB.
+MEMORY = """
+import sys
+from pathlib import Path
+
+import models
+from explorer import analyze
+
+def status(field):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(field))
+
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+before = status("VmRSS:")
+analyze(models.build(sys.argv[1], device="meta", unchecked=True))
+print(status("VmHWM:") - before)
+"""
+
+
+def reference_module(name: str) -> torch.nn.Module:
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on GoogLeNet's initialisation
+        return torchvision.models.get_model(name).eval()
+
+
+def ours(name: str) -> None:
+    known = name in models.presets()
+    analyze(models.build(name, device="meta", unchecked=True) if known else reference_module(name))
+
+
+def theirs(name: str) -> None:
+    torchinfo.summary(reference_module(name), (1, 3, 224, 224), device="meta", verbose=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_time(name: str, table: Table) -> None:
+    mine, other = best_seconds([lambda: ours(name), lambda: theirs(name)], ROUNDS)
+    builder = "" if name in models.presets() else " (torchvision's builder in both)"
+    table.against(f"{name}{builder}", seconds(mine), f"{seconds(other)} torchvision + torchinfo", mine / other, "≤ 0.5")
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads the peak from Linux's /proc")
+@pytest.mark.parametrize("name", ["vgg16", "resnet152"])
+def test_peak_memory(name: str, table: Table) -> None:
+    done = subprocess.run([sys.executable, "-c", MEMORY, name], capture_output=True, text=True, check=True)
+    table.limit(f"{name}, peak above the imports", int(done.stdout) / 1e3, 50, "{:.0f} MB".format)
