@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NoReturn
 
 import models
@@ -79,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--seed", type=int)
     training.add_argument("--items", type=int, help="pictures to train on")
     training.add_argument("--device")
+    training.add_argument("--folder", type=Path, help="for pictures, checkpoint and metrics (default: runs)")
+    training.add_argument("--out", type=Path, help="for the weights and their table (default: FOLDER/weights)")
     training.add_argument("--restart", action="store_true", help="do not resume a run that was stopped")
     training.set_defaults(run=_train)
     return parser
