@@ -172,7 +172,8 @@ class _Folder:
         self.node_of.update(dict.fromkeys(names, node.id))
 
     def _params(self, names: tuple[str, ...]) -> int:
-        return sum(self.graph[name].param_count for name in names)
+        used = {parameter for name in names for parameter in self.graph[name].parameters}
+        return sum(self.graph.parameter_sizes[parameter] for parameter in used)
 
     def _frame(self, parent: str, title: str, times: int) -> str:
         cluster = Cluster(f"c{next(self._cluster_ids)}", title, parent, times)

@@ -77,11 +77,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class LayerGraph:
-    """Layers in topological order. `scopes` maps the path of each enclosing module to its class name."""
+    """Layers in topological order.
+
+    outputs: the layers whose outputs the network returns; scopes: path of each enclosing module → its class name;
+    parameter_sizes: elements of each parameter that a layer uses.
+    """
 
     layers: tuple[Layer, ...]
     outputs: tuple[str, ...] = ()
     scopes: Mapping[str, str] = field(default_factory=dict)
+    parameter_sizes: Mapping[str, int] = field(default_factory=dict)
     failure: Failure | None = None
 
     @cached_property

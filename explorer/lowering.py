@@ -32,6 +32,7 @@ class GraphRecorder(fx.Interpreter):
         self._weights: dict[fx.Node, list[str]] = {}  # node that depends on weights alone → their names
         self._ids: Counter[str] = Counter()
         self._shapes: dict[str, Shape] = {}
+        self._given = ""
         self._products = 0  # multiply-accumulates inside the current operation, where they are counted
         self._alone = _single_operations(program)
         self._storages: dict[int, int] = {}
@@ -42,18 +43,21 @@ class GraphRecorder(fx.Interpreter):
         try:
             self.run(torch.empty(1, *input_size, device="meta"), enable_io_processing=False)
         except Exception as error:
-            return Failure(self.current, _reason(error))
+            return Failure(self.current, _reason(error) + self._given)
         return None
 
     def layer_graph(self, failure: Failure | None = None) -> LayerGraph:
         """The layers recorded so far."""
-        return LayerGraph(tuple(self.layers), self.outputs, _scopes(self.module, self.nodes), failure)
+        used = {name: self._parameter_names.sizes[name] for layer in self.layers for name in layer.parameters}
+        return LayerGraph(tuple(self.layers), self.outputs, _scopes(self.module, self.nodes), used, failure)
 
     # -- fx.Interpreter -------------------------------------------------------------------------------------------
 
     def run_node(self, n: fx.Node) -> Any:
         self.current = _path(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
+        shapes_in = ["x".join(map(str, t.shape[1:])) for t in _tensors(args)]
+        self._given = f" (for an input of {', '.join(shapes_in)})" if shapes_in else ""
         result = self._result(n, args, kwargs)
         self._kept.append(result)
         if n.op == "output":
@@ -123,6 +127,9 @@ class GraphRecorder(fx.Interpreter):
             self._weights[n] = self._weights_of(n) + self._module_parameters(n)
             return
         if not tensors:
+            return
+        if isinstance(n.target, type) and issubclass(n.target, tuple):
+            self._sources[n] = inputs  # a named tuple of outputs is no operation
             return
         layer = self._layer(n, args, kwargs, inputs, tensors)
         self.layers.append(layer)

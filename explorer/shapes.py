@@ -46,7 +46,7 @@ def _pointwise(module: Any, x: Tensor) -> Tensor:
 
 
 def _norm(module: Any, x: Tensor) -> Tensor | None:
-    fits = x.dim() == 4 and x.shape[1] == module.num_features and not module.training
+    fits = x.dim() == 4 and x.shape[1] == module.num_features
     return _empty(x, tuple(x.shape)) if fits else None
 
 

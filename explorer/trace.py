@@ -68,22 +68,15 @@ def trace(
     raises TraceError that names the layer and torch's reason.
     """
     with mode(module, training), torch.no_grad():
-        try:
-            captured = _symbolic(module, partial)
-        except Exception as error:
-            captured = _exported(module, input_size, error)
-        recorder = GraphRecorder(captured.root, captured.program, captured.constants)
-        failure = recorder.record(input_size) or captured.failure
-        if failure and not captured.exported and not partial:
-            captured = _exported(module, input_size, failure)
-            recorder = GraphRecorder(captured.root, captured.program, captured.constants)
-            failure = recorder.record(input_size)
-    if failure and not partial:
-        raise TraceError(f"{type(module).__name__} fails at {failure.path or 'its input'}: {failure.reason}")
-    return TracedProgram(
-        captured.root, captured.program, recorder.layer_graph(failure), recorder.nodes, training,
-        captured.constants, captured.out_spec,
-    )  # fmt: skip
+        captured = _symbolic(module)
+        program = _recorded(captured, input_size, training)
+        # What torch.fx cannot follow, torch.export may; a layer that does not fit fails there too.
+        if captured.failure or (program.graph.failure and not partial):
+            exported = _exported(module, input_size)
+            program = _recorded(exported, input_size, training) if exported else program
+    if (failure := program.graph.failure) and not partial:
+        raise TraceError(f"{type(module).__name__} fails at {failure.path or 'its own code'}: {failure.reason}")
+    return program
 
 
 @dataclass
@@ -93,7 +86,15 @@ class _Captured:
     constants: dict[str, Any] = field(default_factory=dict)
     out_spec: pytree.TreeSpec | None = None
     failure: Failure | None = None
-    exported: bool = False
+
+
+def _recorded(captured: _Captured, input_size: tuple[int, int, int], training: bool) -> TracedProgram:
+    recorder = GraphRecorder(captured.root, captured.program, captured.constants)
+    failure = recorder.record(input_size) or captured.failure
+    return TracedProgram(
+        captured.root, captured.program, recorder.layer_graph(failure), recorder.nodes, training,
+        captured.constants, captured.out_spec,
+    )  # fmt: skip
 
 
 class _Tracer(fx.Tracer):
@@ -110,17 +111,16 @@ class _Tracer(fx.Tracer):
             raise
 
 
-def _symbolic(module: nn.Module, partial: bool) -> _Captured:
-    """Trace with torch.fx. Tensor constants that fx would leave on the module are kept beside the program instead."""
+def _symbolic(module: nn.Module) -> _Captured:
+    """Trace with torch.fx, up to where it stops if it does. Tensor constants that it would leave on the module are kept
+    beside the program instead."""
     tracer = _Tracer()
     failure = None
     before = set(vars(module))
     try:
         tracer.trace(module, concrete_args=_defaults(module))
     except Exception as error:
-        if not partial or tracer.stopped_in is None:
-            raise
-        failure = Failure(tracer.stopped_in, _first_line(error))
+        failure = Failure(tracer.stopped_in or "", _first_line(error))
     finally:
         constants = {name: vars(module)[name] for name in set(vars(module)) - before if _is_constant(name)}
         for name in constants:
@@ -148,8 +148,9 @@ def _drop_specialised_arguments(graph: fx.Graph) -> None:
             graph.erase_node(node)
 
 
-def _exported(module: nn.Module, input_size: tuple[int, int, int], cause: object) -> _Captured:
-    """Trace with torch.export: it follows control flow on shapes, for this input size and any batch."""
+def _exported(module: nn.Module, input_size: tuple[int, int, int]) -> _Captured | None:
+    """Trace with torch.export, which follows control flow on shapes, for this input size and any batch; None if it
+    cannot."""
     parameter = next(iter(module.parameters()), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     example = torch.zeros(2, *input_size, device=device)
@@ -157,13 +158,11 @@ def _exported(module: nn.Module, input_size: tuple[int, int, int], cause: object
         shapes = ({0: torch.export.Dim.AUTO},)
         with _silence("torch"):
             program = torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
-    except Exception as error:
-        reason = cause.reason if isinstance(cause, Failure) else _first_line(error)
-        where = f" at {cause.path}" if isinstance(cause, Failure) and cause.path else ""
-        raise TraceError(f"{type(module).__name__} cannot be traced{where}: {reason}") from error
+    except Exception:
+        return None
     root = program.module(check_guards=False)
     assert isinstance(root, fx.GraphModule)
-    return _Captured(root, root.graph, out_spec=program.call_spec.out_spec, exported=True)
+    return _Captured(root, root.graph, out_spec=program.call_spec.out_spec)
 
 
 @contextlib.contextmanager

@@ -41,9 +41,8 @@ def costs(graph: LayerGraph) -> dict[str, Cost]:
     storages: set[int] = set()
     found = {}
     for layer in graph:
-        fresh = set(layer.parameters) - parameters
-        share = layer.param_count if len(fresh) == len(layer.parameters) else 0
-        parameters |= fresh
+        share = sum(graph.parameter_sizes[name] for name in layer.parameters if name not in parameters)
+        parameters |= set(layer.parameters)
         allocated = {b.id: b.size_bytes for b in layer.buffers if b.id not in storages}
         storages |= set(allocated)
         found[layer.id] = Cost(share, macs(layer), sum(allocated.values()))
