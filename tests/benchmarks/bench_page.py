@@ -1,0 +1,127 @@
+"""The app: opening, a changed knob, a network that does not fit, and Stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+import models
+from explorer import network
+from explorer.analysis.occlusion import occlusion_steps
+from explorer.errors import MemoryLimitError
+from explorer.trace import trace
+from explorer.ui.jobs import Job
+from tests.benchmarks.timing import Table, best_seconds
+from tests.browser.driver import ROOT, launch, serve, wait_until_idle, watched_page
+
+ROUNDS = 3
+PATIENCE_MS = 120_000
+HUGE = {"widths": "1024,1024,1024,1024,1024", "image_size": "1024", "fc_widths": "65536,65536,{}"}  # of vgg19: 41 GB
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serve(ROOT / "app.py", tmp_path_factory.mktemp("server") / "log.txt") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = launch(playwright.chromium)
+        yield chromium
+        chromium.close()
+
+
+def open_all(page: Page, address: str) -> None:
+    """Ask for the page, and wait for all that the first view shows."""
+    page.goto(address, timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("stMetric")).to_have_count(7, timeout=PATIENCE_MS)
+    nodes = page.get_by_test_id("stGraphVizChart").locator("svg .node")
+    expect(nodes).not_to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("stSidebar").get_by_test_id("stImage")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def took(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def test_opening(server: str, browser: Browser, table: Table) -> None:
+    times = []
+    for _ in range(1 + ROUNDS):
+        with watched_page(browser, 1440, 900) as page:
+            times.append(took(lambda page=page: open_all(page, server)))
+            wait_until_idle(page, 120)
+    first, *later = times
+    table.limit("everything on screen, server just started", first, 5)
+    table.limit("everything on screen, warm server, new browser session", min(later), 5)
+
+
+def test_a_changed_knob(server: str, browser: Browser, table: Table) -> None:
+    depths = count(2)
+
+    def change() -> None:
+        shown = value.inner_text()
+        field.fill(str(next(depths)))
+        field.press("Enter")
+        expect(value).not_to_have_text(shown, timeout=PATIENCE_MS)
+
+    with watched_page(browser, 1440, 900) as page:
+        page.goto(f"{server}/?preset=vgg16", timeout=PATIENCE_MS)
+        wait_until_idle(page, 120)
+        value = page.get_by_test_id("stMetric").filter(has_text="Parameters").get_by_test_id("stMetricValue")
+        field = page.get_by_label("Depths 5", exact=True)
+        times = []
+        for _ in range(ROUNDS):
+            times.append(took(change))
+            wait_until_idle(page, 120)
+    table.limit("VGG-16 with another depth, until its figures change", min(times), 1)
+
+
+def test_a_network_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+    monkeypatch.setattr("explorer.device.free_bytes", lambda device: 16_000_000_000)
+    widths, refusals = count(8192), list[str]()
+
+    def ask() -> None:
+        knobs = {name: text.format(next(widths)) for name, text in HUGE.items()}  # a Spec that no cache has seen
+        try:
+            network.load(network.find("vgg19", knobs), network.weights_source("vgg19", "random"), "cpu")
+        except MemoryLimitError as error:
+            refusals.append(str(error))
+
+    (best,) = best_seconds([ask], ROUNDS)
+    assert len(refusals) == ROUNDS
+    table.limit(f"refusing: {refusals[0].split(',')[0]}", best, 1)
+
+
+@pytest.mark.parametrize(("name", "size_px"), [("zfnet_mini", 64), ("resnet18", 224), ("vgg16", 224)])
+def test_stop_of_an_occlusion(name: str, size_px: int, table: Table) -> None:
+    """The worst of stops at several moments, as the person's click may come at any."""
+    program, image = trace(models.build(name), (3, size_px, size_px)), torch.randn(1, 3, size_px, size_px)
+
+    def work(job: Job) -> None:
+        for found in occlusion_steps(program, image, window=size_px // 5, stride=1, cancel=job.should_stop):
+            job.progress(int(found.done.sum()), found.done.size, found)
+
+    def stopped(moment: int) -> float:
+        job = Job(("occlusion",), work).start()
+        while not job.partial and not job.finished:
+            time.sleep(0.01)
+        time.sleep(0.37 * moment)
+
+        def stop() -> None:
+            job.stop()
+            job.wait()
+
+        seconds = took(stop)
+        assert job.cancelled
+        return seconds
+
+    table.limit(f"Stop of an occlusion of {name}, {size_px} px", max(map(stopped, range(ROUNDS))), 1)
