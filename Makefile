@@ -29,7 +29,7 @@ lint: $(VENV)/test.stamp
 fuzz: $(VENV)/test.stamp
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -m fuzz -n $(WORKERS) --timeout 0
 
-bench: $(VENV)/test.stamp
+bench: browser
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s --timeout 0
 
 # A stamp newer than its requirements file says that they are installed, so the next start does not ask pip.

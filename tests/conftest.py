@@ -26,18 +26,22 @@ settings.register_profile(
 settings.load_profile("explorer")
 
 
-class BrowserTestsTogether(LoadScopeScheduling):
-    """Hands out single tests, but all the browser tests to one worker, where they share a server.
+# The tests below each of these share something that takes long to make: a server, pictures.
+TOGETHER = ("tests/browser/", "tests/test_shipped_weights.py")
+
+
+class SharersTogether(LoadScopeScheduling):
+    """Hands out single tests, but those that share something all to one worker.
 
     It stands in for `--dist loadgroup`, which has no effect in xdist 3.8 with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+        return next(filter(nodeid.startswith, TOGETHER), nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserTestsTogether:
-    return BrowserTestsTogether(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharersTogether:
+    return SharersTogether(config, log)
 
 
 @pytest.fixture(autouse=True)

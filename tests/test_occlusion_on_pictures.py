@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 
 from explorer import network
 from explorer.analysis.occlusion import occlusion_map
-from explorer.datasets import draw_item
+from explorer.datasets import Item, draw_item
 from explorer.network import LoadedNetwork
 from explorer.squares import fill_values
 from explorer.training_data import EVALUATION_SEED
@@ -18,13 +20,17 @@ WINDOW, STRIDE, FILL = 24, 8, "mean"
 COMPACT = ("zfnet_mini", "vgg_mini", "nin_mini", "resnet_mini", "googlenet_mini")
 
 
-def lowest_lies_on_the_object(loaded: LoadedNetwork, index: int) -> bool:
+@cache
+def items() -> list[Item]:
+    return [draw_item(EVALUATION_SEED, index) for index in range(ITEMS)]
+
+
+def lowest_lies_on_the_object(loaded: LoadedNetwork, item: Item) -> bool:
     """Whether the square that lowers the true class most has its centre on the object's mask."""
-    item = draw_item(EVALUATION_SEED, index)
     image = loaded.input(item.image)
     mean, std = torch.tensor(loaded.preprocessing.mean), torch.tensor(loaded.preprocessing.std)
     plain = fill_values(image, FILL, mean, std)
-    found = occlusion_map(loaded.program, image, item.label, WINDOW, STRIDE, fill_value=plain)
+    found = occlusion_map(loaded.program, image, item.label, WINDOW, STRIDE, fill_value=plain, batch_size=36)
     top, left, bottom, right = found.box(*found.lowest)
     return bool(item.mask[(top + bottom) // 2, (left + right) // 2])
 
@@ -32,5 +38,6 @@ def lowest_lies_on_the_object(loaded: LoadedNetwork, index: int) -> bool:
 @pytest.mark.parametrize("preset", COMPACT)
 def test_the_lowest_position_lies_on_the_object(preset):
     loaded = network.load(network.find(preset), network.weights_source(preset, "shipped"), "cpu")
-    hits = sum(lowest_lies_on_the_object(loaded, index) for index in range(ITEMS))
+    loaded.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  (faster on a CPU)
+    hits = sum(lowest_lies_on_the_object(loaded, item) for item in items())
     assert hits >= 0.9 * ITEMS, f"{hits} of {ITEMS}"

@@ -20,8 +20,6 @@ FOLDER = Path(__file__).parent.parent / "assets" / "weights"
 TABLE: dict[str, dict[str, Any]] = json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
 COMPACT = [name for name in models.presets() if models.preset(name).compact]
 
-pytestmark = pytest.mark.xdist_group("shipped_weights")  # one worker, so that the pictures are drawn once
-
 
 @pytest.fixture(scope="module")
 def unseen() -> Labelled:

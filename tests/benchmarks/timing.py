@@ -43,6 +43,10 @@ class Table:
         """A row that compares with a limit of ours."""
         self.rows.append((what, text(measured), "", f"{measured / goal:.2f}", f"≤ {text(goal)}"))
 
+    def alone(self, what: str, measured: str) -> None:
+        """A row without a goal, that others are read beside."""
+        self.rows.append((what, measured, "", "", ""))
+
     def __str__(self) -> str:
         widths = [max(map(len, column)) for column in zip(HEADER, *self.rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (HEADER, *self.rows)]
