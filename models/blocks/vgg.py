@@ -46,7 +46,7 @@ register(
         name="vgg",
         title="VGG block",
         paper=PAPER,
-        summary="A stack of 3×3 convolutions sees as far as one large kernel, for fewer weights; a pool halves the map.",
+        summary="A stack of 3×3 convolutions sees as far as one large kernel, with fewer weights; a pool halves it.",
         spec=VGGBlockSpec,
         builder=lambda spec: nn.Sequential(*vgg_layers(spec)),
     )
