@@ -35,9 +35,9 @@ def choose(page: Page, label: str, text: str) -> None:
 
 
 def test_everything_is_on_screen(server: str, page: Page) -> None:
-    page.goto(server)
-    expect(page.get_by_test_id("stMetric")).to_have_count(7, timeout=30_000)
-    expect(page.get_by_test_id("stGraphVizChart").locator("svg .node")).not_to_have_count(0, timeout=30_000)
+    opened(page, server)
+    expect(page.get_by_test_id("stMetric")).to_have_count(7, timeout=60_000)
+    expect(page.get_by_test_id("stGraphVizChart").locator("svg .node")).not_to_have_count(0, timeout=60_000)
     expect(page.get_by_test_id("stSidebar").get_by_test_id("stImage")).to_be_visible()
 
 
