@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx, nn
@@ -108,6 +109,25 @@ def first_tensor(output: Any) -> Tensor:
     return next(leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor))
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a program tells before it is run: the layer of each node, and what has to run before it."""
+
+    layers: dict[fx.Node, Layer]
+    dependencies: dict[fx.Node, list[fx.Node]]
+
+
+_plans: WeakKeyDictionary[TracedProgram, _Plan] = WeakKeyDictionary()
+
+
+def _plan(program: TracedProgram) -> _Plan:
+    """The plan of a program, made at its first run."""
+    if program not in _plans:
+        layers = {node: program.graph[name] for name, node in program.nodes.items()}
+        _plans[program] = _Plan(layers, _dependencies(program, layers))
+    return _plans[program]
+
+
 class _Run:
     """One execution: the values alive, by operation."""
 
@@ -123,7 +143,8 @@ class _Run:
         self.program, self.image, self.capture, self.rules = program, image, capture, rules
         self.cancel = cancel or (lambda: False)
         self.given = {program.nodes[name]: value for name, value in start.items()}
-        self.layers = {node: program.graph[name] for name, node in program.nodes.items()}
+        self.plan = _plan(program)
+        self.layers = self.plan.layers
         self.values: dict[fx.Node, Any] = {}
         self.captured: dict[str, Any] = {}
 
@@ -140,7 +161,7 @@ class _Run:
 
     def _order(self, wanted: set[fx.Node]) -> list[fx.Node]:
         """The operations that the wanted ones need, in the program's order; nothing before a given one."""
-        needs = _dependencies(self.program, self.layers)
+        needs = self.plan.dependencies
         found, queue = set[fx.Node](), list(wanted)
         while queue:
             node = queue.pop()

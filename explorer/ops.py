@@ -180,10 +180,13 @@ def function_name(target: Any) -> str:
 
 def module_arguments(module: nn.Module) -> Arguments:
     """The hyperparameters that a leaf module keeps as attributes, under the names of the functional form."""
-    found = {name: value for name in _KEPT if _is_plain(value := getattr(module, name, None))}
-    for name in ("kernel_size", "output_size", "size", "scale_factor", "weight"):
-        if getattr(module, name, None) is not None:
-            found[name] = getattr(module, name)
+    own = vars(module)  # getattr would search parameters and buffers for each of the many names
+    found = {name: own[name] for name in _KEPT if name in own and _is_plain(own[name])}
+    for name in ("kernel_size", "output_size", "size", "scale_factor"):
+        if own.get(name) is not None:
+            found[name] = own[name]
+    if (weight := module._parameters.get("weight")) is not None:
+        found["weight"] = weight
     if isinstance(module, nn.UpsamplingNearest2d | nn.UpsamplingBilinear2d | nn.Upsample):
         found["align_corners"] = bool(module.align_corners)
     if isinstance(module, nn.modules.padding._ReflectionPadNd | nn.modules.padding._ReplicationPadNd):

@@ -48,7 +48,8 @@ def mode(module: nn.Module, training: bool) -> Iterator[None]:
     """Put the module in training or eval mode; each submodule gets its own mode back, also after an exception."""
     before = [(part, part.training) for part in module.modules()]
     try:
-        module.train(training)
+        if any(was != training for _, was in before):
+            module.train(training)
         yield
     finally:
         for part, was in before:

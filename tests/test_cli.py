@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 from torchvision.models import get_model_weights
 
 import explorer.network
@@ -167,7 +168,9 @@ def test_features_writes_a_picture_and_the_values(capsys, tmp_path):
     maps = np.load(out.with_suffix(".npy"))
     module = explorer.network.load(explorer.network.find("zfnet_mini"), explorer.network.weights_source("zfnet_mini"))
     pixels = images.load(ROOT / "assets" / "samples" / "cat.png").pixels
-    expected = module.module.get_submodule("features")[:5](module.input(pixels))[0].detach().cpu().numpy()
+    features = module.module.get_submodule("features")
+    assert isinstance(features, nn.Sequential)
+    expected = features[:5](module.input(pixels))[0].detach().cpu().numpy()
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
     assert images.load(out).pixels.ndim == 3
     assert "48 maps of 16×16" in text
