@@ -116,6 +116,10 @@ PARAMS = {
     "resnet152": 60_192_808,
     "wide_resnet50_2": 68_883_240,
     "wide_resnet101_2": 126_886_696,
+    "convnext_tiny": 28_589_128,
+    "convnext_small": 50_223_688,
+    "convnext_base": 88_591_464,
+    "convnext_large": 197_767_336,
 }
 COMPACT_PARAMS = 500_000
 
