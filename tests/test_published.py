@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import zlib
 from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.regnet import BlockParams
 
 import models
 from models.spec import NetSpec
@@ -44,12 +46,22 @@ def fill(name: str, value: Tensor, noise: Tensor) -> Tensor:
     return random.mul_(0.5).add_(0.0 if name.endswith(("bias", "mean")) else 1.0)
 
 
+def torchvisions(name: str) -> nn.Module:
+    """Torchvision's network on meta; its RegNets compute their widths with tensors, which needs a real device."""
+    widths = BlockParams.from_init_params
+
+    def on_cpu(**knobs: float) -> BlockParams:
+        with torch.device("cpu"):
+            return widths(**knobs)
+
+    with torch.device("meta"), patch.object(BlockParams, "from_init_params", on_cpu):
+        return torchvision.models.get_model(name, weights=None).eval()
+
+
 @pytest.mark.filterwarnings("ignore:The default weight initialization")
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_logits_equal_torchvisions_with_its_state_dict(name: str) -> None:
-    with torch.device("meta"):
-        reference = torchvision.models.get_model(TORCHVISION[name], weights=None).eval()
-    ours = models.build(name, device="meta")
+    reference, ours = torchvisions(TORCHVISION[name]), models.build(name, device="meta")
     state = filled(reference.state_dict())
     for model in (reference, ours):
         model.load_state_dict(state, strict=True, assign=True)
@@ -63,7 +75,8 @@ def test_logits_equal_torchvisions_with_its_state_dict(name: str) -> None:
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_size_equals_torchvisions(name: str) -> None:
     """`num_params`, and `_ops`: in 10⁹ multiply-accumulates of convolutions and linear layers, to its last digit."""
-    meta = torchvision.models.get_model_weights(TORCHVISION[name])["IMAGENET1K_V1"].meta
+    weights = {entry.name: entry for entry in torchvision.models.get_model_weights(TORCHVISION[name])}
+    meta = weights.get("IMAGENET1K_V1", weights.get("IMAGENET1K_SWAG_LINEAR_V1")).meta  # the latter at 224 px too
     model = models.build(name, device="meta")
     state_params = sum(parameter.numel() for parameter in model.parameters())
     auxiliary = sum(p.numel() for path, p in model.named_parameters() if path.startswith("aux"))
@@ -116,10 +129,54 @@ PARAMS = {
     "resnet152": 60_192_808,
     "wide_resnet50_2": 68_883_240,
     "wide_resnet101_2": 126_886_696,
+    "densenet121": 7_978_856,
+    "densenet161": 28_681_000,
+    "densenet169": 14_149_480,
+    "densenet201": 20_013_928,
+    "squeezenet1_0": 1_248_424,
+    "squeezenet1_1": 1_235_496,
+    "mobilenet_v2": 3_504_872,
+    "mobilenet_v3_small": 2_542_856,
+    "mobilenet_v3_large": 5_483_032,
+    "mnasnet0_5": 2_218_512,
+    "mnasnet0_75": 3_170_208,
+    "mnasnet1_0": 4_383_312,
+    "mnasnet1_3": 6_282_256,
+    "shufflenet_v2_x0_5": 1_366_792,
+    "shufflenet_v2_x1_0": 2_278_604,
+    "shufflenet_v2_x1_5": 3_503_624,
+    "shufflenet_v2_x2_0": 7_393_996,
+    "efficientnet_b0": 5_288_548,
+    "efficientnet_b1": 7_794_184,
+    "efficientnet_b2": 9_109_994,
+    "efficientnet_b3": 12_233_232,
+    "efficientnet_b4": 19_341_616,
+    "efficientnet_b5": 30_389_784,
+    "efficientnet_b6": 43_040_704,
+    "efficientnet_b7": 66_347_960,
+    "efficientnet_v2_s": 21_458_488,
+    "efficientnet_v2_m": 54_139_356,
+    "efficientnet_v2_l": 118_515_272,
+    "mobilenet_v1": 4_231_976,  # and timm's mobilenetv1_100
     "convnext_tiny": 28_589_128,
     "convnext_small": 50_223_688,
     "convnext_base": 88_591_464,
     "convnext_large": 197_767_336,
+    "regnet_x_16gf": 54_278_536,
+    "regnet_x_1_6gf": 9_190_136,
+    "regnet_x_32gf": 107_811_560,
+    "regnet_x_3_2gf": 15_296_552,
+    "regnet_x_400mf": 5_495_976,
+    "regnet_x_800mf": 7_259_656,
+    "regnet_x_8gf": 39_572_648,
+    "regnet_y_128gf": 644_812_894,
+    "regnet_y_16gf": 83_590_140,
+    "regnet_y_1_6gf": 11_202_430,
+    "regnet_y_32gf": 145_046_770,
+    "regnet_y_3_2gf": 19_436_338,
+    "regnet_y_400mf": 4_344_144,
+    "regnet_y_800mf": 6_432_512,
+    "regnet_y_8gf": 39_381_472,
 }
 COMPACT_PARAMS = 500_000
 
