@@ -98,6 +98,12 @@ def by_hand(convolutions: str, linear: tuple[int, ...]) -> int:
     return total
 
 
+def convmixer(width: int, depth: int, kernel: int, patch: int) -> int:
+    """Patches, `depth` times a depthwise and a 1×1 convolution, a batch norm after each; 1000 classes."""
+    block = (kernel**2 + 1) * width + 2 * width + (width + 1) * width + 2 * width
+    return (3 * patch**2 + 1) * width + 2 * width + depth * block + (width + 1) * 1000
+
+
 LAYERS_1_AND_2 = "3>96 7 1, 96>256 5 1"
 PARAMS = {
     "lenet5": 61_706,  # FIELD_NOTES: 10 classes, 32×32
@@ -177,6 +183,11 @@ PARAMS = {
     "regnet_y_400mf": 4_344_144,
     "regnet_y_800mf": 6_432_512,
     "regnet_y_8gf": 39_381_472,
+    "convmixer_768_32": convmixer(768, 32, 7, 7),
+    "convmixer_1024_20": convmixer(1024, 20, 9, 14),
+    "convmixer_1536_20": convmixer(1536, 20, 9, 7),
+    "anynet_x_400mf": 5_495_976,
+    "anynet_resnet18": 11_689_512,
 }
 COMPACT_PARAMS = 500_000
 

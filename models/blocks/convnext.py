@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.blocks.attention import AttentionKnobs, attention, start_attention
 from models.layers import Add, Permute, Scale, StochasticDepth, activation, conv, norm, sequence
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, Spec, knob
+from models.spec import ACTIVATIONS, NORMS, knob
 
 PAPER = Paper(
     "Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie",
@@ -18,7 +19,7 @@ PAPER = Paper(
 NORM_EPS = 1e-6
 
 
-class ConvNeXtBlockSpec(Spec):
+class ConvNeXtBlockSpec(AttentionKnobs):
     """Figure 4 of the paper; a block keeps the shape of its input."""
 
     in_channels: int = knob(96, low=1, high=4096, step=1, help="Channels of the input and of the output.")
@@ -53,9 +54,9 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         channels = spec.in_channels
         last, first = Permute(0, 2, 3, 1), Permute(0, 3, 1, 2)
-        normalise = (
-            [last, nn.LayerNorm(channels, NORM_EPS)] if spec.norm == "channel_layer" else [norm(spec.norm, channels), last]
-        )
+        normalise = [norm(spec.norm, channels), last]
+        if spec.norm == "channel_layer":
+            normalise = [last, nn.LayerNorm(channels, NORM_EPS)]
         self.block = sequence(
             conv(channels, channels, spec.kernel, groups=channels),
             normalise,
@@ -64,13 +65,14 @@ class ConvNeXtBlock(nn.Module):
             nn.Linear(spec.hidden, channels),
             first,
         )
+        self.attention = attention(spec.attention, channels, spec.attention_reduction)
         self.layer_scale = nn.Parameter(torch.full((channels, 1, 1), spec.layer_scale))
         self.scale = Scale()
         self.stochastic_depth = StochasticDepth(spec.drop_path)
         self.add = Add()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.add(self.stochastic_depth(self.scale(self.block(x), self.layer_scale)), x)
+        return self.add(self.stochastic_depth(self.scale(self.attention(self.block(x)), self.layer_scale)), x)
 
 
 def downsample(kind: str, in_channels: int, out_channels: int, factor: int) -> nn.Sequential:
@@ -79,12 +81,13 @@ def downsample(kind: str, in_channels: int, out_channels: int, factor: int) -> n
 
 
 def initialise(module: nn.Module) -> None:
-    """Convolutions and linear layers from a normal of deviation 0.02, cut at two (paper, appendix A)."""
+    """Convolutions and linear layers from a normal of deviation 0.02, cut at ±2 (paper, appendix A; torchvision)."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.trunc_normal_(layer.weight, std=0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+    start_attention(module)
 
 
 register(

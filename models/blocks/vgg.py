@@ -25,7 +25,7 @@ class VGGBlockSpec(Spec):
     kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of each convolution's window.", paper=3)
     activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="relu")
     norm: str = knob("none", choices=NORMS, help="Normalisation between convolution and activation.", paper="none")
-    pool: str = knob("max", choices=POOLS, help="How the block halves the map.", paper="max")
+    pool: str = knob("max", choices=(*POOLS, "none"), help="How the block halves the map, if it does.", paper="max")
 
 
 def vgg_layers(spec: VGGBlockSpec) -> list[nn.Module]:
@@ -38,7 +38,12 @@ def vgg_layers(spec: VGGBlockSpec) -> list[nn.Module]:
             layers.append(norm(spec.norm, spec.width))
         layers.append(activation(spec.activation))
         channels = spec.width
-    return [*layers, pool(spec.pool, 2, 2)]
+    return layers if spec.pool == "none" else [*layers, pool(spec.pool, 2, 2)]
+
+
+def fit(in_channels: int, width: int, stride: int) -> VGGBlockSpec:
+    """The block in a slot of a network; its pool is its stride."""
+    return VGGBlockSpec.parse({"in_channels": in_channels, "width": width, "pool": "none" if stride == 1 else "max"})
 
 
 register(
@@ -49,5 +54,6 @@ register(
         summary="A stack of 3×3 convolutions sees as far as one large kernel, for fewer weights; a pool halves the map.",
         spec=VGGBlockSpec,
         builder=lambda spec: nn.Sequential(*vgg_layers(spec)),
+        adapter=fit,
     )
 )

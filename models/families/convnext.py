@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.blocks.attention import AttentionKnobs
 from models.blocks.convnext import PAPER, ConvNeXtBlock, ConvNeXtBlockSpec, downsample, initialise
 from models.layers import conv, global_pool, norm
 from models.registry import Architecture, Preset, register
@@ -14,7 +15,7 @@ from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 STAGES = (1, 6)
 
 
-class ConvNeXtSpec(NetSpec):
+class ConvNeXtSpec(AttentionKnobs, NetSpec):
     """Section 3 of the paper: its sizes differ in `depths`, `widths` and `drop_path`."""
 
     depths: tuple[int, ...] = knob((3, 3, 9, 3), low=1, high=36, step=1, length=STAGES, help="Blocks per stage.")
@@ -75,6 +76,7 @@ def stage(spec: ConvNeXtSpec, index: int) -> nn.Sequential:
     block = ConvNeXtBlockSpec(
         in_channels=spec.widths[index], kernel=spec.kernel, expansion=spec.expansion,
         layer_scale=spec.layer_scale, activation=spec.activation, norm=spec.norm,
+        attention=spec.attention, attention_reduction=spec.attention_reduction,
     )  # fmt: skip
     chances = [spec.drop_path * (before + i) / last for i in range(spec.depths[index])]
     return nn.Sequential(*(ConvNeXtBlock(block.replace(drop_path=chance)) for chance in chances))
@@ -89,7 +91,7 @@ def _presets() -> dict[str, Preset]:
         "convnext_large": {"depths": deep, "widths": (192, 384, 768, 1536), "drop_path": 0.5},
     }
     mini = ConvNeXtSpec(
-        num_classes=12, image_size=64, depths=(1, 1, 3, 1), widths=(24, 48, 80, 112), strides=(2, 2, 2, 2),
+        num_classes=12, image_size=64, depths=(1, 1, 3, 1), widths=(16, 40, 72, 112), strides=(2, 2, 2, 2),
         layer_scale=1.0, drop_path=0.0,
     )  # fmt: skip
     full = {name: Preset(ConvNeXtSpec(**changes), torchvision=name) for name, changes in knobs.items()}
