@@ -100,7 +100,7 @@ class Block:
         return fitted.replace(width=max(1, width * width // leaves))  # e.g. a bottleneck: 4 times its width leave it
 
     def output_shape(self, spec: Spec, side: int = FIT_PX) -> tuple[int, int, int]:
-        """Channels, height and width that the block makes of a square map. Raises SpecError where it cannot read one."""
+        """Channels, height and width that the block makes of a square map. Raises SpecError if it cannot read one."""
         return _output_shape(self.builder, spec, side)
 
 

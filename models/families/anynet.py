@@ -172,7 +172,7 @@ def _presets() -> dict[str, Preset]:
     mini = AnyNetSpec(
         num_classes=12, image_size=64, stem_width=16,
         stages=stages(
-            ("conv_norm_act", 1, 24, 1), ("residual_basic", 1, 48, 2), ("convnext", 2, 72, 2), ("regnet_y", 2, 96, 2)
+            ("conv_norm_act", 1, 16, 1), ("residual_basic", 1, 48, 2), ("convnext", 2, 72, 2), ("regnet_y", 2, 96, 2)
         ),
     )  # fmt: skip
     return {

@@ -51,7 +51,7 @@ class ConvMixer(nn.Module):
 
 
 def _presets() -> dict[str, Preset]:
-    mini = ConvMixerSpec(num_classes=12, image_size=64, width=128, depth=8, kernel=7, patch=4, activation="relu")
+    mini = ConvMixerSpec(num_classes=12, image_size=64, width=88, depth=6, kernel=7, patch=4)
     return {
         "convmixer_768_32": Preset(ConvMixerSpec(width=768, depth=32, kernel=7, activation="relu"), note="With ReLU."),
         "convmixer_1024_20": Preset(ConvMixerSpec(width=1024, patch=14), note="Patches of 14 px: fast."),

@@ -158,7 +158,7 @@ def _preset(name: str, size: tuple[int, int, float, float, int], se_ratio: float
 
 def _presets() -> dict[str, Preset]:
     mini = RegNetSpec(
-        num_classes=12, image_size=64, depth=7, w0=16, wa=16.0, wm=2.0, group_width=8, stem_width=16, stem_stride=1
+        num_classes=12, image_size=64, depth=7, w0=24, wa=21.0, wm=2.0, group_width=8, stem_width=16, stem_stride=1
     )
     x = {name: _preset(name, size, 0.0) for suffix, size in X_SIZES.items() for name in [f"regnet_x_{suffix}"]}
     y = {name: _preset(name, size, 0.25) for suffix, size in Y_SIZES.items() for name in [f"regnet_y_{suffix}"]}
