@@ -231,14 +231,15 @@ class AttentionKnobs(Spec):
 def attention(kind: str, channels: int, reduction: int = 0, **options: Any) -> nn.Module:
     """The attention that the knobs name, over `channels`; "none" is the identity, `reduction=0` its paper's.
 
-    `options` are further knobs of the block's Spec (squeeze, activation, gate, pairwise …).
+    `options` are further knobs of its Spec (squeeze, activation, gate, pairwise …); those of other kinds are ignored.
     """
     if kind == "none":
         return nn.Identity()
     spec_type, module = _KINDS[kind]
     if reduction:
         options["reduction"] = reduction
-    return module(spec_type(in_channels=channels, **options))
+    own = {name: value for name, value in options.items() if name in spec_type.model_fields}
+    return module(spec_type(in_channels=channels, **own))
 
 
 def start_attention(network: nn.Module) -> None:
