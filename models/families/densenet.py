@@ -116,7 +116,7 @@ register(
         title="DenseNet",
         year=2016,
         paper=PAPER,
-        summary="Each layer adds a few maps to all those before it and reads them all: features are reused, not redone.",
+        summary="Each layer adds a few maps to all those before it and reads them all: features are reused.",
         spec=DenseNetSpec,
         builder=DenseNet,
         presets=_presets(),
