@@ -75,13 +75,15 @@ def fit(in_channels: int, width: int, stride: int) -> InceptionSpec:
 
 
 def shares(widths: Spec, total: int, outputs: tuple[str, ...]) -> dict[str, int]:
-    """The channels of a module's branches scaled so that those of `outputs`, which are concatenated, sum to `total`."""
-    own = {name: getattr(widths, name) for name in type(widths).model_fields if name != "in_channels"}
-    channels = {name: value for name, value in own.items() if isinstance(value, int) and not isinstance(value, bool)}
+    """The channels of a module's branches scaled so that those of `outputs`, which are concatenated, sum to `total`.
+
+    Channels are the knobs in steps of 8; what rounding leaves over goes to the first of the outputs.
+    """
+    knobs = type(widths).knobs()
+    channels = {name: getattr(widths, name) for name, knob in knobs.items() if knob.step == 8}
     factor = total / sum(channels[name] for name in outputs)
     scaled = {name: max(1, round(value * factor)) for name, value in channels.items()}
-    largest = max(outputs, key=lambda name: scaled[name])
-    scaled[largest] += total - sum(scaled[name] for name in outputs)
+    scaled[outputs[0]] += total - sum(scaled[name] for name in outputs)
     return scaled
 
 

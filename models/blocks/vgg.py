@@ -51,7 +51,7 @@ register(
         name="vgg",
         title="VGG block",
         paper=PAPER,
-        summary="A stack of 3×3 convolutions sees as far as one large kernel, for fewer weights; a pool halves the map.",
+        summary="3×3 convolutions in a row see as far as one large kernel, for fewer weights; a pool halves the map.",
         spec=VGGBlockSpec,
         builder=lambda spec: nn.Sequential(*vgg_layers(spec)),
         adapter=fit,

@@ -30,7 +30,7 @@ class StageSpec(Spec):
 
 def stages(*rows: tuple[str, int, int, int]) -> tuple[StageSpec, ...]:
     """Stages from rows of block, depth, width, stride."""
-    return tuple(StageSpec(block=block, depth=depth, width=width, stride=stride) for block, depth, width, stride in rows)
+    return tuple(StageSpec.parse(dict(zip(StageSpec.model_fields, row, strict=True))) for row in rows)
 
 
 class AnyNetSpec(AttentionKnobs, NetSpec):

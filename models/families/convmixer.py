@@ -1,4 +1,4 @@
-"""ConvMixer (2022): the picture in patches, then equal blocks at one resolution, like a transformer without attention."""
+"""ConvMixer (2022): the picture in patches, then equal blocks at one resolution, a transformer without attention."""
 
 from __future__ import annotations
 
