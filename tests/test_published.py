@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from itertools import pairwise
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -46,6 +47,12 @@ def fill(name: str, value: Tensor, noise: Tensor) -> Tensor:
     return random.mul_(0.5).add_(0.0 if name.endswith(("bias", "mean")) else 1.0)
 
 
+def published(name: str) -> dict[str, Any]:
+    """What torchvision says of its first weights for the preset's own picture size."""
+    weights = {entry.name: entry.meta for entry in torchvision.models.get_model_weights(name)}
+    return weights.get("IMAGENET1K_V1") or weights["IMAGENET1K_SWAG_LINEAR_V1"]
+
+
 def torchvisions(name: str) -> nn.Module:
     """Torchvision's network on meta; its RegNets compute their widths with tensors, which needs a real device."""
     widths = BlockParams.from_init_params
@@ -65,7 +72,8 @@ def test_logits_equal_torchvisions_with_its_state_dict(name: str) -> None:
     state = filled(reference.state_dict())
     for model in (reference, ours):
         model.load_state_dict(state, strict=True, assign=True)
-    pictures = torch.randn(2, 3, FAST_PX, FAST_PX)
+    px = max(FAST_PX, *published(TORCHVISION[name])["min_size"])
+    pictures = torch.randn(2, 3, px, px)
     with torch.inference_mode():
         expected, actual = reference(pictures), ours(pictures)
     assert (expected[0] - expected[1]).abs().max() > 1e-3 * expected.abs().max()  # the logits depend on the picture
@@ -75,8 +83,7 @@ def test_logits_equal_torchvisions_with_its_state_dict(name: str) -> None:
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_size_equals_torchvisions(name: str) -> None:
     """`num_params`, and `_ops`: in 10⁹ multiply-accumulates of convolutions and linear layers, to its last digit."""
-    weights = {entry.name: entry for entry in torchvision.models.get_model_weights(TORCHVISION[name])}
-    meta = weights.get("IMAGENET1K_V1", weights.get("IMAGENET1K_SWAG_LINEAR_V1")).meta  # the latter at 224 px too
+    meta = published(TORCHVISION[name])
     model = models.build(name, device="meta")
     state_params = sum(parameter.numel() for parameter in model.parameters())
     auxiliary = sum(p.numel() for path, p in model.named_parameters() if path.startswith("aux"))
@@ -105,6 +112,49 @@ def convmixer(width: int, depth: int, kernel: int, patch: int) -> int:
 
 
 LAYERS_1_AND_2 = "3>96 7 1, 96>256 5 1"
+
+
+def shuffle_v1(groups: int, width: int) -> int:
+    """Table 1: 24 channels, 4, 8 and 4 units of `width`, doubled twice, 1×1 convolutions in groups, batch norms."""
+    total, before = 3 * 24 * 9 + 2 * 24 + (4 * width + 1) * 1000, 24
+    for number, units in enumerate((4, 8, 4)):
+        for unit in range(units):
+            inner = width // 4
+            made = width if unit else width - before  # the first unit's pooled input makes up the rest
+            total += before * inner // (groups if number + unit else 1) + 9 * inner + inner * made // groups
+            total += 2 * (inner + inner + made)
+            before = width
+        width *= 2
+    return total
+
+
+BOTTLENECKS = {  # of ResNet-50, -101 and -152: channels that leave a block, and how many blocks of them there are
+    50: {256: 3, 512: 4, 1024: 6, 2048: 3},
+    101: {256: 3, 512: 4, 1024: 23, 2048: 3},
+    152: {256: 3, 512: 8, 1024: 36, 2048: 3},
+}
+
+
+def se_params(layers: int) -> int:
+    """Two linear layers per block, C → C/16 → C."""
+    return sum(blocks * (2 * c * c // 16 + c // 16 + c) for c, blocks in BOTTLENECKS[layers].items())
+
+
+def gc_params(layers: int) -> int:
+    """From the second stage on: the map's convolution, C → C/16 → C and its LayerNorm (GCNet, tables 1 and 4)."""
+    blocks = {c: count for c, count in BOTTLENECKS[layers].items() if c > 256}
+    return sum(count * (c + 1 + 2 * c * c // 16 + c // 16 + c + 2 * c // 16) for c, count in blocks.items())
+
+
+def nl_params(layers: int) -> int:
+    """After every other block of stages 2 and 3: θ, φ, g and W between C and C/2, and W's norm."""
+    blocks = {c: BOTTLENECKS[layers][c] // 2 for c in (512, 1024)}
+    return sum(count * (4 * c * c // 2 + 3 * c // 2 + c + 2 * c) for c, count in blocks.items())
+
+
+# v2 ends with the last norm of v1's last block, but its shortcuts have none.
+BASIC_SHORTCUTS, SHORTCUTS = 2 * (128 + 256 + 512), 2 * (256 + 512 + 1024 + 2048)
+
 PARAMS = {
     "lenet5": 61_706,  # FIELD_NOTES: 10 classes, 32×32
     "alexnet": 61_100_840,  # from here on, where nothing else is said: torchvision
@@ -135,6 +185,26 @@ PARAMS = {
     "resnet152": 60_192_808,
     "wide_resnet50_2": 68_883_240,
     "wide_resnet101_2": 126_886_696,
+    "preact_resnet18": 11_689_512 - BASIC_SHORTCUTS,
+    "preact_resnet34": 21_797_672 - BASIC_SHORTCUTS,
+    "preact_resnet50": 25_557_032 - SHORTCUTS,
+    "preact_resnet101": 44_549_160 - SHORTCUTS,
+    "preact_resnet152": 60_192_808 - SHORTCUTS,
+    "resnext50_32x4d": 25_028_904,
+    "resnext101_32x8d": 88_791_336,
+    "resnext101_64x4d": 83_455_272,
+    "preact_resnext50_32x4d": 25_028_904 - SHORTCUTS,
+    "preact_resnext101_32x8d": 88_791_336 - SHORTCUTS,
+    "preact_resnext101_64x4d": 83_455_272 - SHORTCUTS,
+    "se_resnet50": 25_557_032 + se_params(50),
+    "se_resnet101": 44_549_160 + se_params(101),
+    "se_resnet152": 60_192_808 + se_params(152),
+    "se_resnext50_32x4d": 25_028_904 + se_params(50),
+    "se_resnext101_32x4d": 48_955_416,  # timm
+    "nl_resnet50": 25_557_032 + nl_params(50),
+    "nl_resnet101": 44_549_160 + nl_params(101),
+    "gc_resnet50": 25_557_032 + gc_params(50),  # 28.08 M
+    "gc_resnet101": 44_549_160 + gc_params(101),
     "densenet121": 7_978_856,
     "densenet161": 28_681_000,
     "densenet169": 14_149_480,
@@ -163,6 +233,7 @@ PARAMS = {
     "efficientnet_v2_s": 21_458_488,
     "efficientnet_v2_m": 54_139_356,
     "efficientnet_v2_l": 118_515_272,
+    "shufflenet_v1": shuffle_v1(3, 240),
     "mobilenet_v1": 4_231_976,  # and timm's mobilenetv1_100
     "convnext_tiny": 28_589_128,
     "convnext_small": 50_223_688,
@@ -188,6 +259,10 @@ PARAMS = {
     "convmixer_1536_20": convmixer(1536, 20, 9, 7),
     "anynet_x_400mf": 5_495_976,
     "anynet_resnet18": 11_689_512,
+    "inception_v3": 27_161_264,
+    "vit_ti_16": 5_717_416,
+    "vit_s_16": 22_050_664,
+    "vit_b_16": 86_567_656,
 }
 COMPACT_PARAMS = 500_000
 
