@@ -141,7 +141,7 @@ def se_params(layers: int) -> int:
 
 
 def gc_params(layers: int) -> int:
-    """From the second stage on: the map's convolution, C → C/16 → C and its LayerNorm (GCNet, tables 1 and 4)."""
+    """From the second stage on: the map's convolution, C → C/16 → C and its LayerNorm."""
     blocks = {c: count for c, count in BOTTLENECKS[layers].items() if c > 256}
     return sum(count * (c + 1 + 2 * c * c // 16 + c // 16 + c + 2 * c // 16) for c, count in blocks.items())
 
@@ -264,7 +264,7 @@ PARAMS = {
     "vit_s_16": 22_050_664,
     "vit_b_16": 86_567_656,
 }
-COMPACT_PARAMS = 500_000
+COMPACT_PARAMS, COMPACT_MACS = 500_000, 20_000_000
 
 
 @pytest.mark.parametrize("name", models.presets())
@@ -274,6 +274,13 @@ def test_parameter_count_is_the_published_one(name: str) -> None:
         assert params <= COMPACT_PARAMS
     else:
         assert params == PARAMS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in models.presets() if models.preset(name).compact])
+def test_compact_presets_take_little_work(name: str) -> None:
+    spec = models.spec(name)
+    assert (spec.image_size, spec.num_classes) == (64, 12)
+    assert macs(models.build(name, device="meta"), spec) <= COMPACT_MACS
 
 
 def test_zfnet_maps_have_the_sizes_of_the_papers_figure_3() -> None:

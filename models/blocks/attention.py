@@ -45,7 +45,7 @@ class AttentionSpec(Spec):
 
 
 class SqueezeExcitationSpec(AttentionSpec):
-    """Squeeze (global pool), excite (two 1×1 convolutions and a gate), scale (paper, figure 2, eq. 2–4)."""
+    """Squeeze (global pool), excite (two 1×1 convolutions and a gate), scale (paper, figure 1, eq. 2–4)."""
 
     squeeze: int = knob(0, low=0, high=MAX_CHANNELS, step=8, help="Channels inside; 0 takes in_channels/reduction.")
     pool: str = knob("average", choices=("average", "max"), help="How each map is squeezed.", paper="average")

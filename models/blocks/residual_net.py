@@ -142,7 +142,8 @@ class ResidualNet(nn.Module):
     """Stem, `layer1`, `layer2` …, global pool, linear layer: torchvision's names.
 
     With pre-activated blocks the stem has no norm, as the first block brings one; a norm and an activation follow the
-    last block (He et al. 2016, Identity Mappings, section 4.1; the stem as in timm).
+    last block (He et al. 2016, Identity Mappings, appendix). Where the first block keeps its shape, its identity is
+    the raw map, as in timm; the paper activates that one too.
     """
 
     def __init__(self, spec: ResidualNetSpec) -> None:
