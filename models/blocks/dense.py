@@ -58,7 +58,7 @@ class TransitionSpec(Spec):
     @property
     def out_channels(self) -> int:
         """Channels that the 1×1 convolution keeps."""
-        return max(1, int(self.in_channels * self.compression))
+        return max(1, int(self.in_channels * self.compression + 1e-9))
 
 
 class DenseLayer(nn.Module):
@@ -143,5 +143,8 @@ register(
         spec=TransitionSpec,
         builder=Transition,
         input_size=(256, 56, 56),
+        adapter=lambda channels, width, stride: TransitionSpec.parse(
+            {"in_channels": channels, "compression": width / channels}
+        ),
     )
 )

@@ -76,6 +76,14 @@ def norm_act(spec: FireSpec, channels: int) -> nn.Module:
     return act if spec.norm == "none" else sequence(norm(spec.norm, channels), act)
 
 
+def fitted(in_channels: int, width: int, stride: int) -> FireSpec:
+    """The module in a slot of a network, with the paper's ratio of 1/8; it has no stride."""
+    half = width // 2
+    return FireSpec.parse(
+        {"in_channels": in_channels, "squeeze": max(1, width // 8), "expand1": half, "expand3": width - half}
+    )
+
+
 register(
     Block(
         name="fire",
@@ -85,5 +93,6 @@ register(
         spec=FireSpec,
         builder=Fire,
         input_size=(96, 56, 56),
+        adapter=fitted,
     )
 )

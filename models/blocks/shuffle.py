@@ -82,6 +82,14 @@ class ShuffleUnitV1(nn.Module):
         return self.act2(self.join(x if self.pool is None else self.pool(x), out))
 
 
+def fitted_v1(in_channels: int, width: int, stride: int) -> ShuffleUnitV1Spec:
+    """The unit in a slot of a network, in 3 groups if these divide the channels, else in 4, 2 or 1."""
+    made = width if stride == 1 else width - in_channels
+    groups = next(groups for groups in (3, 4, 2, 1) if in_channels % groups == 0 and made % groups == 0)
+    values = {"in_channels": in_channels, "width": width, "stride": stride, "groups": groups}
+    return ShuffleUnitV1Spec.parse(values)
+
+
 class ShuffleUnitV2Spec(Spec):
     """Split, convolve one half, concatenate, shuffle (paper, figure 3c); with a stride both halves (3d)."""
 
@@ -148,6 +156,7 @@ register(
         spec=ShuffleUnitV1Spec,
         builder=ShuffleUnitV1,
         input_size=(240, 28, 28),
+        adapter=fitted_v1,
     )
 )
 register(
