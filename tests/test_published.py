@@ -32,7 +32,9 @@ def macs(model: nn.Module, spec: NetSpec) -> float:
 def filled(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Random tensors of a meta state dict's shapes that keep a network's activations near 1."""
     noise = torch.rand(1_000_003, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return {name: fill(name, value, noise) for name, value in state.items()}
+    for name, value in list(state.items()):
+        state[name] = fill(name, value, noise)
+    return state  # the same dict, as MnasNet reads the version that is attached to it
 
 
 def fill(name: str, value: Tensor, noise: Tensor) -> Tensor:
@@ -263,6 +265,8 @@ PARAMS = {
     "vit_ti_16": 5_717_416,
     "vit_s_16": 22_050_664,
     "vit_b_16": 86_567_656,
+    "inception_v4": 42_679_816,
+    "inception_resnet_v2": 55_843_464,
 }
 COMPACT_PARAMS, COMPACT_MACS = 500_000, 20_000_000
 
