@@ -9,6 +9,7 @@ from models.blocks.mixed import (
     MixedSpec,
     PooledSpec,
     ReductionSpec,
+    Step,
     channels,
     fit_pooled,
     fit_reduction,
@@ -31,6 +32,8 @@ LONG_HELP = "Long side of the windows that are one pixel thin."
 
 class InceptionASpec(PooledSpec):
     """Figure 5 of the paper; torchvision, after TensorFlow, keeps a 5×5 in one branch."""
+
+    outputs = ("conv1", "conv5", "conv3", "pool_conv")
 
     in_channels: int = knob(192, low=1, high=8192, step=1, help="Channels of the input.")
     conv1: int = channels(64, "1×1 branch: its channels.")
@@ -65,23 +68,26 @@ class InceptionA(Mixed):
 class InceptionBSpec(ReductionSpec):
     """Figure 10 of the paper: 35×35 to 17×17 without a bottleneck."""
 
+    outputs = ("conv3", "conv_double")
+
     in_channels: int = knob(288, low=1, high=8192, step=1, help="Channels of the input.")
     conv3: int = channels(384, "3×3 branch: its channels.")
     reduce_double: int = channels(64, "Double 3×3 branch: the 1×1 before them.")
-    conv_double: int = channels(96, "Double 3×3 branch: channels of both.")
+    mid_double: int = channels(96, "Double 3×3 branch: channels of the first.")
+    conv_double: int = channels(96, "Double 3×3 branch: channels of the second.")
 
 
 class InceptionB(Mixed):
     """3×3 · 1×1, 3×3, 3×3 · pool, the last of each strided: torchvision's names."""
 
     def __init__(self, spec: InceptionBSpec) -> None:
-        wide, mid = spec.in_channels, spec.conv_double
+        wide, mid = spec.in_channels, spec.mid_double
         super().__init__(
             [("branch3x3", strided(spec, wide, spec.conv3))],
             [
                 ("branch3x3dbl_1", unit(spec, wide, spec.reduce_double)),
                 ("branch3x3dbl_2", unit(spec, spec.reduce_double, mid, 3)),
-                ("branch3x3dbl_3", strided(spec, mid, mid)),
+                ("branch3x3dbl_3", strided(spec, mid, spec.conv_double)),
             ],
             [("pool", strided_pool(spec))],
         )
@@ -90,9 +96,12 @@ class InceptionB(Mixed):
 class InceptionCSpec(PooledSpec):
     """Figure 6 of the paper: n×n as 1×n and n×1, with n = 7 at 17×17."""
 
+    outputs = ("conv1", "conv7", "conv7", "pool_conv")
+
     in_channels: int = knob(768, low=1, high=8192, step=1, help="Channels of the input.")
     conv1: int = channels(192, "1×1 branch: its channels.")
-    inner7: int = channels(128, "7×7 branches: channels inside.")
+    inner7: int = channels(128, "7×7 branches: channels of the 1×1, and of the long branch's first window.")
+    mid7: int = channels(128, "7×7 branches: channels of the windows that follow, but the last.")
     conv7: int = channels(192, "7×7 branches: channels that leave each.")
     long: int = knob(7, choices=(1, 3, 5, 7, 9), unit="px", help=LONG_HELP, paper=7)
     pool_conv: int = channels(192, "Pool branch: the 1×1 after it.")
@@ -102,19 +111,19 @@ class InceptionC(Mixed):
     """1×1 · 1×1, 1×7, 7×1 · 1×1, 7×1, 1×7, 7×1, 1×7 · pool, 1×1: torchvision's names."""
 
     def __init__(self, spec: InceptionCSpec) -> None:
-        wide, mid, last = spec.in_channels, spec.inner7, spec.conv7
+        wide, first, mid, last = spec.in_channels, spec.inner7, spec.mid7, spec.conv7
         row, column = (1, spec.long), (spec.long, 1)
         super().__init__(
             [("branch1x1", unit(spec, wide, spec.conv1))],
             [
-                ("branch7x7_1", unit(spec, wide, mid)),
-                ("branch7x7_2", unit(spec, mid, mid, row)),
+                ("branch7x7_1", unit(spec, wide, first)),
+                ("branch7x7_2", unit(spec, first, mid, row)),
                 ("branch7x7_3", unit(spec, mid, last, column)),
             ],
             [
-                ("branch7x7dbl_1", unit(spec, wide, mid)),
-                ("branch7x7dbl_2", unit(spec, mid, mid, column)),
-                ("branch7x7dbl_3", unit(spec, mid, mid, row)),
+                ("branch7x7dbl_1", unit(spec, wide, first)),
+                ("branch7x7dbl_2", unit(spec, first, first, column)),
+                ("branch7x7dbl_3", unit(spec, first, mid, row)),
                 ("branch7x7dbl_4", unit(spec, mid, mid, column)),
                 ("branch7x7dbl_5", unit(spec, mid, last, row)),
             ],
@@ -125,10 +134,13 @@ class InceptionC(Mixed):
 class InceptionDSpec(ReductionSpec):
     """From 17×17 to 8×8, as figure 10 with a 7×7 in the second branch (torchvision, after TensorFlow)."""
 
+    outputs = ("conv3", "conv7")
+
     in_channels: int = knob(768, low=1, high=8192, step=1, help="Channels of the input.")
     reduce3: int = channels(192, "3×3 branch: the 1×1 before it.")
     conv3: int = channels(320, "3×3 branch: its channels.")
-    inner7: int = channels(192, "7×7 branch: channels inside.")
+    inner7: int = channels(192, "7×7 branch: channels of the 1×1 and the 1×7.")
+    mid7: int = channels(192, "7×7 branch: channels of the 7×1.")
     conv7: int = channels(192, "7×7 branch: channels that leave it.")
     long: int = knob(7, choices=(1, 3, 5, 7, 9), unit="px", help=LONG_HELP, paper=7)
 
@@ -137,16 +149,16 @@ class InceptionD(Mixed):
     """1×1, 3×3 · 1×1, 1×7, 7×1, 3×3 · pool, the last of each strided: torchvision's names."""
 
     def __init__(self, spec: InceptionDSpec) -> None:
-        wide, mid = spec.in_channels, spec.inner7
+        wide, first, mid = spec.in_channels, spec.inner7, spec.mid7
         super().__init__(
             [
                 ("branch3x3_1", unit(spec, wide, spec.reduce3)),
                 ("branch3x3_2", strided(spec, spec.reduce3, spec.conv3)),
             ],
             [
-                ("branch7x7x3_1", unit(spec, wide, mid)),
-                ("branch7x7x3_2", unit(spec, mid, mid, (1, spec.long))),
-                ("branch7x7x3_3", unit(spec, mid, mid, (spec.long, 1))),
+                ("branch7x7x3_1", unit(spec, wide, first)),
+                ("branch7x7x3_2", unit(spec, first, first, (1, spec.long))),
+                ("branch7x7x3_3", unit(spec, first, mid, (spec.long, 1))),
                 ("branch7x7x3_4", strided(spec, mid, spec.conv7)),
             ],
             [("pool", strided_pool(spec))],
@@ -156,12 +168,16 @@ class InceptionD(Mixed):
 class InceptionESpec(PooledSpec):
     """Figure 7 of the paper: at 8×8 the branches widen, 1×3 beside 3×1."""
 
+    outputs = ("conv1", "split3", "split3", "split_double", "split_double", "pool_conv")
+
     in_channels: int = knob(1280, low=1, high=8192, step=1, help="Channels of the input.")
     conv1: int = channels(320, "1×1 branch: its channels.")
     reduce3: int = channels(384, "3×3 branch: the 1×1 before the pair.")
     split3: int = channels(384, "3×3 branch: channels of 1×3 and of 3×1.")
     reduce_double: int = channels(448, "Double 3×3 branch: the 1×1 before them.")
     conv_double: int = channels(384, "Double 3×3 branch: the 3×3 before the pair.")
+    factorised: bool = knob(False, help="That 3×3 as a 3×1 of mid_double channels and a 1×3, as in v4.", paper=False)
+    mid_double: int = channels(448, "Double 3×3 branch: channels of that 3×1.")
     split_double: int = channels(384, "Double 3×3 branch: channels of 1×3 and of 3×1.")
     pool_conv: int = channels(192, "Pool branch: the 1×1 after it.")
 
@@ -171,6 +187,12 @@ class InceptionE(Mixed):
 
     def __init__(self, spec: InceptionESpec) -> None:
         wide, mid, deep = spec.in_channels, spec.reduce3, spec.conv_double
+        whole: list[Step] = [("branch3x3dbl_2", unit(spec, spec.reduce_double, deep, 3))]
+        if spec.factorised:
+            whole = [
+                ("branch3x3dbl_2_column", unit(spec, spec.reduce_double, spec.mid_double, (3, 1))),
+                ("branch3x3dbl_2_row", unit(spec, spec.mid_double, deep, (1, 3))),
+            ]
         super().__init__(
             [("branch1x1", unit(spec, wide, spec.conv1))],
             [
@@ -182,7 +204,7 @@ class InceptionE(Mixed):
             ],
             [
                 ("branch3x3dbl_1", unit(spec, wide, spec.reduce_double)),
-                ("branch3x3dbl_2", unit(spec, spec.reduce_double, deep, 3)),
+                *whole,
                 (
                     ("branch3x3dbl_3a", unit(spec, deep, spec.split_double, (1, 3))),
                     ("branch3x3dbl_3b", unit(spec, deep, spec.split_double, (3, 1))),
@@ -192,44 +214,40 @@ class InceptionE(Mixed):
         )
 
 
-KEEPING: tuple[tuple[str, type[MixedSpec], type[Mixed], tuple[int, int, int], tuple[str, ...], str], ...] = (
+MODULES: tuple[tuple[str, type[MixedSpec], type[Mixed], tuple[int, int, int], str], ...] = (
     (
-        "A", InceptionASpec, InceptionA, (192, 35, 35), ("conv1", "conv5", "conv3", "pool_conv"),
+        "A", InceptionASpec, InceptionA, (192, 35, 35),
         "Like the first Inception module, with two 3×3 in a row where the window is widest.",
     ),
     (
-        "C", InceptionCSpec, InceptionC, (768, 17, 17), ("conv1", "conv7", "conv7", "pool_conv"),
-        "A 7×7 window as a row of 1×7 and 7×1: two sevenths of its weights.",
-    ),
-    (
-        "E", InceptionESpec, InceptionE, (1280, 8, 8),
-        ("conv1", "split3", "split3", "split_double", "split_double", "pool_conv"),
-        "The last maps are small, so the branches spread into 1×3 beside 3×1: many features at each place.",
-    ),
-)  # fmt: skip
-REDUCING: tuple[tuple[str, type[ReductionSpec], type[Mixed], tuple[int, int, int], tuple[str, ...], str], ...] = (
-    (
-        "B", InceptionBSpec, InceptionB, (288, 35, 35), ("conv3", "conv_double"),
+        "B", InceptionBSpec, InceptionB, (288, 35, 35),
         "Strided convolutions beside a pool halve the map: no bottleneck, no convolution at full size wasted.",
     ),
     (
-        "D", InceptionDSpec, InceptionD, (768, 17, 17), ("conv3", "conv7"),
+        "C", InceptionCSpec, InceptionC, (768, 17, 17),
+        "A 7×7 window as a row of 1×7 and 7×1: two sevenths of its weights.",
+    ),
+    (
+        "D", InceptionDSpec, InceptionD, (768, 17, 17),
         "The later reduction: a 3×3, a factorised 7×7 with 3×3, and a pool halve the map.",
+    ),
+    (
+        "E", InceptionESpec, InceptionE, (1280, 8, 8),
+        "The last maps are small, so the branches spread into 1×3 beside 3×1: many features at each place.",
     ),
 )  # fmt: skip
 
-
-for entries, fit, kind in ((KEEPING, fit_pooled, "module"), (REDUCING, fit_reduction, "reduction")):
-    for letter, spec_type, builder, size, outputs, summary in entries:
-        register(
-            Block(
-                name=f"inception_{letter.lower()}",
-                title=f"Inception {kind} {letter} (v3)",
-                paper=PAPER,
-                summary=summary,
-                spec=spec_type,
-                builder=builder,
-                input_size=size,
-                adapter=partial(fit, spec_type, outputs),
-            )
+for letter, spec_type, builder, size, summary in MODULES:
+    reduces = issubclass(spec_type, ReductionSpec)
+    register(
+        Block(
+            name=f"inception_{letter.lower()}",
+            title=f"Inception {'reduction' if reduces else 'module'} {letter} (v3)",
+            paper=PAPER,
+            summary=summary,
+            spec=spec_type,
+            builder=builder,
+            input_size=size,
+            adapter=partial(fit_reduction if reduces else fit_pooled, spec_type),
         )
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from models.blocks.inception import BATCH_NORM_EPS, shares
@@ -18,17 +20,25 @@ def channels(default: int, help: str) -> int:
 
 
 class MixedSpec(Spec):
-    """What all these modules have."""
+    """What all these modules have; `outputs` are the channels that the concatenation joins."""
+
+    outputs: ClassVar[tuple[str, ...]] = ()
 
     in_channels: int = knob(256, low=1, high=8192, step=1, help="Channels of the input.")
     activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
     norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="batch")
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that leave the module."""
+        return sum(getattr(self, name) for name in self.outputs)
 
 
 class PooledSpec(MixedSpec):
     """A module that keeps the map's size and has a pool branch."""
 
     branch_pool: str = knob("average", choices=POOLS, help="The pool branch's pool.", paper="average")
+    count_padding: bool = knob(True, help="Whether averages count the zeros at the border; torchvision's v3 does.")
 
 
 class ReductionSpec(MixedSpec):
@@ -37,6 +47,11 @@ class ReductionSpec(MixedSpec):
     stride: int = knob(2, low=1, high=4, step=1, help="The map shrinks by this factor.", paper=2)
     padding: int = knob(0, choices=(0, 1), unit="px", help="Zeros at the border of the strided windows.", paper=0)
     branch_pool: str = knob("max", choices=POOLS, help="The pool branch's pool.", paper="max")
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that leave the module, those that the pool passes included."""
+        return self.in_channels + super().out_channels
 
 
 class Mixed(nn.Module):
@@ -82,6 +97,8 @@ def unit(
 
 def same_pool(spec: PooledSpec) -> nn.Module:
     """The 3×3 pool of a module that keeps the size."""
+    if spec.branch_pool == "average" and not spec.count_padding:
+        return nn.AvgPool2d(3, 1, 1, count_include_pad=False)
     return pool(spec.branch_pool, 3, 1, 1)
 
 
@@ -95,16 +112,12 @@ def strided_pool(spec: ReductionSpec) -> nn.Module:
     return pool(spec.branch_pool, 3, spec.stride, spec.padding)
 
 
-def fit_pooled(
-    spec: type[MixedSpec], outputs: tuple[str, ...], in_channels: int, width: int, stride: int
-) -> MixedSpec:
+def fit_pooled(spec: type[MixedSpec], in_channels: int, width: int, stride: int) -> MixedSpec:
     """A module that keeps the size, in a slot of a network: its branches in their own proportions; it has no stride."""
-    return spec.parse({"in_channels": in_channels, **shares(spec(), width, outputs)})
+    return spec.parse({"in_channels": in_channels, **shares(spec(), width, spec.outputs)})
 
 
-def fit_reduction(
-    spec: type[ReductionSpec], outputs: tuple[str, ...], in_channels: int, width: int, stride: int
-) -> MixedSpec:
+def fit_reduction(spec: type[MixedSpec], in_channels: int, width: int, stride: int) -> MixedSpec:
     """A reduction in a slot: the pool branch passes its input, the others share what is left of the width."""
-    widths = shares(spec(), width - in_channels, outputs)
+    widths = shares(spec(), width - in_channels, spec.outputs)
     return spec.parse({**widths, "in_channels": in_channels, "stride": stride, "padding": 1})

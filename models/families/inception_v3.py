@@ -138,23 +138,23 @@ class InceptionV3(nn.Module):
         for letter, features in zip("bcdefghi", spec.pool_features, strict=False):
             block = module_spec(spec, InceptionASpec, channels, pool_conv=features)
             self._append(f"Mixed_5{letter}", InceptionA(block))
-            channels = block.conv1 + block.conv5 + block.conv3 + block.pool_conv
+            channels = block.out_channels
         first = module_spec(spec, InceptionBSpec, channels)
         self._append("Mixed_6a", InceptionB(first))
-        channels += first.conv3 + first.conv_double
+        channels = first.out_channels
         for letter, inner in zip("bcdefghijklmnopq", spec.channels_7x7, strict=False):
-            block = module_spec(spec, InceptionCSpec, channels, inner7=inner)
+            block = module_spec(spec, InceptionCSpec, channels, inner7=inner, mid7=inner)
             self._append(f"Mixed_6{letter}", InceptionC(block))
-            channels = block.conv1 + 2 * block.conv7 + block.pool_conv
+            channels = block.out_channels
         self._aux_after = self._order[-1]
         self.AuxLogits = InceptionAux(spec, channels) if spec.aux_head else None
         second = module_spec(spec, InceptionDSpec, channels)
         self._append("Mixed_7a", InceptionD(second))
-        channels += second.conv3 + second.conv7
+        channels = second.out_channels
         for letter in "bcdefghi"[: spec.last_modules]:
             block = module_spec(spec, InceptionESpec, channels)
             self._append(f"Mixed_7{letter}", InceptionE(block))
-            channels = block.conv1 + 2 * block.split3 + 2 * block.split_double + block.pool_conv
+            channels = block.out_channels
         return channels
 
     def forward(self, x: Tensor) -> Tensor | InceptionOutputs:
