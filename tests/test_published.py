@@ -107,6 +107,21 @@ def by_hand(convolutions: str, linear: tuple[int, ...]) -> int:
     return total
 
 
+def bn_inception() -> int:
+    """Figure 5 of Ioffe & Szegedy 2015, each convolution with a batch norm (2 per channel) and no bias."""
+    rows = (
+        (64, 64, 64, 64, 96, 32), (64, 64, 96, 64, 96, 64), (0, 128, 160, 64, 96, 0), (224, 64, 96, 96, 128, 128),
+        (192, 96, 128, 96, 128, 128), (160, 128, 160, 128, 160, 96), (96, 128, 192, 160, 192, 96),
+        (0, 128, 192, 192, 256, 0), (352, 192, 320, 160, 224, 128), (352, 192, 320, 192, 224, 128),
+    )  # fmt: skip
+    convolutions, channels = [(3, 64, 49), (64, 64, 1), (64, 192, 9)], 192
+    for one, reduce, three, reduce_double, double, project in rows:
+        convolutions += [(channels, one, 1), (channels, reduce, 1), (reduce, three, 9), (channels, reduce_double, 1)]
+        convolutions += [(reduce_double, double, 9), (double, double, 9), (channels, project, 1)]
+        channels = one + three + double + (project or channels)
+    return sum(before * after * area + 2 * after for before, after, area in convolutions) + 1025 * 1000
+
+
 def convmixer(width: int, depth: int, kernel: int, patch: int) -> int:
     """Patches, `depth` times a depthwise and a 1×1 convolution, a batch norm after each; 1000 classes."""
     block = (kernel**2 + 1) * width + 2 * width + (width + 1) * width + 2 * width
@@ -267,6 +282,7 @@ PARAMS = {
     "vit_b_16": 86_567_656,
     "inception_v4": 42_679_816,
     "inception_resnet_v2": 55_843_464,
+    "inception_v2": bn_inception(),
 }
 COMPACT_PARAMS, COMPACT_MACS = 500_000, 20_000_000
 

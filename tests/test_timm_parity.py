@@ -110,8 +110,11 @@ V3_NAMES = {  # names inside the modules, as torchvision's v3 has them, by the p
         (r"branch2_3([ab])\.", r"branch3x3dbl_3\1."),
         (r"branch3\.1\.", "branch_pool."),
     ),
-    "stem": ((r"branch0\.0\.", "short_1."), (r"branch0\.1\.", "short_2."))
-    + tuple((rf"branch1\.{i}\.", f"long_{i + 1}.") for i in range(4)),
+    "stem": (
+        (r"branch0\.0\.", "short_1."),
+        (r"branch0\.1\.", "short_2."),
+        *((rf"branch1\.{i}\.", f"long_{i + 1}.") for i in range(4)),
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -17,6 +17,15 @@ Step = Named | tuple[Named, Named]  # one layer, or two that read the same map, 
 def channels(default: int, help: str) -> int:
     """Knob: channels of a convolution inside a module."""
     return knob(default, low=1, high=4096, step=8, help=help, paper=default)
+
+
+class UnitKnobs(Protocol):
+    """What a unit reads of a Spec."""
+
+    @property
+    def activation(self) -> str: ...
+    @property
+    def norm(self) -> str: ...
 
 
 class MixedSpec(Spec):
@@ -86,7 +95,7 @@ class Mixed(nn.Module):
 
 
 def unit(
-    spec: MixedSpec, in_channels: int, out_channels: int, kernel: int | tuple[int, int] = 1, stride: int = 1,
+    spec: UnitKnobs, in_channels: int, out_channels: int, kernel: int | tuple[int, int] = 1, stride: int = 1,
     padding: int | None = None,
 ) -> ConvNormAct:  # fmt: skip
     """A convolution with the module's norm and activation; without `padding` it keeps the size."""
