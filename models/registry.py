@@ -9,7 +9,6 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -146,7 +145,7 @@ def _discover() -> None:
     _import_all(family_modules)
 
 
-def _import_all(package: ModuleType) -> None:
+def _import_all(package: Any) -> None:
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
 

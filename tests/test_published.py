@@ -59,7 +59,7 @@ def torchvisions(name: str) -> nn.Module:
     """Torchvision's network on meta; its RegNets compute their widths with tensors, which needs a real device."""
     widths = BlockParams.from_init_params
 
-    def on_cpu(**knobs: float) -> BlockParams:
+    def on_cpu(**knobs: Any) -> BlockParams:
         with torch.device("cpu"):
             return widths(**knobs)
 

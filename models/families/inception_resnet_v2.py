@@ -64,8 +64,8 @@ class InceptionResNetV2(nn.Module):
         )
         self.mixed_5b = InceptionA(first)
         self.repeat = residual(spec, InceptionResNetASpec, 0, first.out_channels)
-        down = InceptionBSpec(
-            **dict(shared) | widths(spec, FIRST_REDUCTION) | {"in_channels": first.out_channels}
+        down = InceptionBSpec.parse(
+            {**dict(shared), **widths(spec, FIRST_REDUCTION), "in_channels": first.out_channels}
         )
         self.mixed_6a = InceptionB(down)
         self.repeat_1 = residual(spec, InceptionResNetBSpec, 1, down.out_channels)

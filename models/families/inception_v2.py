@@ -90,8 +90,8 @@ def _presets() -> dict[str, Preset]:
     mini = BNInceptionSpec(
         num_classes=12, image_size=64, stem_kernel=3, stem_stride=1, stem_widths=(16, 16, 32),
         modules=(
-            module(16, 16, 24, 16, 24, 16), module(0, 32, 48, 16, 32, 0, **HALVES), module(48, 32, 48, 32, 48, 32),
-            module(48, 32, 64, 32, 64, 32), module(0, 32, 48, 32, 64, 0, **HALVES), module(88, 48, 80, 40, 64, 32),
+            module(16, 16, 24, 16, 16, 8), module(0, 16, 32, 16, 24, 0, **HALVES), module(32, 24, 48, 24, 32, 16),
+            module(32, 24, 48, 24, 40, 24), module(0, 32, 48, 24, 40, 0, **HALVES), module(72, 40, 72, 32, 48, 32),
         ),
     )  # fmt: skip
     return {"inception_v2": Preset(BNInceptionSpec()), "inception_v2_mini": Preset(mini, compact=True)}
