@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -25,17 +26,43 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "none": nn.Identity,
 }
 
+
+class LayerNorm2d(nn.LayerNorm):
+    """LayerNorm over the channels of each position of a map [N, C, H, W] (Liu et al. 2022, arXiv 2201.03545, §2.6)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = functional.layer_norm(input.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+class StochasticDepth(nn.Module):
+    """In training drops its whole input with probability `drop`, per picture (Huang et al. 2016, arXiv 1603.09382)."""
+
+    def __init__(self, drop: float) -> None:
+        super().__init__()
+        self.drop = drop
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.drop:
+            return x
+        kept = torch.rand(x.shape[0], *[1] * (x.dim() - 1), device=x.device, dtype=x.dtype) >= self.drop
+        return x * kept.to(x.dtype) / (1 - self.drop)
+
+
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
     "batch": nn.BatchNorm2d,
     "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
     "layer": lambda channels: nn.GroupNorm(1, channels),
     "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "channel_layer": lambda channels: LayerNorm2d(channels, eps=1e-6),
 }
 
 # Layers whose output has the shape of their input, whatever it is, in evaluation.
 POINTWISE = (
+    StochasticDepth,
     nn.BatchNorm2d,
+    nn.LayerNorm,
     nn.Dropout,
     nn.ReLU,
     nn.ReLU6,
@@ -149,6 +176,17 @@ class Scale(nn.Module):
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         return x * gate
+
+
+class Permute(nn.Module):
+    """Reorders the axes: Permute(0, 2, 3, 1) puts the channels of a map [N, C, H, W] last."""
+
+    def __init__(self, *dims: int) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(*self.dims)
 
 
 class ConvNormAct(nn.Module):

@@ -57,9 +57,16 @@ class Architecture:
     presets: Mapping[str, Preset]
 
 
+FIT_PX = 32  # side of the map on which a block's output is measured
+
+
 @dataclass(frozen=True)
 class Block:
-    """A building block that can be built, analysed and drawn alone; `spec` has in_channels."""
+    """A building block that can be built, analysed and drawn alone; `spec` has in_channels.
+
+    `adapter` gives the Spec of a block in a slot of a network, from the slot's input channels, output channels and
+    stride; a block needs one where the fields `width` and `stride` do not say it all.
+    """
 
     name: str
     title: str
@@ -68,6 +75,44 @@ class Block:
     spec: type[Spec]
     builder: Callable[[Any], nn.Module]
     input_size: tuple[int, int, int] = (64, 56, 56)
+    adapter: Callable[[int, int, int], Spec] | None = None
+
+    def fit(self, in_channels: int, width: int, stride: int = 1) -> Spec:
+        """The block's Spec in a slot: maps of `in_channels` come in, `width` go out, `stride` times smaller.
+
+        Raises SpecError where the block cannot do that, e.g. one that keeps the shape of its input.
+        """
+        fitted = (self.adapter or self._by_field_names)(in_channels, width, stride)
+        found, side = self.output_shape(fitted), -(-FIT_PX // stride)
+        if found != (width, side, side):
+            made = f"{in_channels}×{FIT_PX}×{FIT_PX} becomes {'×'.join(map(str, found))}"
+            raise SpecError(f"block={self.name!r} cannot have width={width} and stride={stride} here: {made}.")
+        return fitted
+
+    def _by_field_names(self, in_channels: int, width: int, stride: int) -> Spec:
+        """`in_channels`, `width` and `stride`, as far as the Spec has them; `width` so that as many channels leave."""
+        wanted = {"in_channels": in_channels, "width": width, "stride": stride}
+        fitted = self.spec.parse({name: value for name, value in wanted.items() if name in self.spec.model_fields})
+        leaves = self.output_shape(fitted)[0]
+        if leaves == width or "width" not in self.spec.model_fields:
+            return fitted
+        return fitted.replace(width=max(1, width * width // leaves))  # e.g. a bottleneck: 4 times its width leave it
+
+    def output_shape(self, spec: Spec, side: int = FIT_PX) -> tuple[int, int, int]:
+        """Channels, height and width that the block makes of a square map. Raises SpecError if it cannot read one."""
+        return _output_shape(self.builder, spec, side)
+
+
+@lru_cache(maxsize=4096)
+def _output_shape(builder: Callable[[Any], nn.Module], spec: Spec, side: int) -> tuple[int, int, int]:
+    with _placed_on(torch.device("meta")):
+        module = builder(spec).eval()
+        x = torch.empty(1, getattr(spec, "in_channels"), side, side)  # noqa: B009  (every block has it)
+    try:
+        channels, height, width = module(x).shape[1:]
+    except (RuntimeError, ValueError) as error:
+        raise SpecError(f"{type(spec).__name__} cannot read a map of {side}×{side} px: {error}.") from None
+    return channels, height, width
 
 
 @dataclass
@@ -88,11 +133,21 @@ def register(entry: Architecture | Block) -> None:
 
 
 @cache
+def _discover_blocks() -> None:
+    """Import every module of models.blocks: importing registers."""
+    _import_all(block_modules)
+
+
+@cache
 def _discover() -> None:
-    """Import every module of models.blocks and models.families: importing registers."""
-    for package in (block_modules, family_modules):
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    """Import every module of models.blocks and models.families."""
+    _discover_blocks()
+    _import_all(family_modules)
+
+
+def _import_all(package: Any) -> None:
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 def architectures() -> list[Architecture]:
@@ -103,7 +158,7 @@ def architectures() -> list[Architecture]:
 
 def blocks() -> list[Block]:
     """All blocks, by title."""
-    _discover()
+    _discover_blocks()
     return sorted(_registry.blocks.values(), key=lambda b: b.title)
 
 
@@ -127,7 +182,7 @@ def preset(name: str) -> Preset:
 
 def block(name: str) -> Block:
     """The block of that name. Raises UnknownNameError."""
-    _discover()
+    _discover_blocks()
     if name not in _registry.blocks:
         raise UnknownNameError(_unknown("block", name, _registry.blocks))
     return _registry.blocks[name]

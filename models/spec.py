@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.errors import SpecError
 
 ACTIVATIONS = ("relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "hardswish", "tanh", "sigmoid", "none")
-NORMS = ("none", "batch", "group", "layer", "instance")
+NORMS = ("none", "batch", "group", "layer", "instance", "channel_layer")
 POOLS = ("max", "average")
 
 

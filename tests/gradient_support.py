@@ -64,7 +64,7 @@ def rules(local: bool) -> dict[str, Callable[[OpCall], Any]]:
         **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool"), lambda call: _adaptive(call, local)),
         "layer_norm": _layer_norm,
         "softmax": lambda call: _with_mean(call, (call.arguments["dim"],), whole),
-        "matmul": lambda call: whole(call.default()),
+        "matmul": lambda call: whole(_matmul(call)),
         "conv": _conv,
         "conv_transpose": _conv_transpose,
         "linear": _linear,
@@ -85,6 +85,12 @@ def _sum(call: OpCall) -> Tensor:
 def _with_mean(call: OpCall, dims: tuple[int, ...], whole: Callable[[Tensor], Tensor]) -> Tensor:
     x = call.args[0]
     return x + whole(x.mean(dims, keepdim=True))
+
+
+def _matmul(call: OpCall) -> Tensor:
+    """The product, scaled down: products of products would outgrow a float within a few attention blocks."""
+    found = call.default()
+    return found / found.detach().mean().clamp(min=1)
 
 
 def _layer_norm(call: OpCall) -> Tensor:

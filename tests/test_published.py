@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import zlib
 from itertools import pairwise
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.regnet import BlockParams
 
 import models
 from models.spec import NetSpec
@@ -29,7 +32,9 @@ def macs(model: nn.Module, spec: NetSpec) -> float:
 def filled(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Random tensors of a meta state dict's shapes that keep a network's activations near 1."""
     noise = torch.rand(1_000_003, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return {name: fill(name, value, noise) for name, value in state.items()}
+    for name, value in list(state.items()):
+        state[name] = fill(name, value, noise)
+    return state  # the same dict, as MnasNet reads the version that is attached to it
 
 
 def fill(name: str, value: Tensor, noise: Tensor) -> Tensor:
@@ -44,16 +49,33 @@ def fill(name: str, value: Tensor, noise: Tensor) -> Tensor:
     return random.mul_(0.5).add_(0.0 if name.endswith(("bias", "mean")) else 1.0)
 
 
+def published(name: str) -> dict[str, Any]:
+    """What torchvision says of its first weights for the preset's own picture size."""
+    weights = {entry.name: entry.meta for entry in torchvision.models.get_model_weights(name)}
+    return weights.get("IMAGENET1K_V1") or weights["IMAGENET1K_SWAG_LINEAR_V1"]
+
+
+def torchvisions(name: str) -> nn.Module:
+    """Torchvision's network on meta; its RegNets compute their widths with tensors, which needs a real device."""
+    widths = BlockParams.from_init_params
+
+    def on_cpu(**knobs: Any) -> BlockParams:
+        with torch.device("cpu"):
+            return widths(**knobs)
+
+    with torch.device("meta"), patch.object(BlockParams, "from_init_params", on_cpu):
+        return torchvision.models.get_model(name, weights=None).eval()
+
+
 @pytest.mark.filterwarnings("ignore:The default weight initialization")
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_logits_equal_torchvisions_with_its_state_dict(name: str) -> None:
-    with torch.device("meta"):
-        reference = torchvision.models.get_model(TORCHVISION[name], weights=None).eval()
-    ours = models.build(name, device="meta")
+    reference, ours = torchvisions(TORCHVISION[name]), models.build(name, device="meta")
     state = filled(reference.state_dict())
     for model in (reference, ours):
         model.load_state_dict(state, strict=True, assign=True)
-    pictures = torch.randn(2, 3, FAST_PX, FAST_PX)
+    px = max(FAST_PX, *published(TORCHVISION[name])["min_size"])
+    pictures = torch.randn(2, 3, px, px)
     with torch.inference_mode():
         expected, actual = reference(pictures), ours(pictures)
     assert (expected[0] - expected[1]).abs().max() > 1e-3 * expected.abs().max()  # the logits depend on the picture
@@ -63,7 +85,7 @@ def test_logits_equal_torchvisions_with_its_state_dict(name: str) -> None:
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_size_equals_torchvisions(name: str) -> None:
     """`num_params`, and `_ops`: in 10⁹ multiply-accumulates of convolutions and linear layers, to its last digit."""
-    meta = torchvision.models.get_model_weights(TORCHVISION[name])["IMAGENET1K_V1"].meta
+    meta = published(TORCHVISION[name])
     model = models.build(name, device="meta")
     state_params = sum(parameter.numel() for parameter in model.parameters())
     auxiliary = sum(p.numel() for path, p in model.named_parameters() if path.startswith("aux"))
@@ -85,7 +107,71 @@ def by_hand(convolutions: str, linear: tuple[int, ...]) -> int:
     return total
 
 
+def bn_inception() -> int:
+    """Figure 5 of Ioffe & Szegedy 2015, each convolution with a batch norm (2 per channel) and no bias."""
+    rows = (
+        (64, 64, 64, 64, 96, 32), (64, 64, 96, 64, 96, 64), (0, 128, 160, 64, 96, 0), (224, 64, 96, 96, 128, 128),
+        (192, 96, 128, 96, 128, 128), (160, 128, 160, 128, 160, 96), (96, 128, 192, 160, 192, 96),
+        (0, 128, 192, 192, 256, 0), (352, 192, 320, 160, 224, 128), (352, 192, 320, 192, 224, 128),
+    )  # fmt: skip
+    convolutions, channels = [(3, 64, 49), (64, 64, 1), (64, 192, 9)], 192
+    for one, reduce, three, reduce_double, double, project in rows:
+        convolutions += [(channels, one, 1), (channels, reduce, 1), (reduce, three, 9), (channels, reduce_double, 1)]
+        convolutions += [(reduce_double, double, 9), (double, double, 9), (channels, project, 1)]
+        channels = one + three + double + (project or channels)
+    return sum(before * after * area + 2 * after for before, after, area in convolutions) + 1025 * 1000
+
+
+def convmixer(width: int, depth: int, kernel: int, patch: int) -> int:
+    """Patches, `depth` times a depthwise and a 1×1 convolution, a batch norm after each; 1000 classes."""
+    block = (kernel**2 + 1) * width + 2 * width + (width + 1) * width + 2 * width
+    return (3 * patch**2 + 1) * width + 2 * width + depth * block + (width + 1) * 1000
+
+
 LAYERS_1_AND_2 = "3>96 7 1, 96>256 5 1"
+
+
+def shuffle_v1(groups: int, width: int) -> int:
+    """Table 1: 24 channels, 4, 8 and 4 units of `width`, doubled twice, 1×1 convolutions in groups, batch norms."""
+    total, before = 3 * 24 * 9 + 2 * 24 + (4 * width + 1) * 1000, 24
+    for number, units in enumerate((4, 8, 4)):
+        for unit in range(units):
+            inner = width // 4
+            made = width if unit else width - before  # the first unit's pooled input makes up the rest
+            total += before * inner // (groups if number + unit else 1) + 9 * inner + inner * made // groups
+            total += 2 * (inner + inner + made)
+            before = width
+        width *= 2
+    return total
+
+
+BOTTLENECKS = {  # of ResNet-50, -101 and -152: channels that leave a block, and how many blocks of them there are
+    50: {256: 3, 512: 4, 1024: 6, 2048: 3},
+    101: {256: 3, 512: 4, 1024: 23, 2048: 3},
+    152: {256: 3, 512: 8, 1024: 36, 2048: 3},
+}
+
+
+def se_params(layers: int) -> int:
+    """Two linear layers per block, C → C/16 → C."""
+    return sum(blocks * (2 * c * c // 16 + c // 16 + c) for c, blocks in BOTTLENECKS[layers].items())
+
+
+def gc_params(layers: int) -> int:
+    """From the second stage on: the map's convolution, C → C/16 → C and its LayerNorm."""
+    blocks = {c: count for c, count in BOTTLENECKS[layers].items() if c > 256}
+    return sum(count * (c + 1 + 2 * c * c // 16 + c // 16 + c + 2 * c // 16) for c, count in blocks.items())
+
+
+def nl_params(layers: int) -> int:
+    """After every other block of stages 2 and 3: θ, φ, g and W between C and C/2, and W's norm."""
+    blocks = {c: BOTTLENECKS[layers][c] // 2 for c in (512, 1024)}
+    return sum(count * (4 * c * c // 2 + 3 * c // 2 + c + 2 * c) for c, count in blocks.items())
+
+
+# v2 ends with the last norm of v1's last block, but its shortcuts have none.
+BASIC_SHORTCUTS, SHORTCUTS = 2 * (128 + 256 + 512), 2 * (256 + 512 + 1024 + 2048)
+
 PARAMS = {
     "lenet5": 61_706,  # FIELD_NOTES: 10 classes, 32×32
     "alexnet": 61_100_840,  # from here on, where nothing else is said: torchvision
@@ -116,8 +202,89 @@ PARAMS = {
     "resnet152": 60_192_808,
     "wide_resnet50_2": 68_883_240,
     "wide_resnet101_2": 126_886_696,
+    "preact_resnet18": 11_689_512 - BASIC_SHORTCUTS,
+    "preact_resnet34": 21_797_672 - BASIC_SHORTCUTS,
+    "preact_resnet50": 25_557_032 - SHORTCUTS,
+    "preact_resnet101": 44_549_160 - SHORTCUTS,
+    "preact_resnet152": 60_192_808 - SHORTCUTS,
+    "resnext50_32x4d": 25_028_904,
+    "resnext101_32x8d": 88_791_336,
+    "resnext101_64x4d": 83_455_272,
+    "preact_resnext50_32x4d": 25_028_904 - SHORTCUTS,
+    "preact_resnext101_32x8d": 88_791_336 - SHORTCUTS,
+    "preact_resnext101_64x4d": 83_455_272 - SHORTCUTS,
+    "se_resnet50": 25_557_032 + se_params(50),
+    "se_resnet101": 44_549_160 + se_params(101),
+    "se_resnet152": 60_192_808 + se_params(152),
+    "se_resnext50_32x4d": 25_028_904 + se_params(50),
+    "se_resnext101_32x4d": 48_955_416,  # timm
+    "nl_resnet50": 25_557_032 + nl_params(50),
+    "nl_resnet101": 44_549_160 + nl_params(101),
+    "gc_resnet50": 25_557_032 + gc_params(50),  # 28.08 M
+    "gc_resnet101": 44_549_160 + gc_params(101),
+    "densenet121": 7_978_856,
+    "densenet161": 28_681_000,
+    "densenet169": 14_149_480,
+    "densenet201": 20_013_928,
+    "squeezenet1_0": 1_248_424,
+    "squeezenet1_1": 1_235_496,
+    "mobilenet_v2": 3_504_872,
+    "mobilenet_v3_small": 2_542_856,
+    "mobilenet_v3_large": 5_483_032,
+    "mnasnet0_5": 2_218_512,
+    "mnasnet0_75": 3_170_208,
+    "mnasnet1_0": 4_383_312,
+    "mnasnet1_3": 6_282_256,
+    "shufflenet_v2_x0_5": 1_366_792,
+    "shufflenet_v2_x1_0": 2_278_604,
+    "shufflenet_v2_x1_5": 3_503_624,
+    "shufflenet_v2_x2_0": 7_393_996,
+    "efficientnet_b0": 5_288_548,
+    "efficientnet_b1": 7_794_184,
+    "efficientnet_b2": 9_109_994,
+    "efficientnet_b3": 12_233_232,
+    "efficientnet_b4": 19_341_616,
+    "efficientnet_b5": 30_389_784,
+    "efficientnet_b6": 43_040_704,
+    "efficientnet_b7": 66_347_960,
+    "efficientnet_v2_s": 21_458_488,
+    "efficientnet_v2_m": 54_139_356,
+    "efficientnet_v2_l": 118_515_272,
+    "shufflenet_v1": shuffle_v1(3, 240),
+    "mobilenet_v1": 4_231_976,  # and timm's mobilenetv1_100
+    "convnext_tiny": 28_589_128,
+    "convnext_small": 50_223_688,
+    "convnext_base": 88_591_464,
+    "convnext_large": 197_767_336,
+    "regnet_x_16gf": 54_278_536,
+    "regnet_x_1_6gf": 9_190_136,
+    "regnet_x_32gf": 107_811_560,
+    "regnet_x_3_2gf": 15_296_552,
+    "regnet_x_400mf": 5_495_976,
+    "regnet_x_800mf": 7_259_656,
+    "regnet_x_8gf": 39_572_648,
+    "regnet_y_128gf": 644_812_894,
+    "regnet_y_16gf": 83_590_140,
+    "regnet_y_1_6gf": 11_202_430,
+    "regnet_y_32gf": 145_046_770,
+    "regnet_y_3_2gf": 19_436_338,
+    "regnet_y_400mf": 4_344_144,
+    "regnet_y_800mf": 6_432_512,
+    "regnet_y_8gf": 39_381_472,
+    "convmixer_768_32": convmixer(768, 32, 7, 7),
+    "convmixer_1024_20": convmixer(1024, 20, 9, 14),
+    "convmixer_1536_20": convmixer(1536, 20, 9, 7),
+    "anynet_x_400mf": 5_495_976,
+    "anynet_resnet18": 11_689_512,
+    "inception_v3": 27_161_264,
+    "vit_ti_16": 5_717_416,
+    "vit_s_16": 22_050_664,
+    "vit_b_16": 86_567_656,
+    "inception_v4": 42_679_816,
+    "inception_resnet_v2": 55_843_464,
+    "inception_v2": bn_inception(),
 }
-COMPACT_PARAMS = 500_000
+COMPACT_PARAMS, COMPACT_MACS = 500_000, 20_000_000
 
 
 @pytest.mark.parametrize("name", models.presets())
@@ -127,6 +294,13 @@ def test_parameter_count_is_the_published_one(name: str) -> None:
         assert params <= COMPACT_PARAMS
     else:
         assert params == PARAMS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in models.presets() if models.preset(name).compact])
+def test_compact_presets_take_little_work(name: str) -> None:
+    spec = models.spec(name)
+    assert (spec.image_size, spec.num_classes) == (64, 12)
+    assert macs(models.build(name, device="meta"), spec) <= COMPACT_MACS
 
 
 def test_zfnet_maps_have_the_sizes_of_the_papers_figure_3() -> None:

@@ -14,6 +14,7 @@ PAPER = Paper(
     "CVPR 2015",
     "https://arxiv.org/abs/1409.4842",
 )
+OUTPUTS = ("conv1", "conv3", "conv5", "pool_conv")  # what the concatenation joins
 BATCH_NORM_EPS = 1e-3  # torchvision's GoogLeNet, after TensorFlow's
 
 
@@ -68,6 +69,24 @@ def conv_unit(spec: InceptionSpec, in_channels: int, out_channels: int, kernel: 
     return ConvNormAct(in_channels, out_channels, kernel, norm_kind=spec.norm, act=spec.activation, eps=BATCH_NORM_EPS)
 
 
+def fit(in_channels: int, width: int, stride: int) -> InceptionSpec:
+    """The module in a slot of a network: its branches in the proportions of module 3a. It has no stride."""
+    return InceptionSpec.parse({"in_channels": in_channels, **shares(InceptionWidths(), width, OUTPUTS)})
+
+
+def shares(widths: Spec, total: int, outputs: tuple[str, ...]) -> dict[str, int]:
+    """The channels of a module's branches scaled so that those of `outputs`, which are concatenated, sum to `total`.
+
+    Channels are the knobs in steps of 8; what rounding leaves over goes to the first of the outputs.
+    """
+    knobs = type(widths).knobs()
+    channels = {name: getattr(widths, name) for name, knob in knobs.items() if knob.step == 8}
+    factor = total / sum(channels[name] for name in outputs)
+    scaled = {name: max(1, round(value * factor)) for name, value in channels.items()}
+    scaled[outputs[0]] += total - sum(scaled[name] for name in outputs)
+    return scaled
+
+
 register(
     Block(
         name="inception",
@@ -76,6 +95,7 @@ register(
         summary="1×1, 3×3, 5×5 and a pool in parallel, concatenated; 1×1 convolutions keep the wide windows cheap.",
         spec=InceptionSpec,
         builder=Inception,
+        adapter=fit,
         input_size=(192, 28, 28),
     )
 )

@@ -43,6 +43,12 @@ def nin_layers(spec: NiNBlockSpec) -> list[nn.Module]:
     return layers
 
 
+def fit(in_channels: int, width: int, stride: int) -> NiNBlockSpec:
+    """The block in a slot of a network: all its convolutions as wide as the slot."""
+    widths = {"width": width, "mlp_widths": (width, width)}
+    return NiNBlockSpec.parse({"in_channels": in_channels, "stride": stride, **widths})
+
+
 register(
     Block(
         name="nin",
@@ -51,5 +57,6 @@ register(
         summary="1×1 convolutions mix the channels at each pixel and make each filter a small non-linear network.",
         spec=NiNBlockSpec,
         builder=lambda spec: nn.Sequential(*nin_layers(spec)),
+        adapter=fit,
     )
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.layers import Add, activation, conv, norm, pool, sequence
+from models.blocks.attention import AttentionKnobs, attention
+from models.layers import Add, StochasticDepth, activation, conv, norm, pool, sequence
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, Spec, knob
+from models.spec import ACTIVATIONS, NORMS, knob
 
 PAPER = Paper(
     "K. He, X. Zhang, S. Ren, J. Sun",
@@ -25,33 +26,49 @@ SHORTCUT_HELP = (
     "new channels (option A)."
 )
 STRIDE_HELP = "Which convolution carries the stride: conv1 in the paper, conv2 in torchvision's bottlenecks."
+WIDTH_FACTOR_HELP = "Widens or thins the inside of the block only."
+ATTENTION_ACTIVATION_HELP = "Non-linearity inside se and global_context attention."
+DROP_PATH_HELP = "Chance that training skips the branch of a picture (stochastic depth)."
 
 
-class ResidualSpec(Spec):
-    """What every residual block has; `width` × `expansion` channels leave it."""
+class ResidualAddSpec(AttentionKnobs):
+    """What everything with a residual add has: `width` channels leave it."""
 
     in_channels: int = knob(64, low=1, high=8192, step=1, help="Channels of the input.")
     width: int = knob(64, low=1, high=1024, step=8, help="Channels inside the block, before the factors.")
-    expansion: int = knob(1, low=1, high=8, step=1, help="Output channels over width.", paper=1)
-    width_factor: float = knob(
-        1.0, low=0.25, high=4.0, step=0.25, help="Widens or thins the inside of the block only.", paper=1.0
-    )
     kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the windows wider than one pixel.", paper=3)
     stride: int = knob(1, low=1, high=4, step=1, help="The map shrinks by this factor.")
-    stride_in: str = knob("conv1", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv1")
     shortcut: str = knob("projection", choices=SHORTCUTS, help=SHORTCUT_HELP, paper="projection")
-    activation: str = knob(
-        "relu",
-        choices=ACTIVATIONS,
-        help="Non-linearity between convolutions and after the add.",
-        paper="relu",
-    )
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
+    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the block.", paper="relu")
+    norm: str = knob("batch", choices=NORMS, help="Normalisation of each convolution.", paper="batch")
+    attention_activation: str = knob("relu", choices=ACTIVATIONS, help=ATTENTION_ACTIVATION_HELP, paper="relu")
+    drop_path: float = knob(0.0, low=0.0, high=0.9, step=0.05, help=DROP_PATH_HELP, paper=0.0)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that leave the block."""
+        return self.width
+
+    def check(self) -> None:
+        if self.shortcut == "zero_pad" and self.in_channels > self.out_channels:
+            self.refuse("shortcut", "in_channels", "width", why="zeros can add channels, not remove them")
+
+
+class ResidualSpec(ResidualAddSpec):
+    """What every residual block of several convolutions has; `width` × `expansion` channels leave it."""
+
+    expansion: int = knob(1, low=1, high=8, step=1, help="Output channels over width.", paper=1)
+    stride_in: str = knob("conv1", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv1")
 
     @property
     def inner(self) -> int:
         """Channels inside the block."""
-        return max(1, int(self.width * self.width_factor))
+        return self.width
+
+    @property
+    def inner_groups(self) -> int:
+        """Groups of the k×k convolution inside a bottleneck."""
+        return 1
 
     @property
     def out_channels(self) -> int:
@@ -63,16 +80,19 @@ class ResidualSpec(Spec):
         """The strides of conv1 and conv2."""
         return (self.stride, 1) if self.stride_in == "conv1" else (1, self.stride)
 
-    def check(self) -> None:
-        if self.shortcut == "zero_pad" and self.in_channels > self.out_channels:
-            self.refuse("shortcut", "in_channels", "width", why="zeros can add channels, not remove them")
-
 
 class BasicSpec(ResidualSpec):
     """Two k×k convolutions (paper, figure 5 left)."""
 
+    width_factor: float = knob(1.0, low=0.25, high=4.0, step=0.25, help=WIDTH_FACTOR_HELP, paper=1.0)
 
-class BottleneckSpec(ResidualSpec):
+    @property
+    def inner(self) -> int:
+        """Channels inside the block."""
+        return max(1, int(self.width * self.width_factor))
+
+
+class BottleneckSpec(BasicSpec):
     """1×1 to the inner width, k×k, 1×1 out to `expansion` times the width (paper, figure 5 right)."""
 
     in_channels: int = knob(256, low=1, high=8192, step=1, help="Channels of the input.")
@@ -83,7 +103,7 @@ class BottleneckSpec(ResidualSpec):
 class WideSpec(BottleneckSpec):
     """A bottleneck whose inside is twice as wide, as torchvision's wide ResNets have it."""
 
-    width_factor: float = knob(2.0, low=0.25, high=4.0, step=0.25, help="Widens or thins the inside of the block only.")
+    width_factor: float = knob(2.0, low=0.25, high=4.0, step=0.25, help=WIDTH_FACTOR_HELP)
 
 
 class PadChannels(nn.Module):
@@ -97,7 +117,7 @@ class PadChannels(nn.Module):
         return functional.pad(x, (0, 0, 0, 0, 0, self.extra))
 
 
-def shortcut(spec: ResidualSpec) -> nn.Module | None:
+def shortcut(spec: ResidualAddSpec, normalised: bool = True) -> nn.Module | None:
     """What the input passes on its way to the add; None is the identity."""
     grows = spec.in_channels != spec.out_channels
     if spec.stride == 1 and not grows and spec.shortcut != "all_projection":
@@ -110,12 +130,35 @@ def shortcut(spec: ResidualSpec) -> nn.Module | None:
     if spec.shortcut == "pool_projection" and stride > 1:
         # He et al. 2019 (arXiv 1812.01187), ResNet-D: no pixel is skipped.
         first, stride = [pool("average", stride, stride, ceil_mode=True)], 1
-    bias = spec.norm == "none"
-    projection = conv(spec.in_channels, spec.out_channels, 1, stride, bias=bias)
-    return sequence(first, projection, norm(spec.norm, spec.out_channels))
+    projection = conv(spec.in_channels, spec.out_channels, 1, stride, bias=spec.norm == "none")
+    return sequence(first, projection, [norm(spec.norm, spec.out_channels)] if normalised else [])
 
 
-class BasicBlock(nn.Module):
+class ResidualAdd(nn.Module):
+    """The end of every residual block: branch + shortcut, after the branch's attention and stochastic depth."""
+
+    def add_join(self, spec: ResidualAddSpec, normalised: bool = True) -> None:
+        """Make the parts of the join: torchvision's `downsample`, and `add`."""
+        kind, reduction = spec.attention, spec.attention_reduction
+        self.attention = (
+            None
+            if kind == "none"
+            else attention(kind, spec.out_channels, reduction, activation=spec.attention_activation)
+        )
+        self.stochastic_depth = StochasticDepth(spec.drop_path) if spec.drop_path else None
+        self.downsample = shortcut(spec, normalised)
+        self.add = Add()
+
+    def join(self, branch: Tensor, x: Tensor) -> Tensor:
+        """The sum of the branch's end and what the shortcut makes of x."""
+        if self.attention is not None:
+            branch = self.attention(branch)
+        if self.stochastic_depth is not None:
+            branch = self.stochastic_depth(branch)
+        return self.add(branch, x if self.downsample is None else self.downsample(x))
+
+
+class BasicBlock(ResidualAdd):
     """act(norm(conv2(act(norm(conv1 x)))) + shortcut(x)), under torchvision's names."""
 
     def __init__(self, spec: ResidualSpec) -> None:
@@ -127,22 +170,20 @@ class BasicBlock(nn.Module):
         self.act1 = activation(spec.activation)
         self.conv2 = conv(spec.inner, spec.out_channels, spec.kernel, stride2, bias=bias)
         self.bn2 = norm(spec.norm, spec.out_channels)
-        self.downsample = shortcut(spec)
-        self.add = Add()
+        self.add_join(spec)
         self.act2 = activation(spec.activation)
 
     @property
-    def last_norm(self) -> nn.Module:
-        """The normalisation just before the add."""
+    def last(self) -> nn.Module:
+        """The layer of the branch whose weights of 0 make the block start as the identity."""
         return self.bn2
 
     def forward(self, x: Tensor) -> Tensor:
-        identity = x if self.downsample is None else self.downsample(x)
         out = self.act1(self.bn1(self.conv1(x)))
-        return self.act2(self.add(self.bn2(self.conv2(out)), identity))
+        return self.act2(self.join(self.bn2(self.conv2(out)), x))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(ResidualAdd):
     """1×1, k×k and 1×1 convolutions, each normalised, added to the shortcut; under torchvision's names."""
 
     def __init__(self, spec: ResidualSpec) -> None:
@@ -152,25 +193,37 @@ class Bottleneck(nn.Module):
         self.conv1 = conv(spec.in_channels, spec.inner, 1, stride1, bias=bias)
         self.bn1 = norm(spec.norm, spec.inner)
         self.act1 = activation(spec.activation)
-        self.conv2 = conv(spec.inner, spec.inner, spec.kernel, stride2, bias=bias)
+        self.conv2 = conv(spec.inner, spec.inner, spec.kernel, stride2, groups=spec.inner_groups, bias=bias)
         self.bn2 = norm(spec.norm, spec.inner)
         self.act2 = activation(spec.activation)
         self.conv3 = conv(spec.inner, spec.out_channels, 1, bias=bias)
         self.bn3 = norm(spec.norm, spec.out_channels)
-        self.downsample = shortcut(spec)
-        self.add = Add()
+        self.add_join(spec)
         self.act3 = activation(spec.activation)
 
     @property
-    def last_norm(self) -> nn.Module:
-        """The normalisation just before the add."""
+    def last(self) -> nn.Module:
+        """The layer of the branch whose weights of 0 make the block start as the identity."""
         return self.bn3
 
     def forward(self, x: Tensor) -> Tensor:
-        identity = x if self.downsample is None else self.downsample(x)
         out = self.act1(self.bn1(self.conv1(x)))
         out = self.act2(self.bn2(self.conv2(out)))
-        return self.act3(self.add(self.bn3(self.conv3(out)), identity))
+        return self.act3(self.join(self.bn3(self.conv3(out)), x))
+
+
+class ResidualConv(ResidualAdd):
+    """act(norm(conv x)) + shortcut(x): the residual add around the least branch there is."""
+
+    def __init__(self, spec: ResidualAddSpec) -> None:
+        super().__init__()
+        self.conv = conv(spec.in_channels, spec.out_channels, spec.kernel, spec.stride, bias=spec.norm == "none")
+        self.bn = norm(spec.norm, spec.out_channels)
+        self.act = activation(spec.activation)
+        self.add_join(spec)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.join(self.act(self.bn(self.conv(x))), x)
 
 
 register(
@@ -203,5 +256,15 @@ register(
         spec=WideSpec,
         builder=Bottleneck,
         input_size=(256, 56, 56),
+    )
+)
+register(
+    Block(
+        name="residual_add",
+        title="Residual add",
+        paper=PAPER,
+        summary="Any branch plus its input, projected where the shapes differ; here the branch is one convolution.",
+        spec=ResidualAddSpec,
+        builder=ResidualConv,
     )
 )

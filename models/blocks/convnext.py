@@ -1,0 +1,103 @@
+"""The ConvNeXt block: a wide depthwise convolution, then a small MLP at each pixel, added to the input."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks.attention import AttentionKnobs, attention, start_attention
+from models.layers import Add, Permute, Scale, StochasticDepth, activation, conv, norm, sequence
+from models.registry import Block, Paper, register
+from models.spec import ACTIVATIONS, NORMS, knob
+
+PAPER = Paper(
+    "Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie",
+    "A ConvNet for the 2020s",
+    "CVPR 2022",
+    "https://arxiv.org/abs/2201.03545",
+)
+NORM_EPS = 1e-6
+
+
+class ConvNeXtBlockSpec(AttentionKnobs):
+    """Figure 4 of the paper; a block keeps the shape of its input."""
+
+    in_channels: int = knob(96, low=1, high=4096, step=1, help="Channels of the input and of the output.")
+    kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), unit="px", help="Side of the depthwise window.", paper=7)
+    expansion: float = knob(4.0, low=0.25, high=8.0, step=0.25, help="Hidden over outer channels.", paper=4.0)
+    layer_scale: float = knob(
+        1e-6, low=0.0, high=1.0, help="First value of the factors, one per channel, on the learned change.", paper=1e-6
+    )
+    drop_path: float = knob(
+        0.0, low=0.0, high=0.9, step=0.05, help="Chance in training that the learned change is left out."
+    )
+    activation: str = knob("gelu", choices=ACTIVATIONS, help="The one non-linearity of the block.", paper="gelu")
+    norm: str = knob(
+        "channel_layer", choices=NORMS, help="The one normalisation of the block.", paper="channel_layer"
+    )
+
+    @property
+    def hidden(self) -> int:
+        """Channels between the two linear layers."""
+        return max(1, round(self.in_channels * self.expansion))
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that leave the block."""
+        return self.in_channels
+
+
+class ConvNeXtBlock(nn.Module):
+    """x + drop(layer_scale · MLP(norm(depthwise x))), under torchvision's names; the MLP works with channels last."""
+
+    def __init__(self, spec: ConvNeXtBlockSpec) -> None:
+        super().__init__()
+        channels = spec.in_channels
+        last, first = Permute(0, 2, 3, 1), Permute(0, 3, 1, 2)
+        normalise = [norm(spec.norm, channels), last]
+        if spec.norm == "channel_layer":
+            normalise = [last, nn.LayerNorm(channels, NORM_EPS)]
+        self.block = sequence(
+            conv(channels, channels, spec.kernel, groups=channels),
+            normalise,
+            nn.Linear(channels, spec.hidden),
+            activation(spec.activation),
+            nn.Linear(spec.hidden, channels),
+            first,
+        )
+        self.attention = attention(spec.attention, channels, spec.attention_reduction)
+        self.layer_scale = nn.Parameter(torch.full((channels, 1, 1), spec.layer_scale))
+        self.scale = Scale()
+        self.stochastic_depth = StochasticDepth(spec.drop_path)
+        self.add = Add()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.add(self.stochastic_depth(self.scale(self.attention(self.block(x)), self.layer_scale)), x)
+
+
+def downsample(kind: str, in_channels: int, out_channels: int, factor: int) -> nn.Sequential:
+    """What stands between stages (paper, section 2.6): a norm, then a convolution whose windows do not overlap."""
+    return nn.Sequential(norm(kind, in_channels), conv(in_channels, out_channels, factor, factor, padding=0))
+
+
+def initialise(module: nn.Module) -> None:
+    """Convolutions and linear layers from a normal of deviation 0.02, cut at ±2 (paper, appendix A; torchvision)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    start_attention(module)
+
+
+register(
+    Block(
+        name="convnext",
+        title="ConvNeXt block",
+        paper=PAPER,
+        summary="A 7×7 depthwise convolution looks around, an MLP of 4× the width mixes; one norm, one activation.",
+        spec=ConvNeXtBlockSpec,
+        builder=ConvNeXtBlock,
+        input_size=(96, 56, 56),
+    )
+)

@@ -1,0 +1,57 @@
+"""The depthwise separable convolution: one window per channel, then a 1×1 that mixes the channels."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from models.blocks.attention import AttentionKnobs
+from models.blocks.inverted_residual import convolution, weighing
+from models.registry import Block, Paper, register
+from models.spec import ACTIVATIONS, NORMS, knob
+
+PAPER = Paper(
+    "A. G. Howard, M. Zhu, B. Chen, D. Kalenichenko, W. Wang, T. Weyand, M. Andreetto, H. Adam",
+    "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
+    "2017",
+    "https://arxiv.org/abs/1704.04861",
+)
+
+
+class DepthwiseSeparableSpec(AttentionKnobs):
+    """k×k per channel, 1×1 across channels: 1/width + 1/k² of a full convolution's work (paper, section 3.1)."""
+
+    in_channels: int = knob(32, low=1, high=8192, step=1, help="Channels of the input.")
+    width: int = knob(64, low=1, high=8192, step=8, help="Channels of the output.")
+    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the depthwise window.", paper=3)
+    stride: int = knob(1, low=1, high=4, step=1, help="Stride of the depthwise convolution.")
+    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after both convolutions.", paper="relu")
+    norm: str = knob("batch", choices=NORMS, help="Normalisation after both convolutions.", paper="batch")
+
+
+class DepthwiseSeparable(nn.Module):
+    """`depthwise`, `pointwise`, each normalised and activated (paper, figure 3), and attention at the end."""
+
+    def __init__(self, spec: DepthwiseSeparableSpec) -> None:
+        super().__init__()
+        channels, kind, act = spec.in_channels, spec.norm, spec.activation
+        depthwise = convolution(channels, channels, spec.kernel, kind, act, spec.stride, groups=channels)
+        self.depthwise = nn.Sequential(*depthwise)
+        self.pointwise = nn.Sequential(*convolution(channels, spec.width, 1, kind, act))
+        self.attention = weighing(spec, spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pointwise(self.depthwise(x))
+        return x if self.attention is None else self.attention(x)
+
+
+register(
+    Block(
+        name="depthwise_separable",
+        title="Depthwise separable convolution",
+        paper=PAPER,
+        summary="Filtering and mixing apart: a 3×3 convolution's reach for about a ninth of its work.",
+        spec=DepthwiseSeparableSpec,
+        builder=DepthwiseSeparable,
+        input_size=(32, 56, 56),
+    )
+)

@@ -1,0 +1,68 @@
+"""The ResNeXt block: a bottleneck whose 3×3 convolution works in many independent groups of few channels."""
+
+from __future__ import annotations
+
+from models.blocks.preactivation import FULL_HELP, PreActBottleneck
+from models.blocks.residual import STRIDE_HELP, Bottleneck, ResidualSpec
+from models.registry import Block, Paper, register
+from models.spec import knob
+
+PAPER = Paper(
+    "S. Xie, R. Girshick, P. Dollár, Z. Tu, K. He",
+    "Aggregated Residual Transformations for Deep Neural Networks",
+    "CVPR 2017",
+    "https://arxiv.org/abs/1611.05431",
+)
+GROUPS_HELP = "Independent paths (cardinality): the k×k convolution costs 1/groups of a whole one as wide."
+GROUP_WIDTH_HELP = "Channels of one path where width is 64; wider stages have proportionally more."
+BASE_WIDTH = 64
+
+
+class ResNeXtBlockSpec(ResidualSpec):
+    """1×1, grouped k×k, 1×1 (paper, figure 3c); the inside is width · group_width / 64 · groups channels wide."""
+
+    in_channels: int = knob(256, low=1, high=8192, step=1, help="Channels of the input.")
+    expansion: int = knob(4, low=1, high=8, step=1, help="Output channels over width.", paper=4)
+    stride_in: str = knob("conv2", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv2")
+    groups: int = knob(32, low=1, high=64, step=1, help=GROUPS_HELP, paper=32)
+    group_width: int = knob(4, low=1, high=64, step=1, help=GROUP_WIDTH_HELP, paper=4)
+
+    @property
+    def inner(self) -> int:
+        """Channels inside the block: the groups always divide them."""
+        return max(1, self.width * self.group_width // BASE_WIDTH) * self.groups
+
+    @property
+    def inner_groups(self) -> int:
+        """Groups of the k×k convolution."""
+        return self.groups
+
+
+class PreActResNeXtBlockSpec(ResNeXtBlockSpec):
+    """The same with norm and activation before each convolution."""
+
+    full_preactivation: bool = knob(True, help=FULL_HELP)
+
+
+register(
+    Block(
+        name="resnext",
+        title="ResNeXt block",
+        paper=PAPER,
+        summary="32 paths of 4 channels for one of 64: more channels for the same cost, and more accurate.",
+        spec=ResNeXtBlockSpec,
+        builder=Bottleneck,
+        input_size=(256, 56, 56),
+    )
+)
+register(
+    Block(
+        name="resnext_preact",
+        title="Pre-activation ResNeXt block",
+        paper=PAPER,
+        summary="The grouped bottleneck with norm and activation before each convolution.",
+        spec=PreActResNeXtBlockSpec,
+        builder=PreActBottleneck,
+        input_size=(256, 56, 56),
+    )
+)

@@ -1,0 +1,196 @@
+"""AnyNet (2020): a skeleton of stem, stages and head, in whose stages any block can stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from models import registry
+from models.blocks.attention import AttentionKnobs, start_attention
+from models.blocks.regnet import PAPER
+from models.errors import SpecError
+from models.layers import activation, conv, global_pool, initialise, norm, pool, sequence
+from models.registry import Architecture, Preset, register
+from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob
+
+BLOCKS = tuple(sorted(block.name for block in registry.blocks()))
+OWN = "own"
+
+
+class StageSpec(Spec):
+    """One stage (paper, section 3.1): `depth` equal blocks, the first of which brings the width and the stride."""
+
+    block: str = knob("regnet_x", choices=BLOCKS, help="What stands in the stage.")
+    depth: int = knob(2, low=1, high=36, step=1, help="Blocks in the stage.")
+    width: int = knob(64, low=8, high=1024, step=8, help="Channels that leave each block.")
+    stride: int = knob(2, low=1, high=4, step=1, help="The stage's maps are smaller by this factor.", paper=2)
+
+
+def stages(*rows: tuple[str, int, int, int]) -> tuple[StageSpec, ...]:
+    """Stages from rows of block, depth, width, stride."""
+    return tuple(StageSpec.parse(dict(zip(StageSpec.model_fields, row, strict=True))) for row in rows)
+
+
+class AnyNetSpec(AttentionKnobs, NetSpec):
+    """The stages and what all share; the defaults are RegNetX-400MF, drawn by hand."""
+
+    stages: tuple[StageSpec, ...] = stages(
+        ("regnet_x", 1, 32, 2), ("regnet_x", 2, 64, 2), ("regnet_x", 7, 160, 2), ("regnet_x", 12, 400, 2)
+    )
+    stem_kernel: int = knob(3, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=3)
+    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
+    stem_width: int = knob(32, low=8, high=512, step=8, help="Channels of the first convolution.", paper=32)
+    stem_pool: str = knob("none", choices=(*POOLS, "none"), help="3×3 pool of stride 2 after it.", paper="none")
+    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the stem.", paper="relu")
+    norm: str = knob("batch", choices=NORMS, help="Normalisation of the stem and between blocks.", paper="batch")
+    block_activation: str = knob(
+        OWN, choices=(OWN, *ACTIVATIONS), help="Non-linearity of all blocks; own leaves each that of its paper."
+    )
+    block_norm: str = knob(
+        OWN, choices=(OWN, *NORMS), help="Normalisation of all blocks; own leaves each that of its paper."
+    )
+    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
+    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
+
+    def check(self) -> None:
+        if not 1 <= len(self.stages) <= 6:
+            raise ValueError(f"stages={self.stages} has {len(self.stages)} entries; it takes 1 to 6")
+        channels = self.stem_width
+        for index, stage in enumerate(self.stages):
+            try:
+                list(slots(self, stage, channels))
+            except SpecError as error:
+                raise ValueError(f"stages[{index}]={dict(stage)}: {error}") from None
+            channels = stage.width
+
+
+class AnyNet(nn.Module):
+    """`stem`, `stages`, global pool, linear layer."""
+
+    def __init__(self, spec: AnyNetSpec) -> None:
+        super().__init__()
+        self.stem = sequence(
+            conv(spec.in_channels, spec.stem_width, spec.stem_kernel, spec.stem_stride, bias=spec.norm == "none"),
+            norm(spec.norm, spec.stem_width),
+            activation(spec.activation),
+            [] if spec.stem_pool == "none" else [pool(spec.stem_pool, 3, 2, 1)],
+        )
+        self.stages = nn.Sequential()
+        channels = spec.stem_width
+        for stage in spec.stages:
+            self.stages.append(nn.Sequential(*(slot(spec.norm, *parts) for parts in slots(spec, stage, channels))))
+            channels = stage.width
+        self.avgpool = global_pool(spec.head_pool)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.fc = nn.Linear(channels, spec.num_classes)
+        initialise(self)
+        start_attention(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.dropout(torch.flatten(self.avgpool(self.stages(self.stem(x))), 1)))
+
+
+Entry = tuple[int, int, int]  # channels in and out, and stride, of a convolution before or after a block
+Slot = tuple[Entry | None, registry.Block, Spec, Entry | None]
+
+
+def slots(spec: AnyNetSpec, stage: StageSpec, in_channels: int) -> Iterator[Slot]:
+    """What stands in each slot of a stage. Raises SpecError that names the block where it cannot stand there."""
+    block = registry.block(stage.block)
+    for index in range(stage.depth):
+        channels, stride = (stage.width, 1) if index else (in_channels, stage.stride)
+        before, fitted, after = placed(block, channels, stage.width, stride)
+        yield before, block, shared(spec, fitted), after
+
+
+def placed(block: registry.Block, channels: int, width: int, stride: int) -> tuple[Entry | None, Spec, Entry | None]:
+    """A block for a slot: as it fits; else after a convolution that brings width and stride; else between two."""
+    try:
+        return None, block.fit(channels, width, stride), None
+    except SpecError:
+        pass
+    try:
+        return (channels, width, stride), block.fit(width, width), None
+    except SpecError:
+        pass
+    try:
+        fitted = block.spec.parse({"in_channels": width})
+        block.output_shape(fitted)
+    except SpecError:  # e.g. channels that its groups do not divide
+        fitted = block.spec()
+    inside = getattr(fitted, "in_channels")  # noqa: B009  (every block has it)
+    leaving, side, _ = block.output_shape(fitted)
+    own_stride = registry.FIT_PX // max(1, side)
+    if stride % own_stride:
+        raise SpecError(f"block={block.name!r} makes maps {own_stride} times smaller, and the stride here is {stride}.")
+    before = (channels, inside, stride // own_stride)
+    return before, fitted, (leaving, width, 1)
+
+
+def shared(spec: AnyNetSpec, fitted: Spec) -> Spec:
+    """A block's Spec with the activation, norm and attention of all blocks, as far as the block has such a knob."""
+    wanted = {"attention": spec.attention, "attention_reduction": spec.attention_reduction}
+    if spec.block_activation != OWN:
+        wanted["activation"] = spec.block_activation
+    if spec.block_norm != OWN:
+        wanted["norm"] = spec.block_norm
+    knobs = type(fitted).knobs()
+    changes = {
+        name: value
+        for name, value in wanted.items()
+        if name in knobs and isinstance(value, type(knobs[name].default)) and not knobs[name].problem(name, value)
+    }
+    return fitted.replace(**changes)
+
+
+def slot(kind: str, before: Entry | None, block: registry.Block, fitted: Spec, after: Entry | None) -> nn.Module:
+    """The block, with the convolutions that it needs around it."""
+    module = block.builder(fitted)
+    if before is None and after is None:
+        return module
+    return sequence(
+        [] if before is None else transition(kind, *before), module, [] if after is None else transition(kind, *after)
+    )
+
+
+def transition(kind: str, in_channels: int, out_channels: int, stride: int) -> list[nn.Module]:
+    """A convolution whose window is its stride, so that no pixel is left out, and a norm."""
+    bias = kind == "none"
+    return [conv(in_channels, out_channels, stride, stride, padding=0, bias=bias), norm(kind, out_channels)]
+
+
+def _presets() -> dict[str, Preset]:
+    resnet = AnyNetSpec(
+        stages=stages(
+            ("residual_basic", 2, 64, 1), ("residual_basic", 2, 128, 2), ("residual_basic", 2, 256, 2),
+            ("residual_basic", 2, 512, 2),
+        ),
+        stem_kernel=7, stem_width=64, stem_pool="max",
+    )  # fmt: skip
+    mini = AnyNetSpec(
+        num_classes=12, image_size=64, stem_width=16,
+        stages=stages(
+            ("conv_norm_act", 1, 16, 1), ("residual_basic", 1, 48, 2), ("convnext", 2, 72, 2), ("regnet_y", 2, 96, 2)
+        ),
+    )  # fmt: skip
+    return {
+        "anynet_x_400mf": Preset(AnyNetSpec(), note="RegNetX-400MF, its stages written out."),
+        "anynet_resnet18": Preset(resnet, note="ResNet-18, its stages written out."),
+        "anynet_mini": Preset(mini, compact=True, note="A different block in each stage."),
+    }
+
+
+register(
+    Architecture(
+        name="anynet",
+        title="AnyNet",
+        year=2020,
+        paper=PAPER,
+        summary="One skeleton for any block: change the block of a stage and all else stays equal.",
+        spec=AnyNetSpec,
+        builder=AnyNet,
+        presets=_presets(),
+    )
+)

@@ -1,0 +1,112 @@
+"""ConvNeXt (2022): a ResNet redrawn step by step after the Swin transformer, from convolutions only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from models.blocks.attention import AttentionKnobs
+from models.blocks.convnext import PAPER, ConvNeXtBlock, ConvNeXtBlockSpec, downsample, initialise
+from models.layers import conv, global_pool, norm
+from models.registry import Architecture, Preset, register
+from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+
+STAGES = (1, 6)
+
+
+class ConvNeXtSpec(AttentionKnobs, NetSpec):
+    """Section 3 of the paper: its sizes differ in `depths`, `widths` and `drop_path`."""
+
+    depths: tuple[int, ...] = knob((3, 3, 9, 3), low=1, high=36, step=1, length=STAGES, help="Blocks per stage.")
+    widths: tuple[int, ...] = knob(
+        (96, 192, 384, 768), low=1, high=2048, step=8, length=STAGES, help="Channels of each stage."
+    )
+    strides: tuple[int, ...] = knob(
+        (4, 2, 2, 2), low=1, high=8, step=1, length=STAGES, unit="px", paper=(4, 2, 2, 2),
+        help="Side and step of the window before each stage; the first is the patch of the stem.",
+    )  # fmt: skip
+    kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), unit="px", help="Side of the depthwise windows.", paper=7)
+    expansion: float = knob(4.0, low=0.25, high=8.0, step=0.25, help="Hidden over outer channels.", paper=4.0)
+    layer_scale: float = knob(
+        1e-6, low=0.0, high=1.0, help="First value of the factors on each block's learned change.", paper=1e-6
+    )
+    drop_path: float = knob(
+        0.1, low=0.0, high=0.9, step=0.05, paper=0.1,
+        help="Chance in training that the last block is left out; it grows from 0 at the first.",
+    )  # fmt: skip
+    activation: str = knob("gelu", choices=ACTIVATIONS, help="The one non-linearity of each block.", paper="gelu")
+    norm: str = knob("channel_layer", choices=NORMS, help="Normalisation everywhere.", paper="channel_layer")
+    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
+
+    def check(self) -> None:
+        if not len(self.depths) == len(self.widths) == len(self.strides):
+            self.refuse("depths", "widths", "strides", why="each needs one entry per stage")
+        if self.norm == "instance":
+            self.refuse("norm", why="the head normalises a map of one pixel, which has no variance of its own")
+
+
+class ConvNeXt(nn.Module):
+    """`features` (stem, stage, downsampling, stage …), global pool, `classifier`: torchvision's names."""
+
+    def __init__(self, spec: ConvNeXtSpec) -> None:
+        super().__init__()
+        first = spec.strides[0]
+        stem = nn.Sequential(
+            conv(spec.in_channels, spec.widths[0], first, first, padding=0), norm(spec.norm, spec.widths[0])
+        )
+        layers: list[nn.Module] = [stem]
+        for index, width in enumerate(spec.widths):
+            if index:
+                layers.append(downsample(spec.norm, spec.widths[index - 1], width, spec.strides[index]))
+            layers.append(stage(spec, index))
+        self.features = nn.Sequential(*layers)
+        self.avgpool = global_pool(spec.head_pool)
+        width = spec.widths[-1]
+        self.classifier = nn.Sequential(norm(spec.norm, width), nn.Flatten(1), nn.Linear(width, spec.num_classes))
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.avgpool(self.features(x)))
+
+
+def stage(spec: ConvNeXtSpec, index: int) -> nn.Sequential:
+    """The blocks of one stage; the chance to be left out grows linearly over the blocks of all stages."""
+    before, last = sum(spec.depths[:index]), max(1, sum(spec.depths) - 1)
+    block = ConvNeXtBlockSpec(
+        in_channels=spec.widths[index], kernel=spec.kernel, expansion=spec.expansion,
+        layer_scale=spec.layer_scale, activation=spec.activation, norm=spec.norm,
+        attention=spec.attention, attention_reduction=spec.attention_reduction,
+    )  # fmt: skip
+    chances = [spec.drop_path * (before + i) / last for i in range(spec.depths[index])]
+    return nn.Sequential(*(ConvNeXtBlock(block.replace(drop_path=chance)) for chance in chances))
+
+
+def _presets() -> dict[str, Preset]:
+    deep = (3, 3, 27, 3)
+    knobs: dict[str, dict[str, Any]] = {
+        "convnext_tiny": {},
+        "convnext_small": {"depths": deep, "drop_path": 0.4},
+        "convnext_base": {"depths": deep, "widths": (128, 256, 512, 1024), "drop_path": 0.5},
+        "convnext_large": {"depths": deep, "widths": (192, 384, 768, 1536), "drop_path": 0.5},
+    }
+    mini = ConvNeXtSpec(
+        num_classes=12, image_size=64, depths=(1, 1, 3, 1), widths=(16, 40, 72, 112), strides=(2, 2, 2, 2),
+        layer_scale=1.0, drop_path=0.0,
+    )  # fmt: skip
+    full = {name: Preset(ConvNeXtSpec(**changes), torchvision=name) for name, changes in knobs.items()}
+    return {**full, "convnext_mini": Preset(mini, compact=True)}
+
+
+register(
+    Architecture(
+        name="convnext",
+        title="ConvNeXt",
+        year=2022,
+        paper=PAPER,
+        summary="Large depthwise windows, few norms and activations: a convolutional net at a transformer's accuracy.",
+        spec=ConvNeXtSpec,
+        builder=ConvNeXt,
+        presets=_presets(),
+    )
+)

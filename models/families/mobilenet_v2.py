@@ -1,0 +1,140 @@
+"""MobileNet v2 (2018): inverted residuals, whose shortcuts join narrow maps and whose last convolution is linear."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks.attention import AttentionKnobs, start_attention
+from models.blocks.inverted_residual import (
+    PAPER,
+    PROJECTION_HELP,
+    InvertedResidualSpec,
+    LinearBottleneck,
+    convolution,
+    scaled,
+)
+from models.layers import global_pool, initialise
+from models.registry import Architecture, Preset, register
+from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob
+
+
+class BottleneckStage(Spec):
+    """One row of the paper's table 2: t, c, n and s."""
+
+    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=6)
+    width: int = knob(64, low=8, high=1024, step=8, help="Channels that leave each block.")
+    depth: int = knob(1, low=1, high=16, step=1, help="Blocks in a row.")
+    stride: int = knob(1, low=1, high=4, step=1, help="Stride of the first block.")
+
+
+TABLE_2: tuple[BottleneckStage, ...] = (
+    BottleneckStage(expansion=1, width=16, depth=1, stride=1),
+    BottleneckStage(width=24, depth=2, stride=2),
+    BottleneckStage(width=32, depth=3, stride=2),
+    BottleneckStage(width=64, depth=4, stride=2),
+    BottleneckStage(width=96, depth=3, stride=1),
+    BottleneckStage(width=160, depth=3, stride=2),
+    BottleneckStage(width=320, depth=1, stride=1),
+)
+
+
+class MobileNetV2Spec(AttentionKnobs, NetSpec):
+    """The paper's table 2; attention stands after each depthwise convolution."""
+
+    stages: tuple[BottleneckStage, ...] = TABLE_2
+    width_multiplier: float = knob(
+        1.0, low=0.25, high=2.0, step=0.05, help="Thins or widens every layer, in steps of 8 channels.", paper=1.0
+    )
+    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of every window wider than one pixel.", paper=3)
+    activation: str = knob("relu6", choices=ACTIVATIONS, help="Non-linearity of the convolutions.", paper="relu6")
+    projection_activation: str = knob("none", choices=ACTIVATIONS, help=PROJECTION_HELP, paper="none")
+    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
+    skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
+    drop_path: float = knob(
+        0.0, low=0.0, high=0.9, step=0.05, paper=0.0,
+        help="Chance in training that the last block is left out; it grows from 0 at the first.",
+    )  # fmt: skip
+    stem_width: int = knob(32, low=8, high=512, step=8, help="Channels of the first convolution.", paper=32)
+    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
+    head_width: int = knob(
+        1280, low=8, high=4096, step=8, help="Channels of the last convolution; never thinned.", paper=1280
+    )
+    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
+    dropout: float = knob(0.2, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.2)
+
+    def check(self) -> None:
+        if not 1 <= len(self.stages) <= 12:
+            raise ValueError(f"stages has {len(self.stages)} entries; it takes 1 to 12")
+
+
+class MobileNetV2(nn.Module):
+    """Stem, blocks and a 1×1 convolution in `features`, global pool, `classifier`: torchvision's names."""
+
+    def __init__(self, spec: MobileNetV2Spec) -> None:
+        super().__init__()
+        factor, kind, act = spec.width_multiplier, spec.norm, spec.activation
+        stem = scaled(spec.stem_width, factor)
+        blocks = block_specs(spec, stem)
+        head = scaled(spec.head_width, max(1.0, factor))
+        self.features = nn.Sequential(
+            nn.Sequential(*convolution(spec.in_channels, stem, spec.kernel, kind, act, spec.stem_stride)),
+            *map(LinearBottleneck, blocks),
+            nn.Sequential(*convolution(blocks[-1].width, head, 1, kind, act)),
+        )
+        self.avgpool = global_pool(spec.head_pool)
+        self.classifier = nn.Sequential(nn.Dropout(spec.dropout), nn.Linear(head, spec.num_classes))
+        initialise(self)
+        start_attention(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+
+
+def block_specs(spec: MobileNetV2Spec, channels: int) -> list[InvertedResidualSpec]:
+    """The Spec of every block in order; the first of a stage carries its stride and change of channels."""
+    found: list[InvertedResidualSpec] = []
+    last = max(1, sum(stage.depth for stage in spec.stages) - 1)
+    for stage in spec.stages:
+        width = scaled(stage.width, spec.width_multiplier)
+        for index in range(stage.depth):
+            block = InvertedResidualSpec(
+                in_channels=channels, width=width, expansion=stage.expansion, kernel=spec.kernel,
+                stride=1 if index else stage.stride, activation=spec.activation,
+                projection_activation=spec.projection_activation, norm=spec.norm, skip=spec.skip,
+                drop_path=spec.drop_path * len(found) / last,
+                attention=spec.attention, attention_reduction=spec.attention_reduction,
+            )  # fmt: skip
+            found.append(block)
+            channels = width
+    return found
+
+
+def _presets() -> dict[str, Preset]:
+    mini = MobileNetV2Spec(
+        num_classes=12, image_size=64, stem_width=16, head_width=256,
+        stages=(
+            BottleneckStage(expansion=1, width=16, depth=1, stride=1),
+            BottleneckStage(expansion=4, width=24, depth=2, stride=2),
+            BottleneckStage(expansion=4, width=32, depth=3, stride=1),
+            BottleneckStage(expansion=4, width=64, depth=3, stride=2),
+        ),
+    )  # fmt: skip
+    return {
+        "mobilenet_v2": Preset(MobileNetV2Spec(), torchvision="mobilenet_v2"),
+        "mobilenet_v2_mini": Preset(mini, compact=True),
+    }
+
+
+register(
+    Architecture(
+        name="mobilenet_v2",
+        title="MobileNet v2",
+        year=2018,
+        paper=PAPER,
+        summary="Narrow maps between blocks, wide ones only inside, where a depthwise convolution filters them.",
+        spec=MobileNetV2Spec,
+        builder=MobileNetV2,
+        presets=_presets(),
+    )
+)
