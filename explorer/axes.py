@@ -7,7 +7,7 @@ map reads padding there, and not the pixels that a larger map would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd, lcm
@@ -100,19 +100,20 @@ def _carried(seen: np.ndarray, step: Reads, size: int) -> np.ndarray:
     return np.stack([known[0][sources].min(axis=1, initial=NOTHING[0]), known[1][sources].max(axis=1, initial=-1)])
 
 
-def union(a: Axis, b: Axis, size: int) -> Axis:
-    """What a position sees through two branches; branches that advance differently are listed for all `size`."""
-    is_global = a.is_global or b.is_global
-    aligned = a.advance * b.period == b.advance * a.period
-    period = lcm(a.period, b.period) if aligned else size
-    pairs = ((a.interval(i), b.interval(i)) for i in range(period))
-    advance = a.advance * (period // a.period) if aligned else max(round(x.stride * size) for x in (a, b))
-    found = Axis(period, advance, tuple(span(pair) for pair in pairs), _either(a.seen, b.seen))
+def union(branches: Sequence[Axis], size: int) -> Axis:
+    """What a position sees through all branches; those that advance differently are listed for all `size`."""
+    branches = list({id(axis): axis for axis in branches}.values())
+    if len(branches) == 1:
+        return branches[0]
+    aligned = len({axis.stride for axis in branches}) == 1
+    period = lcm(*(axis.period for axis in branches)) if aligned else size
+    intervals = tuple(span(axis.interval(i) for axis in branches) for i in range(period))
+    advance = int(branches[0].stride * period) if aligned else max(round(axis.stride * size) for axis in branches)
+    first = np.minimum.reduce([axis.seen[0] for axis in branches])
+    last = np.maximum.reduce([axis.seen[1] for axis in branches])
+    is_global = any(axis.is_global for axis in branches)
+    found = Axis(period, advance, intervals, np.stack([first, last]), is_global)
     return _without_positions(found, size) if is_global else found
-
-
-def _either(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a if a is b else np.stack([np.minimum(a[0], b[0]), np.maximum(a[1], b[1])])
 
 
 def hull(axis: Axis, size: int) -> Axis:

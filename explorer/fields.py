@@ -6,9 +6,8 @@ statistic (squeeze-excitation, attention, group norm).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import reduce
 
 from explorer import layout as dims
 from explorer import ops, picking, reads
@@ -151,11 +150,7 @@ def _stretched(axes: tuple[Axis, Axis], own: tuple[int, int], wanted: tuple[int,
 
 def _unions(axes: list[tuple[Axis, Axis]], size: tuple[int, int]) -> tuple[Axis, Axis]:
     rows, columns = zip(*axes, strict=True)
-    return _union_of(rows, size[0]), _union_of(columns, size[1])
-
-
-def _union_of(branches: Sequence[Axis], size: int) -> Axis:
-    return reduce(lambda a, b: union(a, b, size), branches)
+    return union(rows, size[0]), union(columns, size[1])
 
 
 def _concat(layer: Layer, inputs: list[State]) -> State:
@@ -170,7 +165,7 @@ def _concat(layer: Layer, inputs: list[State]) -> State:
 
     def side_by_side(axes: list[tuple[Axis, Axis]]) -> tuple[Axis, Axis]:
         along = joined([pair[at] for pair in axes])
-        across = _union_of([pair[1 - at] for pair in axes], lead.map_size[1 - at])
+        across = union([pair[1 - at] for pair in axes], lead.map_size[1 - at])
         return (along, across) if at == 0 else (across, along)
 
     size = (sum(sizes), lead.map_size[1]) if at == 0 else (lead.map_size[0], sum(sizes))

@@ -185,7 +185,9 @@ def module_arguments(module: nn.Module) -> Arguments:
     for name in ("kernel_size", "output_size", "size", "scale_factor"):
         if own.get(name) is not None:
             found[name] = own[name]
-    if (weight := module._parameters.get("weight")) is not None:
+    weight = module._parameters.get("weight")
+    weight = getattr(module, "weight", None) if weight is None else weight  # one that is computed, as by weight_norm
+    if weight is not None:
         found["weight"] = weight
     if isinstance(module, nn.UpsamplingNearest2d | nn.UpsamplingBilinear2d | nn.Upsample):
         found["align_corners"] = bool(module.align_corners)

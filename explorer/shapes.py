@@ -24,6 +24,8 @@ def of_module(module: nn.Module, args: tuple[Any, ...]) -> Tensor | None:
 
 def of_function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     """The output of an add, a product or a channel concat of meta tensors, or None where no rule is certain."""
+    if target is torch.cat and args and set(kwargs) <= {"dim"}:
+        return _concat(args[0], *args[1:], **kwargs)
     if kwargs:
         return None
     if target in (operator.add, operator.mul, torch.add, torch.mul) and len(args) == 2:
@@ -31,6 +33,15 @@ def of_function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> T
         if isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape and a.dtype == b.dtype:
             return _empty(a, tuple(a.shape))
     return None
+
+
+def _concat(maps: Any, dim: Any = 0) -> Tensor | None:
+    """Maps side by side in their channels."""
+    if dim != 1 or not isinstance(maps, list | tuple) or not all(isinstance(x, Tensor) and x.dim() == 4 for x in maps):
+        return None
+    if len({(x.dtype, x.shape[0], *x.shape[2:]) for x in maps}) != 1:
+        return None
+    return _empty(maps[0], (maps[0].shape[0], sum(x.shape[1] for x in maps), *maps[0].shape[2:]))
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -16,6 +16,8 @@ from explorer.ui.figures.graph_dot import dot
 from tests.light_models import torchvision_model
 from tests.random_networks import RandomNetwork
 
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
+
 NETWORKS = [*models.presets(), "torchvision:densenet121", "torchvision:inception_v3", "torchvision:shufflenet_v2_x0_5",
             "torchvision:regnet_y_400mf", "torchvision:vit_b_16"]  # fmt: skip
 

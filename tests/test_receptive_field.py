@@ -20,6 +20,9 @@ from tests.random_networks import Call, RandomNetwork
 
 NETWORKS = 320  # random networks
 
+# Torch notes that `same` padding of an even kernel copies its input.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:

@@ -90,3 +90,11 @@ def test_sums_and_products_of_equal_shapes_only():
     assert shapes.of_function(operator.add, (a, a), {}) is not None
     assert shapes.of_function(torch.mul, (a, b), {}) is None
     assert shapes.of_function(operator.sub, (a, a), {}) is None
+
+
+def test_concats_of_channels():
+    maps = [meta(1, channels, 6, 5) for channels in (3, 1, 4)]
+    found = shapes.of_function(torch.cat, (maps, 1), {})
+    assert found is not None and found.shape == torch.cat(maps, 1).shape
+    for args, kwargs in (((maps,), {}), (([*maps, meta(1, 3, 6, 4)], 1), {}), (([meta(3), meta(4)],), {"dim": 0})):
+        assert shapes.of_function(torch.cat, args, kwargs) is None  # run on meta, which also words the error

@@ -224,6 +224,16 @@ def test_the_module_is_left_as_it_was(build: Callable[[], nn.Module], training: 
     assert state(module) == before
 
 
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+def test_weights_that_are_computed_from_others(norm: Callable[[nn.Module], nn.Module]) -> None:
+    found = analyze(nn.Sequential(norm(nn.Conv2d(3, 4, 3)), nn.ReLU()), (3, 8, 8))
+    assert [layer.kind for layer in found.layers] == ["input", "conv", "relu"]
+    assert found["0"].macs == 36 * 4 * 27
+    assert found.params == found.params_used == 4 * 27 + 4 + 4
+    assert found.receptive_field.size == (3, 3)
+
+
 def test_constants_are_no_parameters() -> None:
     found = analyze(Constant(), (3, 16, 16))
     assert [layer.kind for layer in found.layers][:3] == ["input", "mul", "conv"]

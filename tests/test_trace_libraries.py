@@ -55,7 +55,7 @@ def outputs_of_leaves(module: nn.Module, size: tuple[int, int, int]) -> dict[str
         part.register_forward_hook(lambda _m, _a, out, path=path: seen[path].append(tuple(out.shape)))
         for path, part in module.named_modules()
         if type(part).__module__.startswith("torch.nn.modules") and not list(part.children())
-        if not path.endswith(OFF_GRAPH)
+        if not isinstance(part, nn.Sequential) and not path.endswith(OFF_GRAPH)
     ]
     with torch.no_grad(), torch.device("meta"):
         module(torch.empty(1, *size))
