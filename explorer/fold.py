@@ -148,8 +148,10 @@ class _Folder:
         where = [self.node_of[layer.id] for layer in first.layers()]
         for copy in copies[1:]:
             assert isinstance(copy, _Module)
-            for node_id, layer in zip(where, copy.layers(), strict=True):
+            for node_id, drawn, layer in zip(where, first.layers(), copy.layers(), strict=True):
                 self.node_of[layer.id] = node_id
+                inner = dict(self.copy_of.get(drawn.id, ())) | dict(self.copy_of.get(layer.id, ()))
+                self.copy_of[layer.id] = tuple(inner.items())  # repeats inside an opened copy are those of the first
         for i, node in enumerate(self.nodes[before:], before):
             members = tuple(name for name, node_id in self.node_of.items() if node_id == node.id)
             self.nodes[i] = replace(node, layers=members, param_count=self._params(members))

@@ -19,6 +19,7 @@ import models
 from explorer import analyze
 from explorer.trace import TracedProgram, trace
 from tests.light_models import torchvision_model
+from tests.preset_sizes import input_size
 
 # Real runs: the size is the smallest that each network takes, or near.
 RUN = {
@@ -33,17 +34,13 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def input_size(module: nn.Module, side: int) -> tuple[int, int, int]:
-    return next(module.parameters()).shape[1], side, side
-
-
 # -- Params and multiply-accumulates ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", models.presets())
 def test_presets_cost_what_the_flop_counter_says(name: str) -> None:
     module = models.build(name, device="meta").eval()
-    size = input_size(module, 96)
+    size = input_size(name, 96)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.empty(1, *size, device="meta"))
     found = analyze(module, size)
@@ -66,7 +63,7 @@ def in_the_manner_of_torchinfo(module: nn.Module, size: tuple[int, int, int]) ->
 @pytest.mark.parametrize("name", ["alexnet", "vgg11_bn", "resnet18", "resnet_mini", "googlenet_2014", "nin"])
 def test_torchinfo_counts_biases_and_norms_as_multiply_adds(name: str) -> None:
     module = models.build(name, device="meta").eval()
-    size = input_size(module, 96)
+    size = input_size(name, 96)
     theirs = summary(module, (1, *size), device="meta", verbose=0)
     found = analyze(module, size)
     assert theirs.total_params == found.params
@@ -201,7 +198,7 @@ def test_bytes_of_activations_are_those_of_a_real_run(name: str) -> None:
 @pytest.mark.parametrize("name", ["zfnet_mini", "googlenet_mini", "resnet18", "alexnet_2012"])
 def test_bytes_of_activations_of_presets(name: str) -> None:
     module = models.build(name).eval()
-    size = input_size(module, 64)
+    size = input_size(name, 64)
     found, run = analyze(module, size), Tracked(trace(module, size))
     with torch.no_grad():
         run.run(torch.zeros(1, *size))

@@ -14,6 +14,7 @@ from explorer.graph import LayerGraph
 from explorer.trace import trace
 from explorer.ui.figures.graph_dot import dot
 from tests.light_models import torchvision_model
+from tests.preset_sizes import input_size
 from tests.random_networks import RandomNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
@@ -25,8 +26,7 @@ NETWORKS = [*models.presets(), "torchvision:densenet121", "torchvision:inception
 def graph_of(name: str) -> LayerGraph:
     library, _, bare = name.rpartition(":")
     module = torchvision_model(bare) if library else models.build(name, device="meta")
-    channels = 3 if library else next(module.parameters()).shape[1]
-    return trace(module, (channels, 224, 224)).graph
+    return trace(module, (3, 224, 224) if library else input_size(name, 224)).graph
 
 
 def reached(start: Iterable[str], edges: dict[str, set[str]]) -> set[str]:

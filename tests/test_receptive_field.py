@@ -13,9 +13,11 @@ from torch.nn import functional as F
 
 import models
 from explorer.analysis.receptive_field import Box, LayerFields, ReceptiveField, head_layer, receptive_fields
+from explorer.execute import run
 from explorer.graph import LayerGraph
 from explorer.trace import TracedProgram, trace
 from tests.gradient_support import Unit, supports
+from tests.preset_sizes import input_size
 from tests.random_networks import Call, RandomNetwork
 
 NETWORKS = 320  # random networks
@@ -214,20 +216,36 @@ def differences(
 def maps_along(graph: LayerGraph, fields: dict[str, LayerFields], count: int) -> list[str]:
     """About `count` of the layers that change the field, evenly along the network, the last of them included."""
     kinds = ("conv", "max_pool", "avg_pool", "add", "concat", "mul")
-    maps = [layer.id for layer in graph if layer.kind in kinds and fields[layer.id].has_map]
+    maps = [layer.id for layer in graph if layer.kind in kinds and layer.is_map and fields[layer.id].has_map]
     return [*maps[:: max(1, len(maps) // count)], maps[-1]]
 
 
-@pytest.mark.parametrize("name", models.presets())
+TRANSFORMERS = list(models.architecture_of("vit_b_16").presets)
+
+
+@pytest.mark.parametrize("name", [name for name in models.presets() if name not in TRANSFORMERS])
 def test_fields_of_a_preset_are_the_supports_of_gradients(name: str) -> None:
     """At a size that shows interior units in the early layers of all, and in the last of the small networks."""
     network = models.build(name, device="meta").eval()
-    channels = next(network.parameters()).shape[1]
-    program, fields = fields_of(network, (channels, 104, 136))
+    program, fields = fields_of(network, input_size(name, 104, 136))
     names = maps_along(program.graph, fields, 5)
     assert any(not fields[name].strict.is_global for name in names)
     for local in (False, True):
         assert differences(program, fields, names, local) == []
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_transformers_patch_is_a_box_and_its_tokens_see_the_whole_image(name: str) -> None:
+    network = models.build(name).double()
+    program, fields = fields_of(network, input_size(name, 0))
+    (patches,) = [layer.id for layer in program.graph if layer.kind == "conv"]
+    assert differences(program, fields, [patches], local=False) == []
+    head = head_layer(program.graph, fields)
+    image = torch.rand(1, *input_size(name, 0), dtype=torch.float64, requires_grad=True)
+    tokens = run(program, image, until=head, grad=True).output
+    (gradient,) = torch.autograd.grad(tokens.flatten()[-1], image)  # one channel of the last token
+    assert fields[head].strict.is_global
+    assert (gradient != 0).any(dim=1).all()
 
 
 @pytest.mark.parametrize(

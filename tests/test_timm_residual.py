@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import timm
 import torch
-from timm.layers import GlobalContext, NonLocalAttn
+from timm.layers.global_context import GlobalContext
+from timm.layers.non_local_attn import NonLocalAttn
 from torch import nn
 
 import models
@@ -49,8 +51,8 @@ def resnet50_with(attention: Callable[..., nn.Module]) -> nn.Module:
 def gc_resnet50() -> nn.Module:
     """timm's context is in every block; GCNet's from the second stage on."""
     model = resnet50_with(partial(GlobalContext, fuse_add=True, fuse_scale=False, rd_ratio=1 / 16))
-    for block in model.get_submodule("layer1"):
-        block.se = None
+    for block in model.get_submodule("layer1").children():
+        block.se = None  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
     return model
 
 
@@ -59,14 +61,14 @@ def nl_resnet50() -> nn.Module:
     model = timm.create_model("resnet50")
     for name, channels, blocks in (("layer2", 512, 4), ("layer3", 1024, 6)):
         layers = []
-        for index, block in enumerate(model.get_submodule(name)):
+        for index, block in enumerate(model.get_submodule(name).children()):
             layers += [block, *([NonLocalAttn(channels, use_scale=False, rd_ratio=1 / 2)] if index % 2 else [])]
         assert len(layers) == blocks + blocks // 2
         setattr(model, name, nn.Sequential(*layers))
     return model
 
 
-TWINS: dict[str, tuple[Callable[[], nn.Module], dict[str, object], Callable[[str], str]]] = {
+TWINS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], Callable[[str], str]]] = {
     "se_resnet50": (partial(timm.create_model, "seresnet50"), {}, squeezed),
     "se_resnext50_32x4d": (partial(timm.create_model, "seresnext50_32x4d"), {}, squeezed),
     "gc_resnet50": (gc_resnet50, {}, context),

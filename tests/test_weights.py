@@ -83,7 +83,7 @@ def test_presets_of_torchvision_offer_its_classifiers(name: str) -> None:
         assert source.classes == tuple(entries[key].meta["categories"])
         assert source.preprocessing.resize_px == transform.resize_size[0]
         assert source.preprocessing.crop_px == transform.crop_size[0]
-        if name != "googlenet":
+        if name not in ("googlenet", "inception_v3"):  # torchvision re-centres their pixels inside the network
             assert list(source.preprocessing.mean + source.preprocessing.std) == [*transform.mean, *transform.std]
 
 

@@ -26,7 +26,7 @@ class DenseLayerSpec(Spec):
     kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the windows wider than one pixel.", paper=3)
     activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity before each convolution.", paper="relu")
     norm: str = knob("batch", choices=NORMS, help="Normalisation before each activation.", paper="batch")
-    drop_rate: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of new values dropped in training.", paper=0)
+    drop_rate: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of new values dropped.", paper=0.0)
 
     @property
     def out_channels(self) -> int:

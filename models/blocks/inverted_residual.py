@@ -26,7 +26,7 @@ class LinearBottleneckSpec(AttentionKnobs):
 
     in_channels: int = knob(24, low=1, high=3072, step=1, help="Channels of the input.")
     width: int = knob(24, low=1, high=3072, step=8, help="Channels of the output.")
-    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=6)
+    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=6.0)
     expanded: int = knob(0, low=0, high=30_720, step=8, help="Channels inside; 0 takes in_channels · expansion.")
     kernel: int = knob(3, choices=(1, 3, 5, 7, 9), help="Side of the depthwise window.", paper=3)
     stride: int = knob(1, low=1, high=4, step=1, help="Stride of the depthwise convolution.")

@@ -49,7 +49,7 @@ class FusedMBConvSpec(InvertedResidualSpec):
 
     in_channels: int = knob(32, low=1, high=3072, step=1, help="Channels of the input.")
     width: int = knob(32, low=1, high=3072, step=8, help="Channels of the output.")
-    expansion: float = knob(4.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=4)
+    expansion: float = knob(4.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=4.0)
     activation: str = knob("silu", choices=ACTIVATIONS, help="Non-linearity of the first.", paper="silu")
 
 

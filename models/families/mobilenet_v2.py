@@ -22,7 +22,7 @@ from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob
 class BottleneckStage(Spec):
     """One row of the paper's table 2: t, c, n and s."""
 
-    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=6)
+    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=6.0)
     width: int = knob(64, low=8, high=1024, step=8, help="Channels that leave each block.")
     depth: int = knob(1, low=1, high=16, step=1, help="Blocks in a row.")
     stride: int = knob(1, low=1, high=4, step=1, help="Stride of the first block.")
