@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -74,6 +77,17 @@ def _draw(
         yield part
 
 
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Processes that are started within it do not run the caller's script again (under Streamlit that is the page)."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 def _batches(chunks: list[tuple[int, int, int, int]], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
     if workers == 1:
         yield from (datasets.to_tensor_batch(*chunk) for chunk in chunks)
@@ -82,7 +96,9 @@ def _batches(chunks: list[tuple[int, int, int, int]], workers: int) -> Iterator[
     spawn, ignore = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
     pool = ProcessPoolExecutor(workers, spawn, initializer=signal.signal, initargs=ignore)
     try:
-        yield from pool.map(datasets.to_tensor_batch, *zip(*chunks, strict=True))
+        with _no_main():
+            parts = pool.map(datasets.to_tensor_batch, *zip(*chunks, strict=True))
+        yield from parts
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -215,7 +217,12 @@ def test_auxiliary_heads_are_trained(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not torch.equal(module.auxiliary.weight, before)
 
 
-def test_pictures_are_kept_and_the_same_for_any_number_of_processes(tmp_path: Path) -> None:
+def test_pictures_are_kept_and_the_same_for_any_number_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = ModuleType("__main__")  # as under Streamlit, a script that must not run once more in each process
+    script.__file__ = str(tmp_path / "gone.py")
+    monkeypatch.setitem(sys.modules, "__main__", script)
     alone = labelled_pictures(3, 130, 16, tmp_path / "a", workers=1)
     together = labelled_pictures(3, 130, 16, tmp_path / "b", workers=2)
     assert torch.equal(alone.images, together.images) and torch.equal(alone.labels, together.labels)
