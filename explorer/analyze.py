@@ -16,7 +16,10 @@ from explorer.trace import TracedProgram, trace
 
 @dataclass(frozen=True, slots=True)
 class LayerReport:
-    """One layer with its figures; macs is None where the operation is unknown."""
+    """One layer with its figures; macs is None where the operation is unknown.
+
+    is_map: the output is of the form [N, C, H, W], its rows and columns those of the image.
+    """
 
     id: str
     kind: str
@@ -27,6 +30,7 @@ class LayerReport:
     activation_bytes: int
     receptive_field: ReceptiveField
     local_receptive_field: ReceptiveField
+    is_map: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +93,7 @@ def report(program: TracedProgram, module: nn.Module) -> Analysis:
         LayerReport(
             layer.id, layer.kind, layer.scope, layer.output_shape, figures[layer.id].params, figures[layer.id].macs,
             figures[layer.id].activation_bytes, fields[layer.id].strict, fields[layer.id].local,
+            fields[layer.id].is_map,
         )
         for layer in graph
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command line: list, describe, features, occlude, train. Bad input is one line on stderr and exit code 2."""
+"""The command line: one function a command. Bad input is one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -76,15 +76,25 @@ def _parser() -> argparse.ArgumentParser:
 
     training = commands.add_parser("train", help="train a preset on the pictures that the program draws")
     training.add_argument("preset_name", metavar="NAME")
-    training.add_argument("--epochs", type=int)
-    training.add_argument("--seed", type=int)
-    training.add_argument("--items", type=int, help="pictures to train on")
+    _recipe(training)
     training.add_argument("--device")
-    training.add_argument("--folder", type=Path, help="for pictures, checkpoint and metrics (default: runs)")
-    training.add_argument("--out", type=Path, help="for the weights and their table (default: FOLDER/weights)")
     training.add_argument("--restart", action="store_true", help="do not resume a run that was stopped")
     training.set_defaults(run=_train)
+
+    contesting = commands.add_parser("contest", help="train every compact preset alike; what is there is kept")
+    contesting.add_argument("names", nargs="*", metavar="NAME", help="only these presets")
+    _recipe(contesting)
+    contesting.add_argument("--workers", type=int, help="networks trained at a time (default: one a core)")
+    contesting.set_defaults(run=_contest)
     return parser
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--items", type=int, help="pictures to train on")
+    parser.add_argument("--folder", type=Path, help="for pictures, checkpoints and metrics (default: runs)")
+    parser.add_argument("--out", type=Path, help="for the weights and their table (default: FOLDER/weights)")
 
 
 def _knobs(parser: argparse.ArgumentParser) -> None:
@@ -232,4 +242,14 @@ def _occlude(**options: Any) -> int:
 def _train(preset_name: str, **options: Any) -> int:
     from explorer.training import train_command
 
-    return train_command(preset_name, **{name: value for name, value in options.items() if value is not None})
+    return train_command(preset_name, **_given(options))
+
+
+def _contest(**options: Any) -> int:
+    from explorer.contest import contest_command
+
+    return contest_command(**_given(options))
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

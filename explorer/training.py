@@ -55,21 +55,45 @@ def train(
     same result (bit for bit on a CPU), unless `restart`. Raises Cancelled after the batch in which `cancel` turned
     true, UserError for a value out of range or a checkpoint of other settings.
     """
-    settings = _settings(preset_name, epochs, seed, items, recipe)
+    settings, table = settings_of(preset_name, epochs, seed, items, recipe), out or folder / "weights"
+    row = trained_row(settings, folder, table, device, restart=restart, progress=progress, cancel=cancel)
+    enter(table / "metrics.json", preset_name, row)
+    return row
+
+
+def trained_row(
+    settings: Settings,
+    folder: Path,
+    out: Path,
+    device: str | None = None,
+    *,
+    restart: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """`train` but for its last step: the weights are written, the row is returned and not entered in the table."""
     tell, stop = progress or (lambda _: None), cancel or (lambda: False)
-    run = Run(settings, devices.resolve(device), folder / preset_name, tell, stop)
+    run = Run(settings, devices.resolve(device), folder / settings.preset, tell, stop)
     if not restart:
         run.resume()
-    size_px = settings.spec["image_size"]
+    pictures, unseen = draw(settings.seed, settings.items, settings.spec["image_size"], folder, tell, stop)
+    run.train(pictures)
+    return publish(run, unseen, out)
+
+
+def draw(
+    seed: int, items: int, size_px: int, folder: Path, tell: Callable[[Progress], None], stop: Callable[[], bool]
+) -> tuple[Labelled, Labelled]:
+    """The pictures to train on and the unseen ones, drawn or as kept in `folder`."""
     pictures, unseen = (
         labelled_pictures(s, n, size_px, folder / "pictures", progress=_drawing(n, tell), cancel=stop)
         for s, n in ((seed, items), (EVALUATION_SEED, EVALUATION_ITEMS))
     )
-    run.train(pictures)
-    return publish(run, unseen, out or folder / "weights")
+    return pictures, unseen
 
 
-def _settings(preset_name: str, epochs: int, seed: int, items: int, recipe: Recipe) -> Settings:
+def settings_of(preset_name: str, epochs: int, seed: int, items: int, recipe: Recipe = RECIPE) -> Settings:
+    """The settings of a run. Raises UserError for a value out of range, or a network that reads no colour."""
     spec = models.spec(preset_name, num_classes=len(CLASSES))
     for name, value, low, high in (
         ("epochs", epochs, 1, 1000), ("seed", seed, 0, EVALUATION_SEED - 1), ("items", items, 1, 10_000_000),
@@ -104,7 +128,7 @@ def evaluate(module: nn.Module, unseen: Labelled, batch: int = 250) -> float:
 
 
 def publish(run: Run, unseen: Labelled, out: Path) -> dict[str, Any]:
-    """Write the weights in float16, judge what was written, and enter its row in `out`/metrics.json."""
+    """Write the weights in float16 and judge what was written; returns its row of metrics.json."""
     settings, path = run.settings, out / f"{run.settings.preset}.safetensors"
     facts = {"classes": list(CLASSES), "mean": list(MEAN), "std": list(STD), "image_size": settings.spec["image_size"]}
     header = {"preset": settings.preset, **{name: json.dumps(value) for name, value in facts.items()}}
@@ -112,20 +136,19 @@ def publish(run: Run, unseen: Labelled, out: Path) -> dict[str, Any]:
     write_safely(path, lambda draft: save_file(halved, draft, header))
     run.module.load_state_dict(load_file(path))
     figures = analyze(run.module.eval(), (3, facts["image_size"], facts["image_size"]))
-    row = {
+    return {
         "accuracy": evaluate(run.module, unseen), "epochs": settings.epochs, "seed": settings.seed,
         "train_items": settings.items, "command": settings.command, "params": figures.params, "macs": figures.macs,
         **facts, "seconds": round(run.state.seconds, 1),
     }  # fmt: skip
-    _enter(out / "metrics.json", settings.preset, row)
-    return row
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:
     return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
 
 
-def _enter(path: Path, preset_name: str, row: dict[str, Any]) -> None:
+def enter(path: Path, preset_name: str, row: dict[str, Any]) -> None:
+    """Put a network's row into the table at `path`, in place of its old one."""
     table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted({**table, preset_name: row}.items()))
     text = "{\n" + ",\n".join(lines) + "\n}\n"

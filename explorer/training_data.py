@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import multiprocessing
 import os
-import signal
-import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +15,7 @@ from torch import Tensor
 
 from explorer import datasets, pictures
 from explorer.errors import Cancelled
+from explorer.processes import in_processes
 
 EVALUATION_SEED = 1_000_000  # picture seed of the unseen items: training refuses seeds from here on
 EVALUATION_ITEMS = 2_000
@@ -77,30 +72,11 @@ def _draw(
         yield part
 
 
-@contextlib.contextmanager
-def _no_main() -> Iterator[None]:
-    """Processes that are started within it do not run the caller's script again (under Streamlit that is the page)."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
 def _batches(chunks: list[tuple[int, int, int, int]], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
     if workers == 1:
         yield from (datasets.to_tensor_batch(*chunk) for chunk in chunks)
-        return
-    # Spawned, not forked: a fork of a process whose torch threads have run may hang. Ctrl-C is for the parent alone.
-    spawn, ignore = multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
-    pool = ProcessPoolExecutor(workers, spawn, initializer=signal.signal, initargs=ignore)
-    try:
-        with _no_main():
-            parts = pool.map(datasets.to_tensor_batch, *zip(*chunks, strict=True))
-        yield from parts
-    finally:
-        pool.shutdown(cancel_futures=True)
+    else:
+        yield from in_processes(datasets.to_tensor_batch, *zip(*chunks, strict=True), workers=workers)
 
 
 def drawing_version() -> str:

@@ -114,14 +114,16 @@ def _default(spec: NetSpec) -> Preprocessing:
     return Preprocessing(spec.image_size, spec.image_size, mean, std)
 
 
+def shipped_rows() -> dict[str, dict[str, Any]]:
+    """How each shipped network was trained and what came of it: metrics.json, by preset."""
+    return json.loads((SHIPPED / "metrics.json").read_text(encoding="utf-8"))
+
+
 def _shipped(preset_name: str) -> list[WeightsSource]:
     path = SHIPPED / f"{preset_name}.safetensors"
     if not path.exists():
         return []
-    facts, row = (
-        _facts(path.name, path),
-        json.loads((SHIPPED / "metrics.json").read_text(encoding="utf-8"))[preset_name],
-    )
+    facts, row = _facts(path.name, path), shipped_rows()[preset_name]
     note = f"{row['accuracy']:.1%} right on unseen pictures of the program's own set, after {row['epochs']} epochs."
     preprocessing = _described(facts, preset(preset_name).spec)
     return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, _classes(facts), path)]

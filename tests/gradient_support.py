@@ -76,10 +76,20 @@ def _pass(call: OpCall) -> Tensor:
     return call.args[0]
 
 
+def _alike(x: Tensor, dim: int = 1) -> bool:
+    """Whether all channels are views of one: then the work is done on that one, and spread again."""
+    return x.dim() == 4 and x.shape[dim] > 1 and x.stride(dim) == 0
+
+
 def _sum(call: OpCall) -> Tensor:
     """Every operand with a positive sign; weights and constants among them are left out."""
     maps = [arg for arg in call.args if isinstance(arg, Tensor) and arg.requires_grad and not arg.is_leaf]
-    return sum(maps[1:], maps[0]) if maps else call.default()
+    if not maps:
+        return call.default()
+    if all(map(_alike, maps)):
+        channels = max(each.shape[1] for each in maps)
+        return _spread(sum((each[:, :1] for each in maps[1:]), maps[0][:, :1]), channels)
+    return sum(maps[1:], maps[0])
 
 
 def _with_mean(call: OpCall, dims: tuple[int, ...], whole: Callable[[Tensor], Tensor]) -> Tensor:
@@ -96,7 +106,7 @@ def _matmul(call: OpCall) -> Tensor:
 def _layer_norm(call: OpCall) -> Tensor:
     """Statistics over the last dimensions: channels, in the networks that use it on maps."""
     x = call.args[0]
-    return x + x.mean(-1, keepdim=True)
+    return (2 * x[..., :1]).expand_as(x) if _alike(x, -1) else x + x.mean(-1, keepdim=True)
 
 
 def _reduced(call: OpCall, local: bool) -> Tensor:
@@ -121,16 +131,18 @@ def _max_pool(call: OpCall) -> Tensor:
     below, right = (
         max(0, r - n - p) for r, n, p in zip(reach, x.shape[-2:], window.padding, strict=True)
     )
-    x = F.pad(x, (window.padding[1], right, window.padding[0], below))
+    copies = x.shape[1] if _alike(x) else 1
+    x = F.pad(x[:, : x.shape[1] // copies], (window.padding[1], right, window.padding[0], below))
     kernel = torch.full((x.shape[1], 1, *window.kernel), 1 / (window.kernel[0] * window.kernel[1]), dtype=x.dtype)
-    return F.conv2d(x, kernel, None, window.stride, 0, window.dilation, x.shape[1])
+    return _spread(F.conv2d(x, kernel, None, window.stride, 0, window.dilation, x.shape[1]), copies)
 
 
 def _conv(call: OpCall) -> Tensor:
     """All weights of the layer equal: the channels of a group are averaged first, one filter then serves all."""
     x, a = call.args[0], call.arguments
     groups, kernel = a.get("groups", 1), a["weight"].shape[-2:]
-    x = x.unflatten(1, (groups, -1)).mean(2)
+    groups = 1 if _alike(x) else groups
+    x = x[:, :1] if _alike(x) else x.unflatten(1, (groups, -1)).mean(2)
     weight = torch.full((groups, 1, *kernel), 1 / (kernel[0] * kernel[1]), dtype=x.dtype)
     padding = a.get("padding", 0)
     x = F.conv2d(x, weight, None, a.get("stride", 1), padding, a.get("dilation", 1), groups)
@@ -152,5 +164,5 @@ def _spread(x: Tensor, times: int) -> Tensor:
 
 
 def _linear(call: OpCall) -> Tensor:
-    width = call.arguments["weight"].shape[0]
-    return call.args[0].mean(-1, keepdim=True).expand(*call.args[0].shape[:-1], width)
+    x, width = call.args[0], call.arguments["weight"].shape[0]
+    return (x[..., :1] if _alike(x, -1) else x.mean(-1, keepdim=True)).expand(*x.shape[:-1], width)

@@ -224,3 +224,9 @@ def test_without_a_picture_there_is_one_sentence() -> None:
     app = open_maps()
     app.segmented_control(key="widget:source").set_value("upload").run()
     assert [error.value for error in app.error] == ["Choose a picture in the sidebar first."]
+
+
+def test_layers_that_are_laid_out_as_tokens_or_heads_are_stretched_and_frame_nothing() -> None:
+    app = open_maps(preset="anynet_mini_transformer", layer="stages.2.0.2.block.self_attention.gather.select")
+    assert not app.error
+    assert any("not the picture's" in caption.value for caption in app.caption)

@@ -216,7 +216,7 @@ def differences(
 def maps_along(graph: LayerGraph, fields: dict[str, LayerFields], count: int) -> list[str]:
     """About `count` of the layers that change the field, evenly along the network, the last of them included."""
     kinds = ("conv", "max_pool", "avg_pool", "add", "concat", "mul")
-    maps = [layer.id for layer in graph if layer.kind in kinds and layer.is_map and fields[layer.id].has_map]
+    maps = [layer.id for layer in graph if layer.kind in kinds and fields[layer.id].is_map and fields[layer.id].has_map]
     return [*maps[:: max(1, len(maps) // count)], maps[-1]]
 
 

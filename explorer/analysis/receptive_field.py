@@ -13,6 +13,7 @@ from fractions import Fraction
 from explorer.axes import Axis
 from explorer.fields import State, propagate
 from explorer.graph import LayerGraph
+from explorer.layout import MAP
 
 Box = tuple[int, int, int, int]
 
@@ -60,11 +61,15 @@ class ReceptiveField:
 
 @dataclass(frozen=True, slots=True)
 class LayerFields:
-    """Strict and local field of a layer's output; `has_map` while rows and columns can still be told apart."""
+    """Strict and local field of a layer's output.
+
+    has_map: rows and columns can still be told apart, be it as tokens; is_map: the output is laid out as [N, C, H, W].
+    """
 
     strict: ReceptiveField
     local: ReceptiveField
     has_map: bool
+    is_map: bool
 
 
 def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
@@ -80,6 +85,7 @@ def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
             ReceptiveField(state.strict, image_size),
             ReceptiveField(state.local or state.strict, image_size),
             has_map=state.has_map,
+            is_map=layer.is_map and state.layout in (MAP, None),  # None: its units see everything
         )
     return found
 

@@ -66,7 +66,7 @@ class LayerMaps:
     def placement(self, session: Session) -> Placement:
         """Cells where their units look; stretched where the layer is not of the form [N, C, H, W]."""
         size = session.preprocessing.crop
-        if not session.analysis.graph[self.layer].is_map:
+        if not session.analysis[self.layer].is_map:
             return pictures.stretched(self.size, size)
         return pictures.placed(session.analysis[self.layer].local_receptive_field.axes, self.size, size)
 
@@ -87,9 +87,9 @@ def current(session: Session) -> LayerMaps:
 
 def middle(analysis: Analysis) -> str:
     """The rectified map half way through the network, or any map where it has none."""
-    shaped = [layer for layer in analysis.graph if layer.is_map and min(layer.output_shape[2:]) > 3]
+    shaped = [layer for layer in analysis.layers if layer.is_map and min(layer.output_shape[2:]) > 3]
     rectified = [layer for layer in shaped if layer.kind in ops.ACTIVATIONS]
-    found = rectified or shaped or list(analysis.graph)
+    found = rectified or shaped or list(analysis.layers)
     return found[len(found) // 2].id
 
 

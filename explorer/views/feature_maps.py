@@ -11,10 +11,10 @@ from explorer import images
 from explorer.analysis import activations
 from explorer.analyze import Analysis
 from explorer.ui import components, layer_maps, picture_controls, state
-from explorer.ui.components import Legend, Outline, Tile
+from explorer.ui.components import Box, Legend, Outline, Tile
 from explorer.ui.figures import maps as figures
 from explorer.ui.figures import pictures, prediction
-from explorer.ui.layer_maps import LayerMaps
+from explorer.ui.layer_maps import Cell, LayerMaps
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -187,26 +187,43 @@ def _tile(found: LayerMaps, channel: int, scale: pictures.Range) -> Tile:
 
 
 def _large(session: Session, found: LayerMaps, channel: int) -> None:
-    row, column = unit = found.unit(channel)
+    unit = found.unit(channel)
     at, scale = found.placement(session), found.scale(channel, state.get("scale") == "shared")
     values = found.maps[channel]
     shown = pictures.overlay(session.view, values, at, scale, state.get("opacity"), state.get("smooth"))
-    top, left, bottom, right = box = session.analysis[found.layer].local_receptive_field.box(*unit)
+    box = _seen(session, found, unit)
     components.picture(
         shown, f"Channel {channel} of {found.layer} over the picture", key="large_map", at=at, texts=_texts(values),
-        outlines=[Outline(box, "what the chosen unit sees")], chosen=unit,
+        outlines=[Outline(box, "what the chosen unit sees")] if box else [], chosen=unit,
         pick=lambda cell: _choose(row=cell[0], column=cell[1]),
         legend=Legend("Activation", pictures.CIVIDIS, f"{scale[0]:.3g}", f"{scale[1]:.3g}"),
     )  # fmt: skip
-    st.caption(
-        f"The frame is what the unit at row {row}, column {column} sees: rows {top} to {bottom - 1}, columns {left} to "
-        f"{right - 1}. Click the picture to choose another unit."
-    )
+    st.caption(_explain(unit, box))
     _channel_controls(found, channel)
     picture_controls.render()
     with st.container(horizontal=True):
         _download("This map (PNG)", f"{found.layer}_{channel}.png", lambda: images.encode_png(shown))
         _download("All maps (NPY)", f"{found.layer}.npy", lambda: images.encode_npy(found.maps))
+
+
+def _seen(session: Session, found: LayerMaps, unit: Cell) -> Box | None:
+    """What the unit sees of the picture; None where the layer's rows and columns are not the picture's."""
+    report = session.analysis[found.layer]
+    return report.local_receptive_field.box(*unit) if report.is_map else None
+
+
+def _explain(unit: Cell, box: Box | None) -> str:
+    row, column = unit
+    if box is None:
+        return (
+            "Rows and columns of this layer are not the picture's (they may be tokens, channels or heads), so the map "
+            f"is stretched over it. Chosen is row {row}, column {column}; click to choose another."
+        )
+    top, left, bottom, right = box
+    return (
+        f"The frame is what the unit at row {row}, column {column} sees: rows {top} to {bottom - 1}, columns {left} to "
+        f"{right - 1}. Click the picture to choose another unit."
+    )
 
 
 def _texts(values: np.ndarray) -> list[list[str]]:

@@ -87,7 +87,7 @@ def _controls(session: Session) -> Plan:
     if target >= len(names):
         _warn(f"target={target} is not a class: they go from 0 to {len(names) - 1}. The most probable is used.")
         target = -1
-    layers = [found.id for found in session.analysis.graph if found.is_map and found.kind != "input"]
+    layers = [found.id for found in session.analysis.layers if found.is_map and found.kind != "input"]
     if layer and layer not in layers:
         _warn(f"occluded={shorten(layer)} is not a layer with maps in this network; none is summed.")
         layer = ""

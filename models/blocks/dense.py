@@ -114,6 +114,17 @@ class Transition(nn.Module):
         return self.pool(self.conv(self.act(self.norm(x))))
 
 
+def _fit_layer(in_channels: int, width: int, stride: int) -> Spec:
+    return DenseLayerSpec.parse({"in_channels": in_channels, "growth": width - in_channels})
+
+
+def _fit_block(in_channels: int, width: int, stride: int) -> Spec:
+    """As many layers as the block has by default, or as divide the new channels among them."""
+    new, most = width - in_channels, DenseBlockSpec().depth
+    depth = next(count for count in range(most, 0, -1) if new % count == 0)
+    return DenseBlockSpec.parse({"in_channels": in_channels, "growth": new // depth, "depth": depth})
+
+
 register(
     Block(
         name="dense_layer",
@@ -122,6 +133,7 @@ register(
         summary="Makes a few new maps from all maps so far and puts them beside these: nothing is ever overwritten.",
         spec=DenseLayerSpec,
         builder=DenseLayer,
+        adapter=_fit_layer,
     )
 )
 register(
@@ -132,6 +144,7 @@ register(
         summary="Dense layers in a row: each sees what all earlier ones found, and the channels grow linearly.",
         spec=DenseBlockSpec,
         builder=dense_block,
+        adapter=_fit_block,
     )
 )
 register(

@@ -48,9 +48,22 @@ class AlexNetSpec(ConvStackSpec):
 
 def _presets() -> dict[str, Preset]:
     paper = AlexNetSpec(widths=(96, 256, 384, 384, 256), groups=(1, 2, 1, 2, 2), norm="lrn")
+    # At 64 px the first window's stride of 4 leaves 8×8 maps for layers 3 to 5 if one pool goes.
+    mini = AlexNetSpec(
+        num_classes=12,
+        image_size=64,
+        widths=(32, 64, 96, 80, 64),
+        pools=("max", "none", "none", "none", "max"),
+        norm="batch",
+        norm_layers=5,
+        head_size=3,
+        fc_widths=(128, 128),
+        dropout=0.2,
+    )
     return {
         "alexnet": Preset(AlexNetSpec(), torchvision="alexnet", note="torchvision's: one tower, no normalisation."),
         "alexnet_2012": Preset(paper, note="The paper's two GPUs are the two groups of convolutions 2, 4 and 5."),
+        "alexnet_mini": Preset(mini, compact=True),
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models import registry
-from models.blocks.attention import AttentionKnobs, start_attention
+from models.blocks.attention import ATTENTIONS, AttentionKnobs, start_attention
 from models.blocks.regnet import PAPER
 from models.errors import SpecError
 from models.layers import activation, conv, global_pool, initialise, norm, pool, sequence
@@ -50,6 +51,9 @@ class AnyNetSpec(AttentionKnobs, NetSpec):
     )
     block_norm: str = knob(
         OWN, choices=(OWN, *NORMS), help="Normalisation of all blocks; own leaves each that of its paper."
+    )
+    attention: str = knob(
+        OWN, choices=(OWN, *ATTENTIONS), help="Attention of all blocks that can have it; own leaves each its paper's."
     )
     head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
     dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
@@ -106,15 +110,17 @@ def slots(spec: AnyNetSpec, stage: StageSpec, in_channels: int) -> Iterator[Slot
 
 
 def placed(block: registry.Block, channels: int, width: int, stride: int) -> tuple[Entry | None, Spec, Entry | None]:
-    """A block for a slot: as it fits; else after a convolution that brings width and stride; else between two."""
+    """A block for a slot: as it fits; else after a convolution that brings the stride and, if need be, the width; else
+    between two."""
     try:
         return None, block.fit(channels, width, stride), None
     except SpecError:
         pass
-    try:
-        return (channels, width, stride), block.fit(width, width), None
-    except SpecError:
-        pass
+    for inside in (width, channels):  # channels: a block that only adds to them
+        try:
+            return (channels, inside, stride), block.fit(inside, width), None
+        except SpecError:
+            pass
     try:
         fitted = block.spec.parse({"in_channels": width})
         block.output_shape(fitted)
@@ -131,11 +137,10 @@ def placed(block: registry.Block, channels: int, width: int, stride: int) -> tup
 
 def shared(spec: AnyNetSpec, fitted: Spec) -> Spec:
     """A block's Spec with the activation, norm and attention of all blocks, as far as the block has such a knob."""
-    wanted = {"attention": spec.attention, "attention_reduction": spec.attention_reduction}
-    if spec.block_activation != OWN:
-        wanted["activation"] = spec.block_activation
-    if spec.block_norm != OWN:
-        wanted["norm"] = spec.block_norm
+    chosen = {"activation": spec.block_activation, "norm": spec.block_norm, "attention": spec.attention}
+    wanted: dict[str, Any] = {name: value for name, value in chosen.items() if value != OWN}
+    if "attention" in wanted:
+        wanted["attention_reduction"] = spec.attention_reduction
     knobs = type(fitted).knobs()
     changes = {
         name: value
@@ -179,7 +184,15 @@ def _presets() -> dict[str, Preset]:
         "anynet_x_400mf": Preset(AnyNetSpec(), note="RegNetX-400MF, its stages written out."),
         "anynet_resnet18": Preset(resnet, note="ResNet-18, its stages written out."),
         "anynet_mini": Preset(mini, compact=True, note="A different block in each stage."),
+        **{f"anynet_mini_{name}": _slots_of(name) for name in BLOCKS},
     }
+
+
+def _slots_of(block: str) -> Preset:
+    """The skeleton in which blocks are set against each other: two slots for it, all else equal."""
+    rows = (("conv_norm_act", 1, 32, 2), (block, 1, 56, 2), (block, 1, 80, 2))
+    spec = AnyNetSpec(num_classes=12, image_size=64, stem_width=16, stages=stages(*rows))
+    return Preset(spec, compact=True, note=f"Stages 2 and 3 are one {block.replace('_', ' ')} each.")
 
 
 register(

@@ -55,6 +55,8 @@ class LeNetSpec(ConvStackSpec):
     )
 
 
+_MINI = LeNetSpec(num_classes=12, in_channels=3, image_size=64, head_size=13)
+
 register(
     Architecture(
         name="lenet",
@@ -64,6 +66,6 @@ register(
         summary="Convolution and pooling twice, then linear layers: the plan of every later network.",
         spec=LeNetSpec,
         builder=ConvStack,
-        presets={"lenet5": Preset(LeNetSpec())},
+        presets={"lenet5": Preset(LeNetSpec()), "lenet_mini": Preset(_MINI, compact=True, note="In colour, at 64 px.")},
     )
 )

@@ -49,7 +49,7 @@ def _stage(layer: LayerReport) -> str:
 
 def has_positions(layer: LayerReport) -> bool:
     """Whether the output is a map whose units see different parts of the image."""
-    return len(layer.output_shape) == 4 and not layer.local_receptive_field.is_global
+    return layer.is_map and not layer.local_receptive_field.is_global
 
 
 def growth(analysis: Analysis, selected: str | None = None) -> go.Figure:

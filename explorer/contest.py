@@ -1,0 +1,138 @@
+"""The contest: every compact preset trained with one recipe, seed and picture set; the `contest` command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import models
+from explorer.errors import Cancelled, UserError
+from explorer.processes import CONTEXT, in_processes
+from explorer.training import EPOCHS, ITEMS, RUNS, draw, enter, settings_of, trained_row
+from explorer.training_run import Progress, Settings
+
+Row = dict[str, Any]
+
+
+def entrants() -> list[str]:
+    """The compact presets: one at least of every family, and AnyNet with each block in the same slots."""
+    return [name for name in models.presets() if models.preset(name).compact]
+
+
+def contest(
+    names: Sequence[str] | None = None,
+    *,
+    epochs: int = EPOCHS,
+    seed: int = 0,
+    items: int = ITEMS,
+    workers: int | None = None,
+    folder: Path = RUNS,
+    out: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    stop: Event | None = None,
+) -> dict[str, Row | str]:
+    """Train those of `names` (default: `entrants()`) that `out` has no row of under these settings.
+
+    `workers` processes (default: one a core) train a network each. Returns the new rows, or why a network has none.
+    What was stopped by `stop` (then Cancelled is raised) goes on where it was when called again.
+    """
+    cores = os.cpu_count() or 1
+    workers = cores if workers is None else workers
+    if not 1 <= workers <= cores:
+        raise UserError(f"workers={workers} is not between 1 and {cores}, the cores of this machine.")
+    table, stop = out or folder / "weights", stop or CONTEXT.Event()
+    settings = {name: settings_of(name, epochs, seed, items) for name in names or entrants()}
+    waiting = [each for name, each in settings.items() if not _is_entered(each, table)]
+    for size_px in sorted({each.spec["image_size"] for each in waiting}):
+        draw(seed, items, size_px, folder, lambda told: tell(str(told)), stop.is_set)
+    rows, began = {}, time.monotonic()
+    results = in_processes(
+        _row, waiting, repeat(folder), repeat(table), workers=workers,
+        start=_begin, arguments=(stop, cores // workers),
+    )  # fmt: skip
+    for count, (each, row) in enumerate(zip(waiting, results, strict=True), start=1):
+        if stop.is_set():
+            continue
+        rows[each.preset] = row
+        if isinstance(row, dict):
+            enter(table / "metrics.json", each.preset, row)
+        left_s = (time.monotonic() - began) / count * (len(waiting) - count)
+        tell(f"{count} of {len(waiting)} networks, {left_s / 60:.0f} min left; {each.preset}: {_verdict(row)}")
+    if stop.is_set():
+        raise Cancelled
+    return rows
+
+
+def _verdict(row: Row | str) -> str:
+    return row if isinstance(row, str) else f"{row['accuracy']:.2%} in {row['seconds']:.0f} s"
+
+
+def _is_entered(settings: Settings, table: Path) -> bool:
+    """Whether the table has a row of these settings, and the weights lie beside it."""
+    try:
+        row = json.loads((table / "metrics.json").read_text(encoding="utf-8"))[settings.preset]
+    except (OSError, KeyError):
+        return False
+    return row["command"] == settings.command and (table / f"{settings.preset}.safetensors").exists()
+
+
+# -- in a worker ------------------------------------------------------------------------------------------------------
+
+_stop: Event
+
+
+def _begin(stop: Event, threads: int) -> None:
+    global _stop
+    _stop = stop
+    torch.set_num_threads(threads)
+
+
+def _row(settings: Settings, folder: Path, table: Path) -> Row | str:
+    """One network's row, or why it has none."""
+    try:
+        return trained_row(settings, folder, table, progress=_Epochs(settings), cancel=_stop.is_set)
+    except Cancelled:
+        return "stopped"
+    except UserError as error:
+        return str(error)
+
+
+class _Epochs:
+    """Writes a line on stderr when an epoch ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __call__(self, told: Progress) -> None:
+        if told.stage == "training" and told.done % self.settings.steps_per_epoch == 0:
+            print(f"  {self.settings.preset}: {told}", file=sys.stderr, flush=True)
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def contest_command(**options: Any) -> int:
+    """`python -m explorer contest`: `contest` with its progress on stderr; returns the exit code."""
+    stop = CONTEXT.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        rows = contest(tell=lambda line: print(line, file=sys.stderr, flush=True), stop=stop, **options)
+    except Cancelled:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    failed = {name: row for name, row in rows.items() if isinstance(row, str)}
+    for name, why in failed.items():
+        print(f"error: {name}: {why}", file=sys.stderr)
+    return 2 if failed else 0

@@ -1,0 +1,84 @@
+"""Accuracy of the networks that were trained alike, against what they cost: a plotly figure of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from explorer.ui import units
+
+GROUPS = {"families": "Families", "blocks": "Blocks in the same slots of AnyNet"}
+COSTS = {
+    "macs": "MACs",
+    "params": "Parameters",
+    "latency_1": "Latency of one picture (ms)",
+    "latency_32": "Latency of 32 pictures (ms)",
+}
+_COLOURS = {"families": "#0072b2", "blocks": "#e69f00"}  # Okabe and Ito
+_SYMBOLS = {"families": "circle", "blocks": "diamond"}
+_CHOSEN = "#d55e00"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A network of the contest; `costs` by the names of COSTS, latencies in milliseconds."""
+
+    preset: str
+    title: str
+    group: str
+    accuracy: float
+    costs: dict[str, float]
+
+
+def scatter(entrants: Sequence[Entrant], cost: str, chosen: str | None = None) -> go.Figure:
+    """Accuracy over the logarithm of a cost, a point a network; the best for each cost as a line."""
+    figure = go.Figure()
+    front = best(entrants, cost)
+    figure.add_scatter(
+        x=[e.costs[cost] for e in front], y=[e.accuracy for e in front], mode="lines", hoverinfo="skip",
+        line={"color": "#8a8f98", "width": 1, "dash": "dot", "shape": "hv"}, name="Best for the cost",
+    )  # fmt: skip
+    for group, title in GROUPS.items():
+        members = [e for e in entrants if e.group == group]
+        if members:
+            figure.add_scatter(**_points(members, cost), name=title, marker={
+                "size": 10, "color": _COLOURS[group], "symbol": _SYMBOLS[group], "opacity": 0.85,
+            })  # fmt: skip
+    for entrant in entrants:
+        if entrant.preset == chosen:
+            figure.add_scatter(
+                x=[entrant.costs[cost]], y=[entrant.accuracy], mode="markers+text", text=[entrant.title],
+                textposition="bottom center", hoverinfo="skip", showlegend=False,
+                marker={"size": 18, "symbol": "circle-open", "color": _CHOSEN, "line": {"width": 3}},
+            )  # fmt: skip
+    figure.update_layout(
+        height=440, margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis_title=COSTS[cost],
+        yaxis={"title": "Right on unseen pictures", "tickformat": ".1%"},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0},
+    )  # fmt: skip
+    figure.update_xaxes(type="log", dtick="D2")
+    return figure
+
+
+def _points(members: Sequence[Entrant], cost: str) -> dict[str, object]:
+    return {
+        "x": [e.costs[cost] for e in members],
+        "y": [e.accuracy for e in members],
+        "mode": "markers",
+        "customdata": [
+            (e.title, units.count(int(e.costs["params"])), units.count(int(e.costs["macs"]))) for e in members
+        ],
+        "hovertemplate": "<b>%{customdata[0]}</b><br>%{y:.2%} right<br>%{customdata[1]} parameters"
+        "<br>%{customdata[2]} MACs<extra></extra>",
+    }
+
+
+def best(entrants: Sequence[Entrant], cost: str) -> list[Entrant]:
+    """Those that no other beats in accuracy at the same or a lower cost, cheapest first."""
+    found: list[Entrant] = []
+    for entrant in sorted(entrants, key=lambda e: (e.costs[cost], -e.accuracy)):
+        if not found or entrant.accuracy > found[-1].accuracy:
+            found.append(entrant)
+    return found

@@ -1,0 +1,118 @@
+"""Contest: the networks that were trained alike, accuracy against cost."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import streamlit as st
+
+import models
+from explorer.ui import state, units
+from explorer.ui.figures import contest as figures
+from explorer.ui.figures.contest import COSTS, GROUPS, Entrant
+from explorer.ui.session import Session
+from explorer.ui.settings import Setting
+from explorer.ui.view import View
+from models.weights import shipped_rows
+
+GROUP_CHOICES = {"all": "All", **GROUPS}
+SLOTS = "anynet_mini_"  # what the names begin with of the presets that set one block into the same slots
+
+
+def render(session: Session) -> None:
+    """Draw the whole page: the recipe, the scatter and the table."""
+    entrants = _entrants()
+    shown = [e for e in entrants if state.get("group") in ("all", e.group)]
+    st.markdown(_recipe(len(entrants)))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        state.control(st.segmented_control, "group", "Networks", options=list(GROUP_CHOICES), required=True,
+                      format_func=GROUP_CHOICES.__getitem__)  # fmt: skip
+        state.control(st.selectbox, "cost", "Cost", options=list(_costs(shown)), format_func=COSTS.__getitem__,
+                      width=260)  # fmt: skip
+    chosen = session.preset if any(e.preset == session.preset for e in shown) else None
+    cost = state.get("cost") if state.get("cost") in _costs(shown) else "macs"
+    st.plotly_chart(figures.scatter(shown, cost, chosen), key="contest", config={"displayModeBar": False})
+    _table(shown, chosen)
+
+
+@cache
+def _entrants() -> tuple[Entrant, ...]:
+    """The networks of the shipped table, best first."""
+    found = (_entrant(name, row) for name, row in shipped_rows().items() if name in models.presets())
+    return tuple(sorted(found, key=lambda e: (-e.accuracy, e.costs["macs"])))
+
+
+def _entrant(name: str, row: dict[str, Any]) -> Entrant:
+    is_slot = name.startswith(SLOTS)
+    title = models.block(name.removeprefix(SLOTS)).title if is_slot else models.architecture_of(name).title
+    latency = {f"latency_{batch}": value for batch, value in row.get("latency_ms", {}).items()}
+    costs = {"macs": row["macs"], "params": row["params"], **latency}
+    return Entrant(name, title, "blocks" if is_slot else "families", row["accuracy"], costs)
+
+
+def _costs(entrants: list[Entrant]) -> list[str]:
+    """The costs that every network has a figure of."""
+    return [name for name in COSTS if all(name in e.costs for e in entrants)]
+
+
+def _recipe(count: int) -> str:
+    rows = shipped_rows().values()
+    epochs, items, seeds = ({row[name] for row in rows} for name in ("epochs", "train_items", "seed"))
+    alike = " and ".join(
+        f"{'/'.join(f'{value:,}' for value in sorted(values))} {what}"
+        for values, what in ((epochs, "epochs"), (items, "pictures"))
+    )
+    machines = sorted({row["latency_on"] for row in rows if "latency_on" in row})
+    measured = f" Latency was measured on {'; '.join(machines)}." if machines else ""
+    return (
+        f"{count} networks, one recipe: {alike} that the program draws itself, seed {min(seeds)}. Accuracy is on 2,000 "
+        f"unseen pictures of 12 classes.{measured} Families are whole networks, each to its own plan; in the others "
+        "only the block in two slots of one plan differs."
+    )
+
+
+def _table(entrants: list[Entrant], chosen: str | None) -> None:
+    place = [i for i, e in enumerate(entrants) if e.preset == chosen]
+    key = f"contest {state.get('group')}"
+    st.dataframe(
+        [_row(e) for e in entrants], key=key, hide_index=True, height=520, selection_mode="single-row",
+        column_config=_COLUMNS, selection_default={"selection": {"rows": place}},
+        on_select=lambda: _select(key, entrants),
+    )  # fmt: skip
+    st.caption("Select a row to open its network, trained weights included, in all views.")
+
+
+def _select(key: str, entrants: list[Entrant]) -> None:
+    if rows := st.session_state[key].selection.rows:
+        state.put("preset", entrants[rows[0]].preset)
+
+
+def _row(entrant: Entrant) -> dict[str, Any]:
+    row = shipped_rows()[entrant.preset]
+    latencies = {f"Batch {n} (ms)": entrant.costs[f"latency_{n}"] for n in (1, 32) if f"latency_{n}" in entrant.costs}
+    return {
+        "Network": entrant.title,
+        "Preset": entrant.preset,
+        "Accuracy": entrant.accuracy,
+        "Parameters": row["params"],
+        "MACs": units.count(row["macs"]),
+        **latencies,
+        "Training (s)": row["seconds"],
+        "Note": row.get("reason", ""),
+    }
+
+
+_COLUMNS = {
+    "Network": st.column_config.TextColumn(pinned=True),
+    "Accuracy": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+    "Parameters": st.column_config.NumberColumn(format="localized"),
+}
+
+VIEW = View(
+    "contest", "Contest", ":material/leaderboard:", 4, render,
+    settings=(
+        Setting("group", "all", choices=tuple(GROUP_CHOICES)),
+        Setting("cost", "macs", choices=tuple(COSTS)),
+    ),
+)  # fmt: skip

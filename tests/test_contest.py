@@ -1,0 +1,78 @@
+"""The contest trains what is missing, in several processes, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import models
+from explorer import training
+from explorer.cli import main
+from explorer.contest import contest, entrants
+from explorer.errors import Cancelled, UserError
+from explorer.processes import CONTEXT
+from explorer.training_data import EVALUATION_ITEMS, EVALUATION_SEED, drawing_version
+
+NAMES, ITEMS = ["lenet_mini", "anynet_mini_fire"], 8
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with pictures of noise, so that none is drawn."""
+    noise = torch.Generator().manual_seed(0)
+    for seed, count in ((0, ITEMS), (EVALUATION_SEED, EVALUATION_ITEMS)):
+        images = torch.randint(256, (count, 3, 64, 64), dtype=torch.uint8, generator=noise)
+        path = tmp_path / "pictures" / f"{seed}-{count}-64px-{drawing_version()}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        save_file({"images": images, "labels": torch.arange(count) % 12}, path)
+    return tmp_path
+
+
+def table(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "weights" / "metrics.json").read_text())
+
+
+def test_every_family_and_every_block_takes_part() -> None:
+    families = {models.architecture_of(name).name for name in entrants()}
+    assert families == {architecture.name for architecture in models.architectures()}
+    assert {f"anynet_mini_{block.name}" for block in models.blocks()} <= set(entrants())
+
+
+def test_only_what_is_missing_is_trained(folder: Path) -> None:
+    row = training.train(NAMES[0], epochs=1, items=ITEMS, device="cpu", folder=folder)
+    rows = contest(NAMES, epochs=1, items=ITEMS, workers=min(2, os.cpu_count() or 1), folder=folder)
+    assert list(rows) == NAMES[1:]
+    assert table(folder) == {NAMES[0]: row, **rows}
+    assert load_file(folder / "weights" / f"{NAMES[1]}.safetensors")
+    assert contest(NAMES, epochs=1, items=ITEMS, folder=folder) == {}
+
+
+def test_a_network_that_fails_says_why_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / NAMES[0]).mkdir()
+    (folder / NAMES[0] / "checkpoint.safetensors").write_bytes(b"not weights")
+    assert main(["contest", *NAMES, "--epochs", "1", "--items", str(ITEMS), "--folder", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert "2 of 2 networks" in said
+    assert f"error: {NAMES[0]}: {folder / NAMES[0] / 'checkpoint.safetensors'} is not a checkpoint" in said
+    assert list(table(folder)) == NAMES[1:]
+
+
+def test_a_stopped_contest_enters_nothing_more(folder: Path) -> None:
+    stop = CONTEXT.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        contest(NAMES[:1], epochs=1, items=ITEMS, folder=folder, stop=stop)
+    assert not (folder / "weights").exists()
+    assert (folder / NAMES[0] / "checkpoint.safetensors").exists()  # from which the next call goes on
+
+
+@pytest.mark.parametrize("workers", [0, 10_000])
+def test_a_number_of_processes_out_of_range_is_refused(workers: int) -> None:
+    with pytest.raises(UserError, match=f"workers={workers} is not between 1 and"):
+        contest(NAMES, workers=workers)
