@@ -30,6 +30,9 @@ def render(session: Session) -> None:
                       format_func=GROUP_CHOICES.__getitem__)  # fmt: skip
         state.control(st.selectbox, "cost", "Cost", options=list(_costs(shown)), format_func=COSTS.__getitem__,
                       width=260)  # fmt: skip
+    if not shown:
+        st.info("None of these networks is trained yet: `python -m explorer contest --out assets/weights` trains them.")
+        return
     chosen = session.preset if any(e.preset == session.preset for e in shown) else None
     cost = state.get("cost") if state.get("cost") in _costs(shown) else "macs"
     st.plotly_chart(figures.scatter(shown, cost, chosen), key="contest", config={"displayModeBar": False})
@@ -76,8 +79,8 @@ def _table(entrants: list[Entrant], chosen: str | None) -> None:
     place = [i for i, e in enumerate(entrants) if e.preset == chosen]
     key = f"contest {state.get('group')}"
     st.dataframe(
-        [_row(e) for e in entrants], key=key, hide_index=True, height=520, selection_mode="single-row",
-        column_config=_COLUMNS, selection_default={"selection": {"rows": place}},
+        [_row(e) for e in entrants], key=key, hide_index=True, height=min(720, 36 * (len(entrants) + 1)),
+        selection_mode="single-row", selection_default={"selection": {"rows": place}}, column_config=_COLUMNS,
         on_select=lambda: _select(key, entrants),
     )  # fmt: skip
     st.caption("Select a row to open its network, trained weights included, in all views.")
@@ -105,7 +108,7 @@ def _row(entrant: Entrant) -> dict[str, Any]:
 
 _COLUMNS = {
     "Network": st.column_config.TextColumn(pinned=True),
-    "Accuracy": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+    "Accuracy": st.column_config.NumberColumn(format="percent", help="Right of 2,000 unseen pictures."),
     "Parameters": st.column_config.NumberColumn(format="localized"),
 }
 

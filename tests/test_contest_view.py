@@ -1,0 +1,61 @@
+"""The page of the contest: what the shipped table says, drawn; a selected row opens its network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer.ui.figures.contest import Entrant, best, scatter
+from models.weights import SHIPPED
+
+APP = Path(__file__).parents[1] / "app.py"
+ROWS = json.loads((SHIPPED / "metrics.json").read_text(encoding="utf-8"))
+
+
+def entrant(name: str, accuracy: float, macs: float) -> Entrant:
+    return Entrant(name, name.title(), "families", accuracy, {"macs": macs, "params": 100})
+
+
+FIELD = [entrant("a", 0.9, 5), entrant("b", 0.95, 5), entrant("c", 0.94, 8), entrant("d", 1.0, 9)]
+
+
+def open_contest(**link: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params.update({"view": "contest", **link})
+    app.run()
+    assert not app.exception and not app.error
+    return app
+
+
+def test_best_are_those_that_none_beats_at_their_cost_or_below() -> None:
+    assert [e.preset for e in best(FIELD, "macs")] == ["b", "d"]
+
+
+def test_upwards_errors_halve_and_a_network_without_an_error_has_a_place() -> None:
+    figure = scatter(FIELD, "macs")
+    points = figure.data[1]
+    assert list(points.y) == pytest.approx([0.1, 0.05, 0.06, 1 / 4000])
+    assert figure.layout.yaxis.type == "log" and figure.layout.yaxis.autorange == "reversed"
+
+
+def test_the_table_is_the_shipped_one_best_first() -> None:
+    (table,) = open_contest().dataframe
+    shown = dict(zip(table.value["Preset"], table.value["Accuracy"], strict=True))
+    assert shown == {name: row["accuracy"] for name, row in ROWS.items()}
+    assert list(shown.values()) == sorted(shown.values(), reverse=True)
+
+
+@pytest.mark.parametrize("group", ["families", "blocks"])
+def test_a_group_shows_its_networks_alone(group: str) -> None:
+    names = {name for name in ROWS if name.startswith("anynet_mini_") == (group == "blocks")}
+    tables = open_contest(group=group).dataframe
+    assert set(tables[0].value["Preset"] if tables else ()) == names
+
+
+def test_a_cost_of_which_a_network_has_no_figure_is_not_offered() -> None:
+    missing = any("latency_ms" not in row for row in ROWS.values())
+    (costs,) = [box for box in open_contest(cost="latency_32").selectbox if box.label == "Cost"]
+    assert ("Latency of 32 pictures (ms)" in costs.options) is not missing
