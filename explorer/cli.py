@@ -1,4 +1,4 @@
-"""The command line: list, describe, features, occlude, train. Bad input is one line on stderr and exit code 2."""
+"""The command line: list, describe, receipt, features, occlude, train. Bad input: one line on stderr, exit code 2."""
 
 from __future__ import annotations
 
@@ -53,11 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=list_command)
 
     describing = commands.add_parser("describe", help="layers, receptive field, parameters and MACs of a network")
-    describing.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
-    _knobs(describing)
-    describing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
-    describing.add_argument("--json", action="store_true", dest="as_json")
+    _on_network(describing)
     describing.set_defaults(run=describe_command)
+
+    counting = commands.add_parser("receipt", help="what other tools count, and which layers make the difference")
+    _on_network(counting)
+    counting.set_defaults(run=_receipt)
 
     features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
     features.add_argument("--layer", required=True)
@@ -85,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--restart", action="store_true", help="do not resume a run that was stopped")
     training.set_defaults(run=_train)
     return parser
+
+
+def _on_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
+    _knobs(parser)
+    parser.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    parser.add_argument("--json", action="store_true", dest="as_json")
 
 
 def _knobs(parser: argparse.ArgumentParser) -> None:
@@ -212,6 +220,12 @@ def _summary(name: str, analysis: Analysis) -> list[str]:
     if analysis.unknown:
         lines.append(f"not counted, because their operation is unknown: {', '.join(analysis.unknown)}")
     return lines
+
+
+def _receipt(**options: Any) -> None:
+    from explorer.cli_receipt import receipt_command
+
+    receipt_command(**options)
 
 
 # -- commands with pictures -------------------------------------------------------------------------------------------
