@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torchvision
+from streamlit.testing.v1 import AppTest
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -173,7 +175,8 @@ def in_the_manner_of_fvcore(module: nn.Module, size: tuple[int, int, int]) -> in
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", COMPACT)
 def test_totals_of_presets_equal_fvcores_rules_on_the_operations_that_run(name: str) -> None:
-    assert counted(models.build(name), (3, 64, 64))["fvcore"].total == in_the_manner_of_fvcore(models.build(name), (3, 64, 64))
+    module, size = models.build(name), (3, 64, 64)
+    assert counted(module, size)["fvcore"].total == in_the_manner_of_fvcore(module, size)
 
 
 class Documented(nn.Module):
@@ -199,8 +202,8 @@ def test_resnet_50_is_4_09_g_in_papers_and_fvcore_adds_norms_and_the_pool() -> N
     assert found["paper"].total == 4_089_184_256
     maps = 64 * 112**2
     for blocks, width, side in ((3, 64, 56), (4, 128, 28), (6, 256, 14), (3, 512, 7)):
-        inner = 2 * width * blocks * side**2 + (3 * width * side**2 if side < 56 else 0)  # the first 1×1 before stride 2
-        maps += inner + 4 * width * (blocks + 1) * side**2
+        before_stride = 3 * width * side**2 if side < 56 else 0  # the first 1×1 works on four times the positions
+        maps += 2 * width * blocks * side**2 + before_stride + 4 * width * (blocks + 1) * side**2
     assert {line.kind: line.difference for line in found["fvcore"].lines} == {
         "batch_norm": 2 * maps, "adaptive_avg_pool": 2048 * 49,
     }  # fmt: skip
@@ -257,3 +260,23 @@ def test_the_command_as_json_gives_the_share_of_every_layer(capsys: pytest.Captu
     for tally, entry in zip(found.tallies, data["conventions"], strict=True):
         assert (entry["name"], entry["unit"], entry["total"]) == (tally.name, tally.unit, tally.total)
         assert [line["layers"] for line in entry["lines"]] == [dict(line.layers) for line in tally.lines]
+
+
+def test_the_panel_shows_four_totals_and_opens_each_difference_to_its_layers() -> None:
+    found = counted(models.build("resnet_mini", device="meta"), (3, 64, 64))
+    app = AppTest.from_file(str(Path(__file__).parents[1] / "app.py"), default_timeout=60)
+    for name, text in {"preset": "resnet_mini", "panel": "receipt", "convention": "fvcore"}.items():
+        app.query_params[name] = text
+    app.run()
+    assert not app.exception and not app.warning
+    totals, *shares = [table.value for table in app.main.dataframe]
+    assert list(totals["Total"]) == [tally.total for tally in found.tallies]
+    assert list(totals["Difference"]) == [tally.difference for tally in found.tallies]
+    lines = found["fvcore"].lines
+    assert [dict(zip(table["Layer"], table["Difference"], strict=True)) for table in shares] == [
+        dict(line.layers) for line in lines
+    ]
+    labels = [expander.label for expander in app.main.expander]
+    assert all(any(line.why in label for label in labels) for line in lines)
+    app.segmented_control(key="widget:convention").set_value("torchinfo").run()
+    assert any("Scale and shift count once" in expander.label for expander in app.main.expander)
