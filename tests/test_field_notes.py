@@ -43,7 +43,7 @@ FAMILIES: dict[str, Row] = {
         ("googlenet",), {"googlenet": 13_004_888, "googlenet_2014": None}, (("googlenet", {"aux_heads": False}),)
     ),
     "BN-Inception": Row(("inception_v2",), {"inception_v2": None}),
-    "Inception v3": Row(("inception_v3",), {"inception_v3": 27_161_264}, (("inception_v3", {"aux_heads": False}),)),
+    "Inception v3": Row(("inception_v3",), {"inception_v3": 27_161_264}, (("inception_v3", {"aux_head": False}),)),
     "Inception v4, Inception-ResNet": Row(
         ("inception_v4", "inception_resnet_v2"), {"inception_v4": None, "inception_resnet_v2": None}
     ),
@@ -161,8 +161,8 @@ BLOCKS: dict[str, tuple[Part, ...]] = {
 }
 
 
-def params(name: str) -> int:
-    module = models.build(name, device="meta", unchecked=True)
+def params(name: str, **knobs: Any) -> int:
+    module = models.build(name, device="meta", unchecked=True, **knobs)
     return sum(parameter.numel() for parameter in module.parameters())
 
 
@@ -189,14 +189,13 @@ def test_every_family_of_the_registry_is_in_a_row() -> None:
     assert sorted(rows) == sorted(architecture.name for architecture in models.architectures())
 
 
-def test_heads_that_only_training_reads_are_no_part_of_the_network_without_them() -> None:
-    assert params_without_heads("googlenet") == 6_624_904
-    assert params_without_heads("inception_v3") == 23_834_568
-
-
-def params_without_heads(name: str) -> int:
-    module = models.build(name, device="meta", aux_heads=False)
-    return sum(parameter.numel() for parameter in module.parameters())
+@pytest.mark.parametrize(
+    ("name", "knob", "figure"), [("googlenet", "aux_heads", 6_624_904), ("inception_v3", "aux_head", 23_834_568)]
+)
+def test_without_the_heads_that_only_training_reads_as_many_parameters_are_left(
+    name: str, knob: str, figure: int
+) -> None:
+    assert params(name, **{knob: False}) == figure
 
 
 RESIDUAL_DENSE_AND_MOBILE = [

@@ -13,6 +13,7 @@ import torch
 import torchvision
 from streamlit.testing.v1 import AppTest
 from torch import Tensor, nn
+from torch.jit import _get_trace_graph  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchinfo import summary
@@ -111,6 +112,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("name", MODULES)
 def test_totals_of_odd_modules_equal_those_of_the_counters(name: str) -> None:
     make, size = MODULES[name]
@@ -159,7 +161,7 @@ HANDLERS: dict[str, Callable[[Sizes, Sizes], int]] = {
 
 def in_the_manner_of_fvcore(module: nn.Module, size: tuple[int, int, int]) -> int:
     """Sum over the operations that torch.jit records, as fvcore does; transposed convolutions multiply at the input."""
-    graph, _ = torch.jit._get_trace_graph(module, (torch.zeros(1, *size),))
+    graph, _ = _get_trace_graph(module, (torch.zeros(1, *size),))
     total = 0
     for node in graph.nodes():
         inputs, outputs = (
@@ -172,7 +174,7 @@ def in_the_manner_of_fvcore(module: nn.Module, size: tuple[int, int, int]) -> in
     return total
 
 
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("name", COMPACT)
 def test_totals_of_presets_equal_fvcores_rules_on_the_operations_that_run(name: str) -> None:
     module, size = models.build(name), (3, 64, 64)
