@@ -9,6 +9,8 @@ inference and batch 1, by a rule per kind of layer in the tables below:
   adds norms, adaptive average pooling and interpolation; activations, other pools and sums are free.
 - torch.utils.flop_counter counts two FLOPs a multiply-accumulate, in products alone. On a CPU without gradients
   nn.MultiheadAttention runs as one fused operation, in which it sees nothing; elsewhere it counts as here.
+
+What a network computes from its weights alone is no layer, and in no tally.
 """
 
 from __future__ import annotations

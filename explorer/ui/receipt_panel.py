@@ -43,19 +43,20 @@ def _sum(ours: Tally, tally: Tally) -> str:
     if not tally.lines:
         return f"{tally.title} counts every layer of this network as the papers do."
     return (
-        f"{ours.total:,} {ours.unit} {_signed(tally.difference)} = **{tally.total:,}** {tally.unit}. "
-        "Open a line for its layers."
+        f"{ours.total:,} {ours.unit} {_sign(tally.difference)} {abs(tally.difference):,} = "
+        f"**{tally.total:,}** {tally.unit}. Open a line for its layers."
     )
 
 
 def _line(line: Line) -> None:
     layers = "1 layer" if len(line.layers) == 1 else f"{len(line.layers)} layers"
-    with st.expander(f"**{line.kind.replace('_', ' ')}**, {layers}: {_signed(line.difference)}. {line.why}"):
+    share = f"{_sign(line.difference)} {units.count(abs(line.difference))}"
+    with st.expander(f"**{line.kind.replace('_', ' ')}**, {layers}: {share}. {line.why}"):
         st.dataframe(
             [{"Layer": name, "Difference": share} for name, share in line.layers], hide_index=True,
             column_config={"Difference": st.column_config.NumberColumn(format="localized")},
         )  # fmt: skip
 
 
-def _signed(number: int) -> str:
-    return f"{'+' if number >= 0 else '−'} {units.count(abs(number))}"
+def _sign(number: int) -> str:
+    return "+" if number >= 0 else "−"
