@@ -184,11 +184,6 @@ def test_a_family_of_the_field_is_registered_with_its_presets_figures_and_knobs(
         assert models.build(changed, device="meta")
 
 
-def test_every_family_of_the_registry_is_in_a_row() -> None:
-    rows = [name for row in FAMILIES.values() for name in row.architectures]
-    assert sorted(rows) == sorted(architecture.name for architecture in models.architectures())
-
-
 @pytest.mark.parametrize(
     ("name", "knob", "figure"), [("googlenet", "aux_heads", 6_624_904), ("inception_v3", "aux_head", 23_834_568)]
 )
@@ -220,9 +215,3 @@ def test_a_block_of_the_field_is_registered_and_its_variants_run_alone(row: str)
         assert module(torch.empty(1, channels, *block.input_size[1:], device="meta")).dim() == 4
         assert all(getattr(spec, knob) == value for knob, value in part.knobs.items())
         assert block.summary and block.paper.title and block.spec.__doc__
-
-
-def test_every_block_of_the_registry_is_in_a_row_or_belongs_to_a_family_beside_them() -> None:
-    rows = {part.name for parts in BLOCKS.values() for part in parts}
-    beside = {block.name for block in models.blocks()} - rows
-    assert beside == {"transformer", "inception_resnet_a", "inception_resnet_b", "inception_resnet_c"}
