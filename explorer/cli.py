@@ -1,4 +1,4 @@
-"""The command line: list, describe, receipt, features, occlude, train. Bad input: one line on stderr, exit code 2."""
+"""The command line: one function a command. Bad input is one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -88,15 +88,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _knobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--set", action="append", default=[], dest="knobs", type=_knob, metavar="KNOB=VALUE")
+
+
 def _on_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
     _knobs(parser)
     parser.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
     parser.add_argument("--json", action="store_true", dest="as_json")
-
-
-def _knobs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--set", action="append", default=[], dest="knobs", type=_knob, metavar="KNOB=VALUE")
 
 
 def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
