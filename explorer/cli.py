@@ -53,11 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=list_command)
 
     describing = commands.add_parser("describe", help="layers, receptive field, parameters and MACs of a network")
-    describing.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
-    _knobs(describing)
-    describing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
-    describing.add_argument("--json", action="store_true", dest="as_json")
+    _on_network(describing)
     describing.set_defaults(run=describe_command)
+
+    counting = commands.add_parser("receipt", help="what other tools count, and which layers make the difference")
+    _on_network(counting)
+    counting.set_defaults(run=_receipt)
 
     features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
     features.add_argument("--layer", required=True)
@@ -99,6 +100,13 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
 
 def _knobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], dest="knobs", type=_knob, metavar="KNOB=VALUE")
+
+
+def _on_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
+    _knobs(parser)
+    parser.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    parser.add_argument("--json", action="store_true", dest="as_json")
 
 
 def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -222,6 +230,12 @@ def _summary(name: str, analysis: Analysis) -> list[str]:
     if analysis.unknown:
         lines.append(f"not counted, because their operation is unknown: {', '.join(analysis.unknown)}")
     return lines
+
+
+def _receipt(**options: Any) -> None:
+    from explorer.cli_receipt import receipt_command
+
+    receipt_command(**options)
 
 
 # -- commands with pictures -------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ settings.register_profile(
 settings.load_profile("explorer")
 
 
-# The tests below each of these share something that takes long to make: a server, pictures.
-TOGETHER = ("tests/browser/", "tests/test_shipped_weights.py")
+# The tests below each of these share something that takes long to make: a server, pictures, a process.
+TOGETHER = ("tests/browser/", "tests/test_shipped_weights.py", "tests/test_new_family.py")
 
 
 class SharersTogether(LoadScopeScheduling):

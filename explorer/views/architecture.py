@@ -1,4 +1,4 @@
-"""Architecture: knobs, figures, layer graph, layers, receptive fields and costs."""
+"""Architecture: knobs, figures, layer graph, layers, receptive fields, costs and how other tools count them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 from explorer import fold
 from explorer.analysis.depth import depth
 from explorer.analyze import Analysis
-from explorer.ui import state, theme, units, widgets
+from explorer.ui import receipt_panel, state, theme, units, widgets
 from explorer.ui.figures import graph_dot, layers, overlay
 from explorer.ui.session import Session, partial_analysis
 from explorer.ui.settings import Setting
@@ -206,6 +206,7 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "graph": ("Graph", _graph),
     "fields": ("Receptive field", _fields),
     "costs": ("Cost", _costs),
+    "receipt": ("Receipt", receipt_panel.render),
     "layers": ("Layers", _table),
 }
 
@@ -214,5 +215,6 @@ VIEW = View(
     settings=(
         Setting("panel", "graph", choices=tuple(PANELS)),
         Setting("fold", 0, low=0, high=99),
+        receipt_panel.SETTING,
     ),
 )  # fmt: skip

@@ -79,7 +79,7 @@ def test_knobs_that_make_no_network_say_why_and_can_be_reset(server: str, page: 
     expect(error).to_have_count(0)
 
 
-@pytest.mark.parametrize("panel", ["graph", "fields", "costs", "layers"])
+@pytest.mark.parametrize("panel", ["graph", "fields", "costs", "receipt", "layers"])
 def test_no_panel_scrolls_the_page_sideways_on_a_phone(server: str, phone_page: Page, panel: str) -> None:
     opened(phone_page, f"{server}/?panel={panel}")
     extra = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -1,0 +1,248 @@
+"""One network under four conventions of counting, each difference from ours traced to the layers that make it.
+
+Ours is that of the papers: multiply-accumulates of convolutions, linear layers and attention products. The others, at
+inference and batch 1, by a rule per kind of layer in the tables below:
+
+- torchinfo 1.8 (`summary(…).total_mult_adds`) multiplies the parameters named weight and bias of each module that has
+  no modules inside: those of a convolution by the positions of its output, all others by nothing.
+- fvcore (`FlopCountAnalysis`, fvcore/nn/flop_count.py and jit_handles.py) calls one multiply-accumulate one flop and
+  adds norms, adaptive average pooling and interpolation; activations, other pools and sums are free.
+- torch.utils.flop_counter counts two FLOPs a multiply-accumulate, in products alone. On a CPU without gradients
+  nn.MultiheadAttention runs as one fused operation, in which it sees nothing; elsewhere it counts as here.
+
+What a network computes from its weights alone is no layer, and in no tally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any, Protocol
+
+from explorer.graph import Layer, LayerGraph
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the layers of one kind add to our count, or take from it, for one reason; layers: (id, share), none 0."""
+
+    kind: str
+    why: str
+    layers: tuple[tuple[str, int], ...]
+
+    @property
+    def difference(self) -> int:
+        return sum(share for _, share in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The total under one convention, in its own unit; the lines sum to its difference from ours."""
+
+    name: str
+    title: str
+    unit: str
+    total: int
+    lines: tuple[Line, ...]
+
+    @property
+    def difference(self) -> int:
+        return sum(line.difference for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The tallies, ours first; unknown: layers whose operation is in no table, of which no convention says anything."""
+
+    tallies: tuple[Tally, ...]
+    unknown: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Tally:
+        return next(tally for tally in self.tallies if tally.name == name)
+
+
+class Analysed(Protocol):
+    """What is read of an `explorer.Analysis`: its graph, and id and MACs of each layer."""
+
+    @property
+    def graph(self) -> LayerGraph: ...
+    @property
+    def layers(self) -> Sequence[Any]: ...
+    @property
+    def unknown(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A layer as the rules see it: our MACs, the class of the module that runs it and that module's own parameters.
+
+    module is "" and own empty where the operation is a function that a module with modules inside calls: hooks on
+    modules, such as torchinfo's, do not see it.
+    """
+
+    layer: Layer
+    macs: int
+    module: str
+    own: Mapping[str, int]
+
+
+Count = tuple[int, str]  # what a convention counts for a layer, and why that is not ours
+Rule = Callable[[Work], Count]
+
+CONVOLUTIONS = ("conv", "conv1d", "conv3d")
+NORMS = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
+
+
+# -- torchinfo --------------------------------------------------------------------------------------------------------
+
+
+def _parameters(why: str, work: Work) -> Count:
+    """Parameters by torchinfo's factors; those with "weight" or "bias" inside a longer name it takes for an RNN's."""
+    shape = work.layer.output_shape
+    factor = shape[0] * prod(shape[2:]) if "Conv" in work.module else shape[0]
+    counted = sum(
+        size * (factor if name in ("weight", "bias") else prod(shape[:2]))
+        for name, size in work.own.items()
+        if "weight" in name or "bias" in name
+    )
+    if work.own:
+        return counted, why
+    if work.module:
+        return counted, "The module that runs it has no parameters of its own, so that nothing counts."
+    return counted, "A function that a module with others inside calls: torchinfo does not see it."
+
+
+def _linear_parameters(work: Work) -> Count:
+    many = prod(work.layer.output_shape[:-1]) > 1
+    why = "Weights and bias count once, not at each position." if many else "The bias counts as a multiply-add."
+    return _parameters(why, work)
+
+
+TORCHINFO: dict[str, Rule] = {
+    **dict.fromkeys(CONVOLUTIONS, partial(_parameters, "The bias is multiplied at every position, as a weight is.")),
+    "conv_transpose": partial(_parameters, "Weights and bias are multiplied at the positions of the output."),
+    "linear": _linear_parameters,
+    **dict.fromkeys(NORMS, partial(_parameters, "Scale and shift count once for each channel, at no position.")),
+}
+_ANY_MODULE: Rule = partial(_parameters, "Its parameters count as multiply-adds.")
+
+
+# -- fvcore -----------------------------------------------------------------------------------------------------------
+
+
+def _as_ours(work: Work) -> Count:
+    return work.macs, ""
+
+
+def _nothing(why: str, work: Work) -> Count:
+    return 0, why
+
+
+def _norm(with_scale: int, without: int, work: Work) -> Count:
+    """So much for each value; a batch norm that computes its statistics costs what the other norms cost."""
+    if work.layer.kind == "batch_norm" and work.layer.attributes.get("training"):
+        with_scale, without = 5, 4
+    each = with_scale if work.layer.parameters else without
+    return each * prod(work.layer.output_shape), f"A {work.layer.kind.replace('_', ' ')} counts {each} for each value."
+
+
+def _pooled_values(work: Work) -> Count:
+    return prod(work.layer.input_shapes[0]), "Every value that is averaged counts 1."
+
+
+def _interpolated_values(work: Work) -> Count:
+    each = {"nearest": 1, "bilinear": 4}.get(work.layer.attributes.get("mode", "nearest"), 0)
+    if work.layer.attributes.get("antialias"):
+        each = 0
+    return each * prod(work.layer.output_shape), f"Every value that is made counts {each}."
+
+
+def _matrix_product(work: Work) -> Count:
+    return (0, "There is no rule for aten::mm.") if work.layer.op == "mm" else _as_ours(work)
+
+
+def _attention(work: Work) -> Count:
+    """A fused attention has no rule; of nn.MultiheadAttention the four projections are linear layers, which have."""
+    *_, tokens, width = work.layer.input_shapes[0]
+    projections = 4 * tokens * width * width if work.layer.op == "MultiheadAttention" else 0
+    return projections, "There is no rule for aten::scaled_dot_product_attention."
+
+
+FVCORE: dict[str, Rule] = {
+    **dict.fromkeys((*CONVOLUTIONS, "conv_transpose", "linear", "einsum"), _as_ours),
+    "matmul": _matrix_product,
+    "attention": _attention,
+    "batch_norm": partial(_norm, 2, 1),
+    **dict.fromkeys(("layer_norm", "group_norm", "instance_norm"), partial(_norm, 5, 4)),
+    "adaptive_avg_pool": _pooled_values,
+    "interpolate": _interpolated_values,
+}
+_NO_RULE: Rule = partial(_nothing, "There is no rule for it.")
+
+
+# -- torch.utils.flop_counter -----------------------------------------------------------------------------------------
+
+
+def _two_each(work: Work) -> Count:
+    return 2 * work.macs, "A multiply-accumulate is two FLOPs: a product and a sum."
+
+
+# -- the receipt ------------------------------------------------------------------------------------------------------
+
+# (name, title, unit, rule by kind, rule of all other kinds)
+CONVENTIONS: tuple[tuple[str, str, str, dict[str, Rule], Rule], ...] = (
+    ("paper", "Papers (ours)", "MACs", {}, _as_ours),
+    ("torchinfo", "torchinfo", "mult-adds", TORCHINFO, _ANY_MODULE),
+    ("fvcore", "fvcore", "flops of 1 MAC", FVCORE, _NO_RULE),
+    ("flop_counter", "torch.utils.flop_counter", "FLOPs", {}, _two_each),
+)
+
+
+def receipt(analysis: Analysed) -> Receipt:
+    """Count an analysed network under each convention, and say which layers make the difference and why."""
+    work = _work(analysis)
+    tallies = (
+        _tally(name, title, unit, [(item, table.get(item.layer.kind, default)(item)) for item in work])
+        for name, title, unit, table, default in CONVENTIONS
+    )
+    return Receipt(tuple(tallies), analysis.unknown)
+
+
+def _tally(name: str, title: str, unit: str, counted: Iterable[tuple[Work, Count]]) -> Tally:
+    total = 0
+    lines: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for work, (count, why) in counted:
+        total += count
+        if count != work.macs:
+            lines.setdefault((work.layer.kind, why), []).append((work.layer.id, count - work.macs))
+    found = [Line(kind, why, tuple(layers)) for (kind, why), layers in lines.items()]
+    return Tally(name, title, unit, total, tuple(sorted(found, key=lambda line: -abs(line.difference))))
+
+
+def _work(analysis: Analysed) -> list[Work]:
+    graph = analysis.graph
+    macs = {report.id: report.macs or 0 for report in analysis.layers}
+    containers = {path.rpartition(".")[0] for path in (*graph.scopes, *map(_owner, graph.parameter_sizes)) if path}
+    found = []
+    for layer in graph:
+        path = _module(layer, graph)
+        seen = path not in containers
+        own = {
+            name.rpartition(".")[2]: graph.parameter_sizes[name]
+            for name in layer.parameters
+            if seen and _owner(name) == path
+        }
+        found.append(Work(layer, macs[layer.id], graph.scopes[path] if seen else "", own))
+    return found
+
+
+def _module(layer: Layer, graph: LayerGraph) -> str:
+    """The path of the module in whose forward the operation happens."""
+    own = layer.id.partition("#")[0]
+    return own if own in graph.scopes else layer.scope
+
+
+def _owner(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
