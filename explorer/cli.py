@@ -1,4 +1,4 @@
-"""The command line: list, describe, features, occlude, train. Bad input is one line on stderr and exit code 2."""
+"""The command line: list, describe, compare, features, occlude, train. Bad input is one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import models
 from explorer.analysis.receptive_field import ReceptiveField
 from explorer.analyze import Analysis
+from explorer.budget import FIGURES
 from explorer.device import format_bytes
 from explorer.errors import UserError
 
@@ -58,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     describing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
     describing.add_argument("--json", action="store_true", dest="as_json")
     describing.set_defaults(run=describe_command)
+
+    comparing = commands.add_parser("compare", help="blocks side by side on the same input")
+    comparing.add_argument("names", nargs="+", metavar="block:NAME")
+    comparing.add_argument("--match", choices=tuple(FIGURES), help="change the others to cost as much as the first")
+    comparing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    comparing.add_argument("--json", action="store_true", dest="as_json")
+    comparing.set_defaults(run=_compare)
 
     features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
     features.add_argument("--layer", required=True)
@@ -212,6 +220,12 @@ def _summary(name: str, analysis: Analysis) -> list[str]:
     if analysis.unknown:
         lines.append(f"not counted, because their operation is unknown: {', '.join(analysis.unknown)}")
     return lines
+
+
+def _compare(**options: Any) -> None:
+    from explorer.cli_compare import compare_command
+
+    compare_command(**options)
 
 
 # -- commands with pictures -------------------------------------------------------------------------------------------

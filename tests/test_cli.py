@@ -104,7 +104,7 @@ BAD = {
     "no equals sign": (["describe", "vgg16", "--set", "depths"], "KNOB=VALUE"),
     "input of two sizes": (["describe", "vgg16", "--input", "3x224"], "'3x224'"),
     "input of zero": (["describe", "vgg16", "--input", "3x0x224"], "'3x0x224'"),
-    "input of other channels": (["describe", "vgg16", "--input", "4x224x224"], "features.0"),
+    "input of other channels": (["describe", "vgg16", "--input", "4x224x224"], "in_channels=3 cannot read an input of 4"),
     "knobs of a foreign network": (["describe", "torchvision:vgg16", "--set", "norm=batch"], "norm"),
     "no command": ([], "COMMAND"),
     "unknown command": (["explain"], "explain"),
