@@ -1,4 +1,4 @@
-"""The command line: list, describe, compare, features, occlude, train. Bad input is one line on stderr and exit code 2."""
+"""The command line: list, describe, compare, features, occlude, train. Bad input is one stderr line and exit code 2."""
 
 from __future__ import annotations
 

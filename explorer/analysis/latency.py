@@ -14,7 +14,7 @@ from torch import nn
 
 from explorer.errors import Cancelled
 
-WARM_UP = 3  # passes that are not counted: kernels are chosen, memory is taken
+WARM_UP = 3  # passes at most that are not counted: kernels are chosen, memory is taken
 LEAST_S = 0.5  # time that the counted passes take together, at least
 LEAST_PASSES = 5
 
@@ -68,9 +68,9 @@ def times(
     cancel: Callable[[], bool] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Seconds of each call, after WARM_UP others: at least LEAST_PASSES, until they took `least_s` together.
+    """Seconds of each call: at least LEAST_PASSES, until they took `least_s` together.
 
-    Raises Cancelled.
+    Before them come WARM_UP others, or fewer where these take as long. Raises Cancelled.
     """
 
     def timed() -> float:
@@ -82,8 +82,9 @@ def times(
         return clock() - started
 
     synchronise()
-    for _ in range(WARM_UP):
-        timed()
+    warmed = [timed()]
+    while len(warmed) < WARM_UP and sum(warmed) < least_s:
+        warmed.append(timed())
     seconds: list[float] = []
     while (share := min(len(seconds) / LEAST_PASSES, sum(seconds) / least_s)) < 1:
         if progress is not None:
