@@ -94,41 +94,48 @@ def match(spec: Spec, input_size: InputSize, figure: str, wanted: int, knob: str
     block; its input, and height and width of its map, stay as they are.
     Raises UserError where there is no such knob, SpecError or TraceError where the block itself cannot be built.
     """
-    offered = _offered(spec, input_size, figure)
-    if knob is not None and knob not in offered:
-        raise UserError(f"knob={knob!r} does not change the {FIGURES[figure]} alone; {_listed(list(offered))}.")
-    harmless = [name for name, changes_field in offered.items() if not changes_field]
-    best: Match | None = None
-    for name in [knob] if knob is not None else harmless or offered:
-        found = _solve(spec, input_size, figure, wanted, name)
-        if best is None or abs(found.difference) < abs(best.difference):
-            best = found
+    figures(spec, input_size)  # raises what is wrong with the block itself
+    if knob is not None:
+        if knob not in dict(_reaching(spec, input_size, figure, [knob])):
+            offered = ", ".join(knobs(spec, input_size, figure)) or "none"
+            raise UserError(f"knob={knob!r} does not change the {FIGURES[figure]} alone; those that do: {offered}.")
+        return _solve(spec, input_size, figure, wanted, knob)
+    reaching = _reaching(spec, input_size, figure, _levers(spec))
+    later, best = [], None
+    for name, changes_field in reaching:
+        if changes_field:
+            later.append(name)
+            continue
+        best = _nearer(best, _solve(spec, input_size, figure, wanted, name))
         if best.is_close:
             return best
+    for name in later if best is None else []:
+        best = _nearer(best, _solve(spec, input_size, figure, wanted, name))
     if best is None:
         raise UserError(f"No knob of {type(spec).__name__} changes its {FIGURES[figure]} alone.")
     return best
 
 
-def _listed(names: Sequence[str]) -> str:
-    return f"those that do are {', '.join(names)}" if names else "none does"
+def _nearer(best: Match | None, found: Match) -> Match:
+    return found if best is None or abs(found.difference) < abs(best.difference) else best
 
 
 def knobs(spec: Spec, input_size: InputSize, figure: str) -> list[str]:
     """The knobs that change a figure of a block but not the size of its map: width first, then expansion.
 
-    Those that also change what one position sees (kernel, depth) come last.
+    Those that also change what one position sees (kernel, depth) come last. Raises as `match`.
     """
-    offered = _offered(spec, input_size, figure)
-    return sorted(offered, key=offered.__getitem__)
+    figures(spec, input_size)
+    reaching = dict(_reaching(spec, input_size, figure, _levers(spec)))
+    return sorted(reaching, key=reaching.__getitem__)
 
 
-def _offered(spec: Spec, input_size: InputSize, figure: str) -> dict[str, bool]:
-    """The knobs that change a figure, with whether they change what one position sees as well."""
-    figures(spec, input_size)  # raises what is wrong with the block itself
-    found = {name: _tried(spec, input_size, name) for name in _levers(spec)}
-    reach = {name: tried for name, tried in found.items() if len({getattr(one, figure) for one in tried}) > 1}
-    return {name: len({one.field for one in tried}) > 1 for name, tried in reach.items()}
+def _reaching(spec: Spec, input_size: InputSize, figure: str, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Those of the knobs that change a figure, with whether they change what one position sees as well."""
+    for name in names:
+        tried = _tried(spec, input_size, name) if name in _levers(spec) else []
+        if len({getattr(one, figure) for one in tried}) > 1:
+            yield name, len({one.field for one in tried}) > 1
 
 
 def _tried(spec: Spec, input_size: InputSize, name: str) -> list[Figures]:
@@ -222,6 +229,9 @@ def _figures(spec: Spec, input_size: InputSize, name: str, value: Any) -> Figure
 
 def _solve(spec: Spec, input_size: InputSize, figure: str, wanted: int, name: str) -> Match:
     """The nearest that one knob gets."""
+    own = getattr(figures(spec, input_size), figure)
+    if own == wanted:
+        return Match(spec, name, figure, wanted, own)
     values = _values(spec, name)
 
     def at(index: int) -> Any:
@@ -234,7 +244,6 @@ def _solve(spec: Spec, input_size: InputSize, figure: str, wanted: int, name: st
         kinds = _pieces(len(values), lambda index: _kind(spec, name, values[index]))
         tried = [index for piece in kinds for index in _around(piece, at, wanted)]
     best = min(tried, key=lambda index: abs(at(index) - wanted))
-    own = getattr(figures(spec, input_size), figure)
     nearest = _changed(spec, name, values[best])
     if nearest is None or abs(own - wanted) <= abs(at(best) - wanted):  # it is as near as it is
         return Match(spec, name, figure, wanted, own)
@@ -275,5 +284,7 @@ def _numbers(spec: Any) -> Iterator[float]:
 def _around(piece: range, figure: Callable[[int], int], wanted: int) -> Sequence[int]:
     """The indices of a run, in which the figure only grows or only falls, on both sides of the one wanted."""
     rising = piece if figure(piece[0]) <= figure(piece[-1]) else piece[::-1]
+    if not figure(rising[0]) < wanted < figure(rising[-1]):
+        return [rising[0], rising[-1]]
     place = bisect_left(rising, wanted, key=figure)
     return rising[max(0, place - 1) : place + 1]

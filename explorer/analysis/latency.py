@@ -17,6 +17,8 @@ from explorer.errors import Cancelled
 WARM_UP = 3  # passes at most that are not counted: kernels are chosen, memory is taken
 LEAST_S = 0.5  # time that the counted passes take together, at least
 LEAST_PASSES = 5
+SLOW_S = 3.0  # passes that take as long together are enough, if they are SLOW_PASSES
+SLOW_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def times(
     cancel: Callable[[], bool] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Seconds of each call: at least LEAST_PASSES, until they took `least_s` together.
+    """Seconds of each call: at least LEAST_PASSES, until they took `least_s` together; SLOW_PASSES of slow ones.
 
     Before them come WARM_UP others, or fewer where these take as long. Raises Cancelled.
     """
@@ -86,11 +88,16 @@ def times(
     while len(warmed) < WARM_UP and sum(warmed) < least_s:
         warmed.append(timed())
     seconds: list[float] = []
-    while (share := min(len(seconds) / LEAST_PASSES, sum(seconds) / least_s)) < 1:
+    while (share := _share(len(seconds), sum(seconds), least_s)) < 1:
         if progress is not None:
             progress(share)
         seconds.append(timed())
     return seconds
+
+
+def _share(passes: int, spent_s: float, least_s: float) -> float:
+    """How much of the measurement is done: 1 is all."""
+    return max(min(passes / LEAST_PASSES, spent_s / least_s), min(passes / SLOW_PASSES, spent_s / SLOW_S))
 
 
 def synchroniser(device: torch.device) -> Callable[[], Any]:

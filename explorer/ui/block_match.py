@@ -77,8 +77,8 @@ def _knob(changed: Slot) -> str:
         _warn(f"match_knob={shorten(asked)} does not change the {what} of {changed.label} alone; the first is used.")
     state.keep(
         st.selectbox, "match_knob", "by", shown, lambda name: state.put("match_knob", name), options=["", *offered],
-        format_func=lambda name: knob_layout.label(name) if name else "The first that reaches it",
-        help="Width first, then expansion. Only knobs that keep the size of the map are offered.",
+        format_func=lambda name: knob_layout.label(name) if name else "Automatic",
+        help="Automatic: width first, then expansion, until one comes within 1 %. All of these keep the map's size.",
     )  # fmt: skip
     return shown
 

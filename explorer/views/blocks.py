@@ -66,8 +66,8 @@ def _head(slot: Slot, count: int) -> None:
             lambda name: block_slots.choose(slot.place, name), options=list(titles), format_func=titles.__getitem__,
         )  # fmt: skip
         if count > block_slots.FEWEST:
-            st.button("", icon=":material/close:", key=f"remove block {slot.place}", help=f"Take {slot.label} away.",
-                      on_click=block_slots.remove, args=(slot.place,))  # fmt: skip
+            st.button("", key=f"remove block {slot.place}", icon=":material/close:", type="tertiary",
+                      help=f"Take {slot.label} away.", on_click=block_slots.remove, args=(slot.place,))  # fmt: skip
 
 
 def _body(slot: Slot, first: Slot | None, session: Session) -> None:
@@ -85,23 +85,25 @@ def _body(slot: Slot, first: Slot | None, session: Session) -> None:
 
 
 FIGURES = ("Parameters", "MACs", "Activations", *(f"Latency, batch {batch}" for batch in BATCHES))
+NO_BREAK = "\u00a0"  # a space at which a narrow column does not break the line
 FACTS = ("Receptive field", "… without gates", "Output")
 
 
 def _table(slot: Slot, first: Slot, session: Session) -> dict[str, list[str]]:
     """Rows of name, value, and how many times that of the first block."""
     rows = [
-        (name, bar.text if bar else "not measured", "" if slot is first or not (bar and base) else bar.over(base))
+        (name, bar.text if bar else "–", bar.over(base) if bar and base else "")
         for name, bar, base in zip(FIGURES, _bars(slot, session), _bars(first, session), strict=True)
     ]
-    rows[3:3] = [(name, fact, "") for name, fact in zip(FACTS, _facts(slot), strict=True)]
-    return {name: list(column) for name, column in zip(("Figure", "Value", "Over"), zip(*rows, strict=True), strict=True)}
+    rows[3:3] = [(name, fact.replace(" ", NO_BREAK), "") for name, fact in zip(FACTS, _facts(slot), strict=True)]
+    return {"Figure": [row[0] for row in rows], "Value": [row[1] for row in rows], "Over": [row[2] for row in rows]}
 
 
 def _facts(slot: Slot) -> tuple[str, str, str]:
     assert slot.built
     found = slot.built.analysis
-    return _field(found.receptive_field), _field(found.local_receptive_field), units.shape(found.layers[-1].output_shape)
+    output = found.layers[-1].output_shape
+    return _field(found.receptive_field), _field(found.local_receptive_field), units.shape(output)
 
 
 def _field(field: ReceptiveField) -> str:
@@ -128,8 +130,10 @@ def _chart(slots: Sequence[Slot], session: Session) -> None:
     if not bars:
         return
     st.plotly_chart(relative(bars, FIGURES), key="blocks relative", config={"displayModeBar": False})
-    st.caption(f"× is over {next(iter(bars))}. Each block reads the channels of the input and, where it can, hands on as "
-               "many. Activations: what all layers put out for one input, in float32.")  # fmt: skip
+    st.caption(
+        f"× is over {next(iter(bars))}. Each block reads the input's channels and, where it can, hands on as many. "
+        "Activations: what all layers put out for one input, in float32."
+    )
 
 
 # -- graphs -----------------------------------------------------------------------------------------------------------
