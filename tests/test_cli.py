@@ -78,6 +78,18 @@ def test_describe_timm_and_a_block(capsys):
     assert block["layers"][-1]["output_shape"] == [1, 128, 10, 15]
 
 
+def test_blocks_are_compared_on_one_input_and_matched_to_the_first(capsys):
+    names = ("block:residual_bottleneck", "block:inverted_residual", "block:mbconv")
+    code, out, _ = run(capsys, "compare", *names, "--input", "64x28x28", "--match", "macs", "--json")
+    first, *others = json.loads(out)["blocks"]
+    assert code == 0 and first["match"] is None and first["output_shape"] == [1, 64, 28, 28]
+    for other in others:
+        assert other["match"]["within"] and other["match"]["wanted"] == first["macs"]
+        assert other["match"]["found"] == other["macs"] and abs(other["macs"] / first["macs"] - 1) <= 0.01
+    code, out, _ = run(capsys, "compare", *names[:2])
+    assert code == 0 and all(name in out for name in names[:2]) and "input 256×56×56" in out
+
+
 def test_knobs_change_the_network(capsys):
     deeper = described(capsys, "vgg16", "--set", "depths=2,2,3,3,4", "--set", "norm=batch")
     assert deeper["receptive_field"]["size"] == [244, 244]  # one more 3×3 at stride 16: 212 + 32
