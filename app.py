@@ -13,12 +13,14 @@ st.set_page_config("CNN Architecture Explorer", "assets/icon.png", layout="wide"
 views = discover()
 first = next(iter(views))
 own = [setting for view in views.values() for setting in view.settings]
-state.begin([Setting("view", first, choices=tuple(views)), *session.SETTINGS, *own])
+knobs = [of for view in views.values() for of in view.knobs]
+state.begin([Setting("view", first, choices=tuple(views)), *session.SETTINGS, *own], knobs)
+view = views[state.get("view")]
 chosen = session.current()
 jobs.retain(chosen.key, besides=[weights.DOWNLOAD])
 with guard():
-    sidebar.render(chosen)
-st.title(f"{chosen.architecture.title} · {chosen.preset}", anchor=False)
+    sidebar.render(chosen, view.of_network)
+st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False)
 for notice in state.notices():
     st.warning(f"In the link: {notice}", icon=":material/link_off:")
 state.control(
@@ -26,5 +28,5 @@ state.control(
     wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",
 )  # fmt: skip
 with guard():
-    views[state.get("view")].render(chosen)
+    view.render(chosen)
 state.end()

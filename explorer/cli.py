@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import models
 from explorer.analysis.receptive_field import ReceptiveField
 from explorer.analyze import Analysis
+from explorer.budget import FIGURES
 from explorer.device import format_bytes
 from explorer.errors import UserError
 
@@ -59,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     counting = commands.add_parser("receipt", help="what other tools count, and which layers make the difference")
     _on_network(counting)
     counting.set_defaults(run=_receipt)
+
+    comparing = commands.add_parser("compare", help="blocks side by side on the same input")
+    comparing.add_argument("names", nargs="+", metavar="block:NAME")
+    comparing.add_argument("--match", choices=tuple(FIGURES), help="change the others to cost as much as the first")
+    comparing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    comparing.add_argument("--json", action="store_true", dest="as_json")
+    comparing.set_defaults(run=_compare)
 
     features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
     features.add_argument("--layer", required=True)
@@ -236,6 +244,12 @@ def _receipt(**options: Any) -> None:
     from explorer.cli_receipt import receipt_command
 
     receipt_command(**options)
+
+
+def _compare(**options: Any) -> None:
+    from explorer.cli_compare import compare_command
+
+    compare_command(**options)
 
 
 # -- commands with pictures -------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import models
 from explorer import device as devices
 from explorer.analyze import Analysis, analyze
-from explorer.errors import UnknownNameError, UserError
+from explorer.errors import SpecError, UnknownNameError, UserError
 from explorer.knob_text import decode_knob
 from explorer.preprocessing import Preprocessing
 from explorer.trace import TracedProgram, trace
@@ -35,8 +35,11 @@ class Network:
     spec: Spec | None = None
 
     def analysis(self, input_size: InputSize | None = None) -> Analysis:
-        """Its structure, worked out without allocating. Raises TraceError."""
-        return analyze(self.build("meta"), input_size or self.input_size)
+        """Its structure, worked out without allocating. Raises TraceError, SpecError."""
+        size, own = input_size or self.input_size, getattr(self.spec, "in_channels", None)
+        if own not in (None, size[0]):
+            raise SpecError(f"in_channels={own} cannot read an input of {size[0]} channels.")
+        return analyze(self.build("meta"), size)
 
 
 @dataclass(frozen=True, eq=False)

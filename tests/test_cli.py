@@ -78,6 +78,18 @@ def test_describe_timm_and_a_block(capsys):
     assert block["layers"][-1]["output_shape"] == [1, 128, 10, 15]
 
 
+def test_blocks_are_compared_on_one_input_and_matched_to_the_first(capsys):
+    names = ("block:residual_bottleneck", "block:inverted_residual", "block:mbconv")
+    code, out, _ = run(capsys, "compare", *names, "--input", "64x28x28", "--match", "macs", "--json")
+    first, *others = json.loads(out)["blocks"]
+    assert code == 0 and first["match"] is None and first["output_shape"] == [1, 64, 28, 28]
+    for other in others:
+        assert other["match"]["within"] and other["match"]["wanted"] == first["macs"]
+        assert other["match"]["found"] == other["macs"] and abs(other["macs"] / first["macs"] - 1) <= 0.01
+    code, out, _ = run(capsys, "compare", *names[:2])
+    assert code == 0 and all(name in out for name in names[:2]) and "input 256×56×56" in out
+
+
 def test_knobs_change_the_network(capsys):
     deeper = described(capsys, "vgg16", "--set", "depths=2,2,3,3,4", "--set", "norm=batch")
     assert deeper["receptive_field"]["size"] == [244, 244]  # one more 3×3 at stride 16: 212 + 32
@@ -104,7 +116,11 @@ BAD = {
     "no equals sign": (["describe", "vgg16", "--set", "depths"], "KNOB=VALUE"),
     "input of two sizes": (["describe", "vgg16", "--input", "3x224"], "'3x224'"),
     "input of zero": (["describe", "vgg16", "--input", "3x0x224"], "'3x0x224'"),
-    "input of other channels": (["describe", "vgg16", "--input", "4x224x224"], "features.0"),
+    "input of other channels": (["describe", "vgg16", "--input", "4x224x224"], "in_channels=3 cannot read"),
+    "compare a network": (["compare", "block:fire", "resnet18"], "'resnet18' is not block:NAME"),
+    "compare an unknown block": (["compare", "block:fyre"], "did you mean 'fire'"),
+    "compare by an unknown figure": (["compare", "block:fire", "--match", "speed"], "speed"),
+    "compare on channels that a block refuses": (["compare", "block:shuffle_unit_v1", "--input", "7x8x8"], "groups"),
     "knobs of a foreign network": (["describe", "torchvision:vgg16", "--set", "norm=batch"], "norm"),
     "no command": ([], "COMMAND"),
     "unknown command": (["explain"], "explain"),

@@ -22,11 +22,11 @@ from explorer.images import LoadedImage
 from explorer.network import LoadedNetwork, Network
 from explorer.preprocessing import Preprocessing
 from explorer.trace import TracedProgram
-from explorer.ui import pictures, settings, state, weights
+from explorer.ui import pictures, state, weights
 from explorer.ui.settings import Setting
 from models.layers import tolerant
 from models.registry import Architecture
-from models.spec import NetSpec, unchecked
+from models.spec import NetSpec, Spec, unchecked
 from models.weights import WeightsSource
 
 SETTINGS = (
@@ -172,7 +172,7 @@ def _check_layer(session: Session) -> None:
 def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
     """The Spec of the knobs; the last good one of this preset, with the reason, where they have none."""
     try:
-        spec = type(base).parse({**settings.plain(base), **state.knobs()})
+        spec = type(base).parse(state.knob_values())
         models.check(spec)  # pyright: ignore[reportArgumentType] (frozen, so hashable)
     except SpecError as error:
         last_preset, last = st.session_state.get("last good", (preset, base))
@@ -186,7 +186,7 @@ def partial_analysis(session: Session) -> Analysis | None:
     base = session.preset_spec
     try:
         with torch.device("meta"), unchecked(), tolerant():
-            draft = type(base).parse({**settings.plain(base), **state.knobs()})
+            draft = type(base).parse(state.knob_values())
             module = session.architecture.builder(draft).eval()
         return analyze(module, input_size(draft), partial=True)
     except Exception:  # whatever a builder makes of values that its Spec refuses: there is just no picture
@@ -207,7 +207,7 @@ def input_size(spec: NetSpec) -> tuple[int, int, int]:
     return spec.in_channels, spec.image_size, spec.image_size
 
 
-def spec_key(spec: NetSpec) -> str:
+def spec_key(spec: Spec) -> str:
     """A text that is equal for equal Specs only."""
     return f"{type(spec).__name__} {spec.model_dump_json()}"
 

@@ -10,10 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from explorer.errors import UserError
-from explorer.knob_text import LONGEST, plain, shorten
+from explorer.knob_text import LONGEST, decode_knob, plain, shorten
 from models.spec import Spec
-
-KNOB = "k."  # what the names of knobs begin with in a link
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,35 @@ class Setting:
 
 
 _KINDS = {bool: "0 or 1", int: "a whole number", float: "a number", str: "a text"}
+
+
+@dataclass(frozen=True)
+class KnobSet:
+    """The knobs of one Spec, which a link keeps under `prefix`: what differs from that Spec, as plain values.
+
+    spec, owner: the Spec before any knob was changed, and its name, from the values of the settings; None where there
+    is none. title: tells this set from others in sentences and keys. origin: what the unchanged values are called.
+    fixed: fields that are set elsewhere.
+    """
+
+    prefix: str
+    spec: Callable[[Mapping[str, Any]], Spec | None]
+    owner: Callable[[Mapping[str, Any]], str]
+    title: str = ""
+    origin: str = "preset"
+    fixed: tuple[str, ...] = ()
+
+    def decode(self, spec: Spec | None, name: str, text: str) -> Any:
+        """The value that a link gives one of the knobs. Raises UserError with one sentence that names it."""
+        where = f"{self.title}: " if self.title else ""
+        if spec is None:
+            raise UserError(f"{where}{shorten(name)[1:-1]} is a knob of no block, as none is chosen there.")
+        if name in self.fixed:
+            raise UserError(f"{where}{name} cannot be set here.")
+        try:
+            return decode_knob(type(spec), name, text)
+        except UserError as error:
+            raise UserError(f"{where}{error}") from None
 
 
 def changed_knobs(spec: Spec, values: Mapping[str, Any]) -> dict[str, Any]:

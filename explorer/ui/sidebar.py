@@ -19,13 +19,16 @@ SOURCES = {"sample": "Samples", "upload": "Upload", "camera": "Camera"}
 TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
 
 
-def render(session: Session) -> None:
-    """Draw the whole sidebar."""
+def render(session: Session, of_network: bool = True) -> None:
+    """Draw the whole sidebar, or only what matters to a view that does not show its network."""
     with st.sidebar:
         st.markdown("**CNN Architecture Explorer**")
-        _architecture(session)
-        _weights(session)
-        _picture(session)
+        if of_network:
+            _architecture(session)
+            _weights(session)
+            _picture(session)
+        else:
+            st.caption(f"{session.preset}, its weights and the picture wait in the other views.")
         _device(session)
 
 

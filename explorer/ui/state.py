@@ -13,9 +13,10 @@ import streamlit as st
 
 import models
 from explorer.errors import UserError
-from explorer.knob_text import decode_knob, encode_knob, shorten
+from explorer.knob_text import encode_knob, plain, shorten
 from explorer.ui import settings
-from explorer.ui.settings import KNOB, Setting
+from explorer.ui.settings import KnobSet, Setting
+from models.spec import Spec
 
 START = "zfnet_mini"
 CORE = (
@@ -27,14 +28,16 @@ CORE = (
     Setting("row", -1, low=-1, high=65_535),  # of the chosen unit, -1 as above
     Setting("column", -1, low=-1, high=65_535),
 )
+PRESET = KnobSet("k.", lambda values: models.preset(values["preset"]).spec, lambda values: values["preset"])
 _STATE, _KNOBS, _WRITTEN, _TOUCHED, _FRESH, _NOTICES = "state", "knobs", "written", "touched", "fresh", "notices"
 NOT_IN_LINK = ("upload", "camera", "file")
 
 
-def begin(extra: Iterable[Setting]) -> None:
+def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:
     """Start a run: take over the link if the browser brings another one than this session wrote."""
     table = {setting.name: setting for setting in (*CORE, *extra)}
     st.session_state["settings"] = table
+    st.session_state["knob sets"] = (PRESET, *knob_sets)
     params = st.query_params.to_dict()
     touched = st.session_state.pop(_TOUCHED, False)
     # A click that overtakes the answer to the one before it brings the link of before: the state is newer.
@@ -57,7 +60,8 @@ def link() -> dict[str, str]:
     table, values = st.session_state["settings"], st.session_state[_STATE]
     changed = {name: setting for name, setting in table.items() if values[name] != setting.default}
     found = {name: s.encode(values[name]) for name, s in changed.items() if values[name] not in NOT_IN_LINK}
-    return found | {KNOB + name: encode_knob(value) for name, value in knobs().items()}
+    changes = {of.prefix + name: value for of in _knob_sets() for name, value in knobs(of).items()}
+    return found | {name: encode_knob(value) for name, value in changes.items()}
 
 
 def touch() -> None:
@@ -75,28 +79,52 @@ def put(name: str, value: Any) -> None:
     touch()
     values = st.session_state[_STATE]
     if name == "preset" and value != values["preset"]:
-        st.session_state[_KNOBS] = {}
+        clear_knobs()
         values.update(weights="", layer="", channel=-1)
     values[name] = value
 
 
-def knobs() -> dict[str, Any]:
+def base(of: KnobSet = PRESET) -> Spec:
+    """The Spec that the knobs change."""
+    spec = of.spec(st.session_state[_STATE])
+    assert spec is not None, f"nothing is chosen for {of.title}"
+    return spec
+
+
+def owner(of: KnobSet = PRESET) -> str:
+    """The name of what has the knobs, for the keys of their controls."""
+    return of.owner(st.session_state[_STATE])
+
+
+def knobs(of: KnobSet = PRESET) -> dict[str, Any]:
     """The knobs that differ from the preset, as plain values; together they may be no valid Spec."""
-    return st.session_state[_KNOBS]
+    return st.session_state[_KNOBS].get(of.prefix, {})
 
 
-def put_knobs(values: Mapping[str, Any]) -> None:
+def knob_values(of: KnobSet = PRESET) -> dict[str, Any]:
+    """All knobs with their values at hand, as plain values."""
+    return {**plain(base(of)), **knobs(of)}
+
+
+def put_knobs(values: Mapping[str, Any], of: KnobSet = PRESET) -> None:
     """Change knobs, given as plain values."""
     touch()
-    preset = models.preset(get("preset")).spec
-    st.session_state[_KNOBS] = settings.changed_knobs(preset, {**knobs(), **values})
+    _keep(of, settings.changed_knobs(base(of), {**knobs(of), **values}))
 
 
-def clear_knobs(names: Iterable[str] | None = None) -> None:
+def clear_knobs(names: Iterable[str] | None = None, of: KnobSet = PRESET) -> None:
     """Back to the preset's values, for some knobs or all."""
     touch()
-    gone = set(knobs() if names is None else names)
-    st.session_state[_KNOBS] = {name: value for name, value in knobs().items() if name not in gone}
+    gone = set(knobs(of) if names is None else names)
+    _keep(of, {name: value for name, value in knobs(of).items() if name not in gone})
+
+
+def _keep(of: KnobSet, changed: dict[str, Any]) -> None:
+    st.session_state[_KNOBS] = {**st.session_state[_KNOBS], of.prefix: changed}
+
+
+def _knob_sets() -> tuple[KnobSet, ...]:
+    return st.session_state["knob sets"]
 
 
 def control(widget: Callable[..., Any], name: str, label: str, *, key: str = "", **options: Any) -> Any:
@@ -139,6 +167,7 @@ def refuse(name: str, why: str) -> None:
 
 def _read(params: Mapping[str, str], table: Mapping[str, Setting]) -> None:
     values = {name: setting.default for name, setting in table.items()}
+    known = ("embed", *(of.prefix for of in _knob_sets()))
     refused = []
     for name, text in params.items():
         if name in table:
@@ -146,20 +175,21 @@ def _read(params: Mapping[str, str], table: Mapping[str, Setting]) -> None:
                 values[name] = table[name].decode(text)
             except UserError as error:
                 refused.append(str(error))
-        elif not name.startswith((KNOB, "embed")):
+        elif not name.startswith(known):
             refused.append(f"{shorten(name)} is not a setting of this page.")
     st.session_state[_STATE] = values
-    st.session_state[_KNOBS] = _read_knobs(values["preset"], params, refused)
+    st.session_state[_KNOBS] = {of.prefix: _read_knobs(of, params, refused) for of in _knob_sets()}
     st.session_state[_NOTICES] = refused
 
 
-def _read_knobs(preset: str, params: Mapping[str, str], refused: list[str]) -> dict[str, Any]:
-    spec = models.preset(preset).spec
+def _read_knobs(of: KnobSet, params: Mapping[str, str], refused: list[str]) -> dict[str, Any]:
+    spec = of.spec(st.session_state[_STATE])
     found = {}
     for name, text in params.items():
-        if name.startswith(KNOB):
+        if name.startswith(of.prefix):
+            knob = name.removeprefix(of.prefix)
             try:
-                found[name.removeprefix(KNOB)] = decode_knob(type(spec), name.removeprefix(KNOB), text)
+                found[knob] = of.decode(spec, knob, text)
             except UserError as error:
                 refused.append(str(error))
-    return settings.changed_knobs(spec, found)
+    return settings.changed_knobs(spec, found) if spec else {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from explorer.device import format_bytes
 
-__all__ = ["count", "difference", "format_bytes", "pair", "shape"]
+__all__ = ["count", "difference", "format_bytes", "milliseconds", "pair", "shape"]
 
 _UNITS = ("", "k", "M", "G", "T", "P")
 
@@ -40,3 +41,10 @@ def pair(values: tuple[int | Fraction, int | Fraction]) -> str:
 def shape(dims: tuple[int, ...]) -> str:
     """A shape without the batch: 64 × 56 × 56."""
     return " × ".join(map(str, dims[1:])) or "scalar"
+
+
+def milliseconds(median_s: float, spread_s: float) -> str:
+    """A time with its spread, to three digits: 1.23 ± 0.04 ms."""
+    median, spread = median_s * 1000, spread_s * 1000
+    decimals = max(0, 2 - math.floor(math.log10(median))) if median > 0 else 3
+    return f"{median:,.{decimals}f} ± {spread:,.{decimals}f} ms"

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from explorer.ui.session import Session
-from explorer.ui.settings import Setting
+from explorer.ui.settings import KnobSet, Setting
 
 
 @dataclass(frozen=True)
 class View:
-    """One page: `render(session)` draws it; `settings` are the values that it keeps in the link."""
+    """One page: `render(session)` draws it; `settings` and `knobs` are the values that it keeps in the link.
+
+    of_network: whether it shows the network of the sidebar.
+    """
 
     name: str
     title: str
@@ -19,3 +22,5 @@ class View:
     order: int
     render: Callable[[Session], None]
     settings: tuple[Setting, ...] = ()
+    knobs: tuple[KnobSet, ...] = ()
+    of_network: bool = True

@@ -6,9 +6,10 @@ from typing import Any, get_args, get_origin
 
 import streamlit as st
 
-import models
-from explorer.ui import knob_layout, settings, state
+from explorer.ui import knob_layout, state
 from explorer.ui.knob_layout import Path
+from explorer.ui.settings import KnobSet
+from explorer.ui.state import PRESET
 from models.spec import Knob, Spec
 
 FEW_STEPS = 40  # up to here a slider can be set with a finger
@@ -16,25 +17,39 @@ FEW_STEPS = 40  # up to here a slider can be set with a finger
 
 def knobs(spec: Spec) -> None:
     """Draw the knobs of the preset's Spec in groups, with their values in the state, marks and resets."""
-    values = {**settings.plain(spec), **state.knobs()}
+    values = state.knob_values()
     for position, (title, names) in enumerate(knob_layout.groups(type(spec)).items()):
         count = sum(name in state.knobs() for name in names)
         marked = f"{title} :blue-badge[{count} changed]" if count else title
         with st.expander(marked, expanded=position == 0, key=f"group {type(spec).__name__} {title}"):
-            for name in names:
-                _field(spec, name, values[name])
-            _lengths(type(spec), names, values)
+            _listed(PRESET, spec, names, values)
 
 
-def _field(spec: Spec, name: str, value: Any) -> None:
+def plain_knobs(of: KnobSet) -> None:
+    """Draw the knobs of a small Spec one below the other, but for those that are set elsewhere."""
+    spec = state.base(of)
+    _listed(of, spec, [name for name in type(spec).model_fields if name not in of.fixed], state.knob_values(of))
+
+
+def _listed(of: KnobSet, spec: Spec, names: list[str], values: dict[str, Any]) -> None:
+    for name in names:
+        _field(of, spec, name, values[name])
+    _lengths(of, type(spec), names, values)
+
+
+def _field(of: KnobSet, spec: Spec, name: str, value: Any) -> None:
     knob = type(spec).knobs().get(name)
     if knob is None:
-        _nested(type(spec).model_fields[name].annotation, (name,), value)
+        _nested(of, type(spec).model_fields[name].annotation, (name,), value)
     elif isinstance(value, tuple):
-        _row(name, knob, value)
+        _row(of, name, knob, value)
     else:
-        _single((name,), knob, value, _label(name, knob))
-    _marks(name, knob, value, getattr(spec, name))
+        _single(of, (name,), knob, value, _label(name, knob))
+    _marks(of, name, knob, value, getattr(spec, name))
+
+
+def _key(of: KnobSet, path: Path) -> str:
+    return "knob " + " ".join(map(str, (state.owner(of), *path)))
 
 
 def _label(name: str, knob: Knob) -> str:
@@ -44,12 +59,11 @@ def _label(name: str, knob: Knob) -> str:
 # -- one value --------------------------------------------------------------------------------------------------------
 
 
-def _single(path: Path, knob: Knob, value: Any, label: str, **options: Any) -> None:
+def _single(of: KnobSet, path: Path, knob: Knob, value: Any, label: str, **options: Any) -> None:
     """One control for the value at `path`: which one depends on its type and range."""
     widget, own = _widget(knob, value)
-    key = "knob " + " ".join(map(str, (state.get("preset"), *path)))
     options = {"help": _help(knob), **own, **options}
-    state.keep(widget, key, label, value, lambda new: _store(path, new), **options)
+    state.keep(widget, _key(of, path), label, value, lambda new: _store(of, path, new), **options)
 
 
 def _widget(knob: Knob, value: Any) -> tuple[Any, dict[str, Any]]:
@@ -73,35 +87,33 @@ def _help(knob: Knob) -> str:
     return f"{knob.help}{limits}{paper}"
 
 
-def _store(path: Path, new: Any) -> None:
+def _store(of: KnobSet, path: Path, new: Any) -> None:
     name, *rest = path
-    values = {**settings.plain(models.preset(state.get("preset")).spec), **state.knobs()}
-    state.put_knobs({name: knob_layout.changed(values[name], tuple(rest), new)})
+    state.put_knobs({name: knob_layout.changed(state.knob_values(of)[name], tuple(rest), new)}, of)
 
 
 # -- tuples and nested Specs ------------------------------------------------------------------------------------------
 
 
-def _row(name: str, knob: Knob, values: tuple[Any, ...]) -> None:
+def _row(of: KnobSet, name: str, knob: Knob, values: tuple[Any, ...]) -> None:
     """A tuple as a row of small fields, one per entry."""
     st.markdown(f":small[{_label(name, knob)}]", help=_help(knob))
     with st.grid(min_column_width=76 if knob.choices else 54, gap="xsmall"):
         for i, value in enumerate(values):
-            _entry((name, i), knob, value)
+            _entry(of, (name, i), knob, value)
 
 
-def _entry(path: Path, knob: Knob, value: Any) -> None:
+def _entry(of: KnobSet, path: Path, knob: Knob, value: Any) -> None:
     label = f"{knob_layout.label(str(path[0]))} {path[-1] + 1}"
     widget, options = _widget(knob, value)
     if widget is st.slider:
         widget = st.number_input
-    key = "knob " + " ".join(map(str, (state.get("preset"), *path)))
     state.keep(
-        widget, key, label, value, lambda new: _store(path, new), label_visibility="collapsed", **options
+        widget, _key(of, path), label, value, lambda new: _store(of, path, new), label_visibility="collapsed", **options
     )  # fmt: skip
 
 
-def _lengths(spec: type[Spec], names: list[str], values: dict[str, Any]) -> None:
+def _lengths(of: KnobSet, spec: type[Spec], names: list[str], values: dict[str, Any]) -> None:
     """Buttons that add or take away the last entry, of all tuples that belong together at once."""
     for members in knob_layout.lengths(spec):
         if not set(members) <= set(names):
@@ -110,17 +122,18 @@ def _lengths(spec: type[Spec], names: list[str], values: dict[str, Any]) -> None
         size = max(len(values[name]) for name in members)
         what = "stage" if len(members) > 1 else knob_layout.label(members[0])
         with st.container(horizontal=True):
-            _button(f"Add {what}", ":material/add:", size >= limits[1], _grow, spec, members)
-            _button(f"Remove {what}", ":material/remove:", size <= limits[0], _shrink, spec, members)
+            _button(f"Add {what}", ":material/add:", size >= limits[1], _grow, of, members, spec)
+            _button(f"Remove {what}", ":material/remove:", size <= limits[0], _shrink, of, members)
 
 
-def _button(label: str, icon: str, disabled: bool, action: Any, *arguments: Any) -> None:
-    st.button(label, icon=icon, disabled=disabled, on_click=action, args=arguments, key=f"{label} {arguments[1:]}")
+def _button(label: str, icon: str, disabled: bool, action: Any, of: KnobSet, path: Any, *arguments: Any) -> None:
+    st.button(label, icon=icon, disabled=disabled, on_click=action, args=(of, path, *arguments),
+              key=f"{label} {state.owner(of)} {path}")  # fmt: skip
 
 
-def _grow(spec: type[Spec], names: list[str]) -> None:
-    values = {**settings.plain(models.preset(state.get("preset")).spec), **state.knobs()}
-    state.put_knobs({name: (*values[name], _next(spec.knobs()[name], values[name])) for name in names})
+def _grow(of: KnobSet, names: list[str], spec: type[Spec]) -> None:
+    values = state.knob_values(of)
+    state.put_knobs({name: (*values[name], _next(spec.knobs()[name], values[name])) for name in names}, of)
 
 
 def _next(knob: Knob, values: tuple[Any, ...]) -> Any:
@@ -128,69 +141,69 @@ def _next(knob: Knob, values: tuple[Any, ...]) -> Any:
     return (values or knob.default or (knob.low,))[-1]
 
 
-def _shrink(spec: type[Spec], names: list[str]) -> None:
-    values = {**settings.plain(models.preset(state.get("preset")).spec), **state.knobs()}
-    state.put_knobs({name: values[name][:-1] for name in names})
+def _shrink(of: KnobSet, names: list[str]) -> None:
+    values = state.knob_values(of)
+    state.put_knobs({name: values[name][:-1] for name in names}, of)
 
 
-def _nested(annotation: Any, path: Path, value: Any) -> None:
+def _nested(of: KnobSet, annotation: Any, path: Path, value: Any) -> None:
     """Specs inside the Spec: an expander per outermost entry, whose fields are drawn when it is opened."""
     if get_origin(annotation) is not tuple:
-        _fields(annotation, path, value)
+        _fields(of, annotation, path, value)
         return
     inner = get_args(annotation)[0]
     for i, entry in enumerate(value):
         title = f"{knob_layout.label(str(path[0])).removesuffix('s')} {i + 1}"
-        opened = st.expander(title, key=f"nested {state.get('preset')} {path} {i}", on_change="rerun", type="compact")
+        opened = st.expander(title, key=f"nested {state.owner(of)} {path} {i}", on_change="rerun", type="compact")
         if opened.open:
             with opened:
-                _entries(inner, (*path, i), entry)
-    _entry_buttons(path, value, knob_layout.label(str(path[0])).removesuffix("s").lower())
+                _entries(of, inner, (*path, i), entry)
+    _entry_buttons(of, path, value, knob_layout.label(str(path[0])).removesuffix("s").lower())
 
 
-def _entries(annotation: Any, path: Path, value: Any) -> None:
+def _entries(of: KnobSet, annotation: Any, path: Path, value: Any) -> None:
     if get_origin(annotation) is not tuple:
-        _fields(annotation, path, value)
+        _fields(of, annotation, path, value)
         return
     for i, entry in enumerate(value):
         st.markdown(f"**Module {i + 1}**")
-        _entries(get_args(annotation)[0], (*path, i), entry)
-    _entry_buttons(path, value, "module")
+        _entries(of, get_args(annotation)[0], (*path, i), entry)
+    _entry_buttons(of, path, value, "module")
 
 
-def _fields(spec: type[Spec], path: Path, value: dict[str, Any]) -> None:
+def _fields(of: KnobSet, spec: type[Spec], path: Path, value: dict[str, Any]) -> None:
     with st.grid(min_column_width=96, gap="xsmall"):
         for name, knob in spec.knobs().items():
-            _single((*path, name), knob, value[name], knob_layout.label(name))
+            _single(of, (*path, name), knob, value[name], knob_layout.label(name))
 
 
-def _entry_buttons(path: Path, value: tuple[Any, ...], what: str) -> None:
+def _entry_buttons(of: KnobSet, path: Path, value: tuple[Any, ...], what: str) -> None:
     with st.container(horizontal=True):
-        _button(f"Add {what}", ":material/add:", False, _store, path, (*value, value[-1]))
-        _button(f"Remove {what}", ":material/remove:", len(value) < 2, _store, path, value[:-1])
+        _button(f"Add {what}", ":material/add:", False, _store, of, path, (*value, value[-1]))
+        _button(f"Remove {what}", ":material/remove:", len(value) < 2, _store, of, path, value[:-1])
 
 
 # -- marks ------------------------------------------------------------------------------------------------------------
 
 
-def _marks(name: str, knob: Knob | None, value: Any, preset: Any) -> None:
+def _marks(of: KnobSet, name: str, knob: Knob | None, value: Any, preset: Any) -> None:
     """What differs, from the paper and from the preset, with the way back."""
-    marks = _differences(name, knob, value, preset)
+    marks = _differences(of, name, knob, value, preset)
     if not marks:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f":small[{' '.join(marks)}]", width="content")
-        if name in state.knobs():
-            st.button("Reset", key=f"reset {name}", type="tertiary", icon=":material/undo:",
-                      on_click=state.clear_knobs, args=([name],))  # fmt: skip
+        if name in state.knobs(of):
+            st.button("Reset", key=" ".join(filter(None, ("reset", of.title, name))), type="tertiary",
+                      icon=":material/undo:", on_click=state.clear_knobs, args=([name], of))  # fmt: skip
 
 
-def _differences(name: str, knob: Knob | None, value: Any, preset: Any) -> list[str]:
+def _differences(of: KnobSet, name: str, knob: Knob | None, value: Any, preset: Any) -> list[str]:
     paper = knob.paper if knob else None
     from_paper = paper is not None and value != paper
-    if name not in state.knobs():
+    if name not in state.knobs(of):
         return [f":orange-badge[differs from the paper: {knob_layout.show(paper)}]"] if from_paper else []
     if from_paper and paper == preset:
-        return [f":orange-badge[differs from paper and preset: {knob_layout.show(paper)}]"]
+        return [f":orange-badge[differs from paper and {of.origin}: {knob_layout.show(paper)}]"]
     marks = [f":orange-badge[paper: {knob_layout.show(paper)}]"] if from_paper else []
-    return [*marks, f":blue-badge[preset: {knob_layout.show(preset)}]" if knob else ":blue-badge[changed]"]
+    return [*marks, f":blue-badge[{of.origin}: {knob_layout.show(preset)}]" if knob else ":blue-badge[changed]"]

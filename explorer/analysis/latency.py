@@ -1,0 +1,121 @@
+"""Measured latency: how long a forward pass takes on a device, as the median of many with its spread."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from explorer.errors import Cancelled
+
+WARM_UP = 3  # passes at most that are not counted: kernels are chosen, memory is taken
+LEAST_S = 0.5  # time that the counted passes take together, at least
+LEAST_PASSES = 5
+SLOW_S = 3.0  # passes that take as long together are enough, if they are SLOW_PASSES
+SLOW_PASSES = 3
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of one forward pass of a batch: the median over `passes`, and the quartiles on both sides of it."""
+
+    batch: int
+    device: str
+    passes: int
+    median_s: float
+    low_s: float
+    high_s: float
+
+    @property
+    def spread_s(self) -> float:
+        """Half of the distance between the quartiles: the ± of the median."""
+        return (self.high_s - self.low_s) / 2
+
+
+def measure(
+    module: nn.Module,
+    input_size: tuple[int, int, int],
+    batch: int = 1,
+    *,
+    device: torch.device | str = "cpu",
+    least_s: float = LEAST_S,
+    progress: Callable[[float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Latency:
+    """Time forward passes of `batch` inputs (C, H, W) of noise, in eval mode, on the device where the module is.
+
+    `progress` is told the share that is done, 0 to 1; `cancel` is asked between passes. The module's mode stays as it
+    was. Raises Cancelled.
+    """
+    place = torch.device(device)
+    noise = torch.randn(batch, *input_size, generator=torch.Generator().manual_seed(0)).to(place)
+    with evaluating(module), torch.inference_mode():
+        seconds = times(lambda: module(noise), synchroniser(place), least_s=least_s, progress=progress, cancel=cancel)
+    low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return Latency(batch, str(place), len(seconds), median, low, high)
+
+
+def times(
+    call: Callable[[], Any],
+    synchronise: Callable[[], Any],
+    *,
+    least_s: float = LEAST_S,
+    progress: Callable[[float], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[float]:
+    """Seconds of each call: at least LEAST_PASSES, until they took `least_s` together; SLOW_PASSES of slow ones.
+
+    Before them come WARM_UP others, or fewer where these take as long. Raises Cancelled.
+    """
+
+    def timed() -> float:
+        if cancel is not None and cancel():
+            raise Cancelled
+        started = clock()
+        call()
+        synchronise()
+        return clock() - started
+
+    synchronise()
+    warmed = [timed()]
+    while len(warmed) < WARM_UP and sum(warmed) < least_s:
+        warmed.append(timed())
+    seconds: list[float] = []
+    while (share := _share(len(seconds), sum(seconds), least_s)) < 1:
+        if progress is not None:
+            progress(share)
+        seconds.append(timed())
+    return seconds
+
+
+def _share(passes: int, spent_s: float, least_s: float) -> float:
+    """How much of the measurement is done: 1 is all."""
+    return max(min(passes / LEAST_PASSES, spent_s / least_s), min(passes / SLOW_PASSES, spent_s / SLOW_S))
+
+
+def synchroniser(device: torch.device) -> Callable[[], Any]:
+    """What waits until the device has done all that it was asked: a GPU works on after a call has returned."""
+    if device.type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    if device.type == "mps":
+        return torch.mps.synchronize
+    return lambda: None
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode within; afterwards each submodule has its own mode again."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

@@ -1,0 +1,65 @@
+"""Blocks side by side as one chart: what each costs and takes, relative to the first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")  # Okabe and Ito
+FAR = 20.0  # from here on the axis is logarithmic: a small bar would not be seen beside a large one
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One figure of one block, as a person reads it and in full; spread: what it may be more or less by."""
+
+    value: float
+    text: str
+    detail: str = ""
+    spread: float = 0.0
+
+    def over(self, base: Bar) -> str:
+        """How many times that of another block: 1.02×."""
+        return f"{self.value / base.value:,.2f}×" if base.value else ""
+
+
+def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str]) -> go.Figure:
+    """Bars of each figure over the first block's, one colour per block; None is left out.
+
+    blocks: per block one Bar for each of `figures`. A figure without a value of the first block is left out.
+    """
+    first, *_ = blocks.values()
+    shown = [i for i, bar in enumerate(first) if bar and bar.value > 0]
+    figure, ratios = go.Figure(), [1.0]
+    for colour, (name, bars) in zip(COLOURS, blocks.items(), strict=False):
+        pairs = [(figures[i], bars[i], first[i]) for i in shown]
+        known = [(title, bar, base) for title, bar, base in pairs if bar and base]
+        over = [bar.value / base.value for _, bar, base in known]
+        ratios += [ratio for ratio in over if ratio > 0]
+        figure.add_bar(
+            name=name, marker_color=colour, x=[title for title, _, _ in known], y=over,
+            text=[bar.over(base) for _, bar, base in known],
+            error_y={"array": [bar.spread / base.value for _, bar, base in known], "thickness": 1.5, "width": 0},
+            customdata=[(bar.text, bar.detail) for _, bar, _ in known], textposition="auto",
+            textangle=-90, insidetextanchor="start", cliponaxis=False,
+            hovertemplate="<b>%{x}</b><br>%{customdata[0]} (%{customdata[1]})<br>%{text} the first"
+            "<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+    _lay_out(figure, ratios)
+    return figure
+
+
+def _lay_out(figure: go.Figure, ratios: list[float]) -> None:
+    figure.add_hline(1, line={"color": "#8a8f98", "dash": "dot", "width": 1})
+    figure.update_layout(
+        barmode="group", height=330, bargap=0.25, margin={"l": 10, "r": 10, "t": 30, "b": 10}, showlegend=True,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.08, "x": 0},
+    )  # fmt: skip
+    if max(ratios) > FAR * min(ratios):
+        ends = [math.log10(min(ratios)) - 0.3, math.log10(max(ratios)) + 0.2]  # the least bar has a height too
+        figure.update_yaxes(type="log", dtick=1, range=ends, title_text="Over the first (log)")
+    else:
+        figure.update_yaxes(rangemode="nonnegative", title_text="Over the first")
