@@ -136,7 +136,9 @@ class _Tracer(fx.Tracer):
         self, kind: str, target: Any, args: Any, kwargs: Any, name: str | None = None, type_expr: Any = None
     ) -> fx.Node:
         node = self.graph.create_node(kind, target, None, None, name, type_expr)
-        node.args, node.kwargs = args, kwargs  # given to create_node, they would be searched for symbolic numbers
+        node.args = args  # given to create_node, they would be searched for symbolic numbers
+        if kwargs:
+            node.kwargs = kwargs
         if self._stack:
             node.meta["nn_module_stack"] = self._stack
         return node
@@ -144,8 +146,8 @@ class _Tracer(fx.Tracer):
     def create_arg(self, a: Any) -> Any:
         if type(a) is fx.Proxy:
             return a.node
-        if type(a) is tuple:
-            return tuple([self.create_arg(item) for item in a])
+        if type(a) is tuple or type(a) is list:
+            return type(a)([self.create_arg(item) for item in a])
         return {} if type(a) is dict and not a else super().create_arg(a)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
