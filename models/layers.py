@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.meta import is_unfilled, layer
+
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
@@ -116,7 +118,7 @@ def activation(name: str) -> nn.Module:
 
 def norm(name: str, channels: int) -> nn.Module:
     """The named normalisation over `channels`; "layer" is GroupNorm(1), "group" takes gcd(32, channels) groups."""
-    return _built(lambda: _NORMS[name](channels))
+    return _built(lambda: layer(_NORMS[name], channels))
 
 
 def conv(
@@ -134,7 +136,7 @@ def conv(
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (dilation * (rows - 1) // 2, dilation * (columns - 1) // 2)
     return _built(
-        lambda: nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=bias)
+        lambda: layer(nn.Conv2d, in_channels, out_channels, kernel, stride, padding, dilation, groups, bias)
     )
 
 
@@ -222,16 +224,18 @@ def initialise(module: nn.Module, linear_std: float | None = 0.01) -> None:
 
     With `linear_std=None` linear layers too are He's, by fan_in.
     """
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(layer, nn.Linear):
+    if is_unfilled():
+        return
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(part, nn.Linear):
             if linear_std is None:
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
             else:
-                nn.init.normal_(layer.weight, 0.0, linear_std)
-        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+                nn.init.normal_(part.weight, 0.0, linear_std)
+        if isinstance(part, nn.Conv2d | nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
 
 
 def linear_layers(
