@@ -53,11 +53,11 @@ class StochasticDepth(nn.Module):
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
-    "batch": nn.BatchNorm2d,
-    "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
-    "layer": lambda channels: nn.GroupNorm(1, channels),
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
-    "channel_layer": lambda channels: LayerNorm2d(channels, eps=1e-6),
+    "batch": lambda channels: layer(nn.BatchNorm2d, channels),
+    "group": lambda channels: layer(nn.GroupNorm, math.gcd(32, channels), channels),
+    "layer": lambda channels: layer(nn.GroupNorm, 1, channels),
+    "instance": lambda channels: layer(nn.InstanceNorm2d, channels, affine=True),
+    "channel_layer": lambda channels: layer(LayerNorm2d, channels, eps=1e-6),
 }
 
 # Layers whose output has the shape of their input, whatever it is, in evaluation.
@@ -118,7 +118,7 @@ def activation(name: str) -> nn.Module:
 
 def norm(name: str, channels: int) -> nn.Module:
     """The named normalisation over `channels`; "layer" is GroupNorm(1), "group" takes gcd(32, channels) groups."""
-    return _built(lambda: layer(_NORMS[name], channels))
+    return _built(lambda: _NORMS[name](channels))
 
 
 def conv(
@@ -136,7 +136,7 @@ def conv(
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (dilation * (rows - 1) // 2, dilation * (columns - 1) // 2)
     return _built(
-        lambda: layer(nn.Conv2d, in_channels, out_channels, kernel, stride, padding, dilation, groups, bias)
+        lambda: layer(nn.Conv2d, in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=bias)
     )
 
 
@@ -244,7 +244,7 @@ def linear_layers(
     """AlexNet's head: dropout, linear, activation per hidden width, then a linear layer over the classes."""
     layers: list[nn.Module] = []
     for features_in, features_out in pairwise((in_features, *hidden)):
-        layers += [nn.Dropout(dropout), nn.Linear(features_in, features_out), activation(act)]
+        layers += [nn.Dropout(dropout), layer(nn.Linear, features_in, features_out), activation(act)]
     return nn.Sequential(*layers, nn.Linear((in_features, *hidden)[-1], num_classes))
 
 

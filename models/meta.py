@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import torch
@@ -46,15 +47,22 @@ def is_unfilled() -> bool:
     return _made.get() is not None
 
 
-def layer(make: Callable[..., nn.Module], *args: Any) -> nn.Module:
-    """`make(*args)`, a layer without layers inside; within `on_meta` a copy of an equal one that was made before."""
+def layer(make: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
+    """`make(*args, **options)`, a layer without layers inside; within `on_meta` a copy of an equal one made before."""
     made = _made.get()
     if made is None:
-        return make(*args)
-    key = (make, args)
+        return make(*args, **options)
+    key = (make, args, tuple(options.items()))
     if key not in made:
-        made[key] = make(*args)
+        made[key] = _unfilled(make)(*args, **options)
+        made[key].__class__ = make
     return _copied(made[key])
+
+
+@cache
+def _unfilled(make: type[nn.Module]) -> type[nn.Module]:
+    """The class with weights left as they are."""
+    return type(make.__name__, (make,), {"reset_parameters": lambda self: None})
 
 
 def _copied(found: nn.Module) -> nn.Module:

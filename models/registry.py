@@ -190,7 +190,8 @@ def block(name: str) -> Block:
 
 def spec(name: str, **knobs: Any) -> NetSpec:
     """The Spec of a preset with knobs changed, validated. Raises UnknownNameError or SpecError."""
-    return preset(name).spec.replace(**knobs)
+    found = preset(name).spec
+    return found.replace(**knobs) if knobs else found
 
 
 def architecture_for(spec: Spec) -> Architecture | Block:
