@@ -48,15 +48,16 @@ def is_unfilled() -> bool:
 
 
 def layer(make: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
-    """`make(*args, **options)`, a layer without layers inside; within `on_meta` a copy of an equal one made before."""
+    """`make(*args, **options)`, of torch's layers with weights; within `on_meta` a copy of an equal one made before."""
     made = _made.get()
     if made is None:
         return make(*args, **options)
     key = (make, args, tuple(options.items()))
-    if key not in made:
-        made[key] = _unfilled(make)(*args, **options)
-        made[key].__class__ = make
-    return _copied(made[key])
+    with torch._C.DisableTorchFunction():  # what is asked of a tensor, if only its shape, would pass through the modes
+        if key not in made:
+            made[key] = _unfilled(make)(*args, **options, device=_META)
+            made[key].__class__ = make
+        return _copied(made[key])
 
 
 @cache

@@ -87,7 +87,7 @@ def test_a_layer_with_a_hook_or_of_a_subclass_is_run():
 
 
 @pytest.mark.fuzz
-@given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=4), st.integers(0, 4))
+@given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=4), st.integers(1, 4))
 def test_sums_and_products_with_a_tensor_that_repeats(dims, kept):
     """The second tensor has the sizes of the first, or 1, and maybe fewer dimensions."""
     a = meta(*(size for size, _ in dims))
