@@ -55,14 +55,14 @@ def layer(make: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
     key = (make, args, tuple(options.items()))
     with torch._C.DisableTorchFunction():  # what is asked of a tensor, if only its shape, would pass through the modes
         if key not in made:
-            made[key] = _unfilled(make)(*args, **options, device=_META)
+            made[key] = _without_start(make)(*args, **options, device=_META)
             made[key].__class__ = make
         return _copied(made[key])
 
 
 @cache
-def _unfilled(make: type[nn.Module]) -> type[nn.Module]:
-    """The class with weights left as they are."""
+def _without_start(make: type[nn.Module]) -> type[nn.Module]:
+    """The class, but for the values that its weights start with."""
     return type(make.__name__, (make,), {"reset_parameters": lambda self: None})
 
 
