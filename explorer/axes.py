@@ -14,7 +14,7 @@ from math import gcd, lcm
 
 import numpy as np
 
-from explorer.reads import Reads
+from explorer.reads import POINTWISE, Reads
 
 Interval = tuple[int, int]
 
@@ -74,6 +74,8 @@ def blind(size: int) -> Axis:
 
 def compose(axis: Axis, step: Reads, size: int) -> Axis:
     """The axis after a layer of `size` positions that reads `step`: each sees the hull of what its sources see."""
+    if step == POINTWISE and size == axis.seen.shape[1]:
+        return axis
     seen = _carried(axis.seen, step, size)
     if axis.advance == 0 and axis.period == 1:
         return Axis(1, 0, axis.intervals, seen, axis.is_global)
@@ -90,14 +92,25 @@ def compose(axis: Axis, step: Reads, size: int) -> Axis:
 def _carried(seen: np.ndarray, step: Reads, size: int) -> np.ndarray:
     """What `size` positions see that read `step` of positions that see `seen`; [2, size]."""
     count = seen.shape[1]
+    sources = _sources(step, size)
+    sources[(sources < 0) | (sources >= count)] = count  # where the last column, of nothing, stands for padding
+    known = np.empty((2, count + 1), seen.dtype)
+    known[:, :count], known[:, count] = seen, NOTHING
+    found = np.empty((2, size), seen.dtype)
+    known[0].take(sources).min(axis=1, initial=NOTHING[0], out=found[0])
+    known[1].take(sources).max(axis=1, initial=NOTHING[1], out=found[1])
+    return found
+
+
+def _sources(step: Reads, size: int) -> np.ndarray:
+    """The positions that each of `size` positions reads, [size, most that one reads]; filled up with ones outside."""
+    if step.period == 1:
+        return step.advance * np.arange(size)[:, None] + np.array(step.offsets[0], int)
     width = max(map(len, step.offsets))
     outside = -1 - size * step.advance  # an offset that no position of the map has
-    offsets = np.array([(*phase, *(outside,) * (width - len(phase))) for phase in step.offsets])
+    offsets = np.array([(*phase, *(outside,) * (width - len(phase))) for phase in step.offsets], int)
     turns, phases = np.divmod(np.arange(size), step.period)
-    sources = offsets.reshape(len(step.offsets), width)[phases] + step.advance * turns[:, None]
-    sources = np.where((sources >= 0) & (sources < count), sources, count)
-    known = np.concatenate([seen, np.array(NOTHING)[:, None]], axis=1)
-    return np.stack([known[0][sources].min(axis=1, initial=NOTHING[0]), known[1][sources].max(axis=1, initial=-1)])
+    return offsets.reshape(len(step.offsets), width)[phases] + step.advance * turns[:, None]
 
 
 def union(branches: Sequence[Axis], size: int) -> Axis:

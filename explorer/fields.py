@@ -12,7 +12,7 @@ from dataclasses import replace
 from explorer import layout as dims
 from explorer import ops, picking, reads
 from explorer.axes import Axis, blind, joined, pixels, spread, union
-from explorer.graph import Layer
+from explorer.graph import Layer, Shape
 from explorer.states import State, moved, over, seen_by_all, whole
 
 
@@ -20,10 +20,11 @@ def propagate(layer: Layer, inputs: list[State]) -> State:
     """The state of a layer's output, from those of its inputs."""
     if layer.kind == "input":
         size = layer.output_shape[-2:]
-        one = pixels(size[0]), pixels(size[1])
+        rows = pixels(size[0])
+        one = rows, rows if size[1] == size[0] else pixels(size[1])
         return State(layer.output_shape, dims.MAP, (size[0], size[1]), one, one)
-    rule = _RULES.get(layer.kind, _unknown)
-    return replace(rule(layer, inputs), shape=layer.output_shape)
+    state = _RULES.get(layer.kind, _unknown)(layer, inputs)
+    return state if state.shape == layer.output_shape else replace(state, shape=layer.output_shape)
 
 
 def _constant(layer: Layer, inputs: list[State]) -> State:
@@ -44,10 +45,13 @@ def _resample(layer: Layer, inputs: list[State]) -> State:
         return whole(state)
     sizes_in, sizes_out = state.shape[-2:], layer.output_shape[-2:]
     found = [reads.of_layer(layer, a, sizes_in[a], sizes_out[a]) or reads.POINTWISE for a in (0, 1)]
-    swallowed = all(r == reads.everything(n) for r, n in zip(found, sizes_in, strict=True) if n > 1)
-    if swallowed and max(sizes_in) > 1 and layer.kind.startswith("adaptive"):
+    if layer.kind.startswith("adaptive") and max(sizes_in) > 1 and _swallows(found, sizes_in):
         return replace(whole(state), layout=state.layout, map_size=(1, 1))
     return moved(state, found, (sizes_out[0], sizes_out[1]))
+
+
+def _swallows(found: list[reads.Reads], sizes: Shape) -> bool:
+    return all(step == reads.everything(size) for step, size in zip(found, sizes, strict=True) if size > 1)
 
 
 def _statistic(layer: Layer, inputs: list[State]) -> State:
@@ -132,15 +136,17 @@ def _merge(layer: Layer, inputs: list[State]) -> State:
     """add, mul, channel concat …: the union of the branches; a branch with no position of its own is a gate."""
     located = [state for state in inputs if state.local is not None] or inputs
     lead = max(located, key=lambda state: (state.map_size[0] * state.map_size[1], len(state.shape)))
-    strict = [_stretched(state.strict, state.map_size, lead.map_size) for state in inputs]
+    strict = _unions([_stretched(state.strict, state.map_size, lead.map_size) for state in inputs], lead.map_size)
+    if all(state.local is state.strict for state in inputs):
+        return replace(lead, strict=strict, local=strict)
     seen = [_stretched(s.local, s.map_size, lead.map_size) for s in located if s.local is not None]
-    return replace(
-        lead, strict=_unions(strict, lead.map_size), local=_unions(seen, lead.map_size) if seen else None
-    )
+    return replace(lead, strict=strict, local=_unions(seen, lead.map_size) if seen else None)
 
 
 def _stretched(axes: tuple[Axis, Axis], own: tuple[int, int], wanted: tuple[int, int]) -> tuple[Axis, Axis]:
     """A branch of one row (column) broadcast over many: each of them sees what the one sees."""
+    if own == wanted:
+        return axes
     rows, columns = (
         spread(axis, m) if n == 1 and m > 1 else axis
         for axis, n, m in zip(axes, own, wanted, strict=True)
@@ -150,7 +156,9 @@ def _stretched(axes: tuple[Axis, Axis], own: tuple[int, int], wanted: tuple[int,
 
 def _unions(axes: list[tuple[Axis, Axis]], size: tuple[int, int]) -> tuple[Axis, Axis]:
     rows, columns = zip(*axes, strict=True)
-    return union(rows, size[0]), union(columns, size[1])
+    together = union(rows, size[0])
+    same = size[0] == size[1] and all(a is b for a, b in axes)
+    return together, together if same else union(columns, size[1])
 
 
 def _concat(layer: Layer, inputs: list[State]) -> State:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from explorer import ops, shapes
 from explorer.graph import Buffer, Failure, Layer, LayerGraph, Shape
 
 
-class GraphRecorder(fx.Interpreter):
+class GraphRecorder:
     """Runs a program on the meta device and records one Layer per operation that depends on the input.
 
     Operations on weights alone (a reshaped scale, a standardised kernel) are not layers: their parameters count for
@@ -21,29 +23,31 @@ class GraphRecorder(fx.Interpreter):
     """
 
     def __init__(self, root: nn.Module, program: fx.Graph, constants: dict[str, Tensor]) -> None:
-        super().__init__(root, garbage_collect_values=False, graph=program)
+        self.module = root
+        self.program = program
         self.constants = constants
         self.nodes: dict[str, fx.Node] = {}
         self.layers: list[Layer] = []
         self.outputs: tuple[str, ...] = ()
-        self.current = ""
-        self._parameter_names = _parameter_names(root)
+        self._modules = dict(root.named_modules(remove_duplicate=False))
+        self._parameter_names = _ParameterNames(root)
+        self._values: dict[fx.Node, Any] = {}  # all of them stay alive, so that a storage's address names it
         self._sources: dict[fx.Node, list[str]] = {}  # node → ids of the layers whose tensors it carries
         self._weights: dict[fx.Node, list[str]] = {}  # node that depends on weights alone → their names
         self._ids: Counter[str] = Counter()
         self._shapes: dict[str, Shape] = {}
-        self._given = ""
         self._products = 0  # multiply-accumulates inside the current operation, where they are counted
         self._alone = _single_operations(program)
         self._storages: dict[int, int] = {}
-        self._kept: list[Any] = []  # keeps every meta tensor alive, so that a storage's address names it
 
     def record(self, input_size: tuple[int, int, int]) -> Failure | None:
         """Run on meta with one image [1, C, H, W]; returns where and why it stopped, if it did."""
-        try:
-            self.run(torch.empty(1, *input_size, device="meta"), enable_io_processing=False)
-        except Exception as error:
-            return Failure(self.current, _reason(error) + self._given)
+        given = iter([torch.empty(1, *input_size, device="meta")])
+        for n in self.program.nodes:
+            try:
+                self._values[n] = self._run(n, given)
+            except Exception as error:
+                return Failure(_path(n), _reason(error) + self._given(n))
         return None
 
     def layer_graph(self, failure: Failure | None = None) -> LayerGraph:
@@ -51,80 +55,72 @@ class GraphRecorder(fx.Interpreter):
         used = {name: self._parameter_names.sizes[name] for layer in self.layers for name in layer.parameters}
         return LayerGraph(tuple(self.layers), self.outputs, _scopes(self.module, self.nodes), used, failure)
 
-    # -- fx.Interpreter -------------------------------------------------------------------------------------------
+    # -- running ----------------------------------------------------------------------------------------------------
 
-    def run_node(self, n: fx.Node) -> Any:
-        self.current = _path(n)
-        args, kwargs = self.fetch_args_kwargs_from_env(n)
-        shapes_in = ["x".join(map(str, t.shape[1:])) for t in _tensors(args)]
-        self._given = f" (for an input of {', '.join(shapes_in)})" if shapes_in else ""
-        result = self._result(n, args, kwargs)
-        self._kept.append(result)
-        if n.op == "output":
-            self.outputs = tuple(dict.fromkeys(self._inputs(n)))
+    def _run(self, n: fx.Node, given: Iterator[Tensor]) -> Any:
+        args, kwargs = fx.map_arg((n.args, n.kwargs), self._values.__getitem__)
+        if n.op == "placeholder":
+            result = next(given, args[0] if args else None)
         elif n.op == "get_attr":
+            result = self._attribute(n)
             self._weights[n] = self._names_of(n)
+            return _on_meta(result) if isinstance(result, Tensor) else result
+        elif n.op == "output":
+            self.outputs = tuple(dict.fromkeys(self._inputs(n)))
+            return args[0]
         else:
-            self._note(n, args, kwargs, result)
+            result = self._result(n, args, kwargs)
+        self._note(n, args, kwargs, result)
         return result
 
     def _result(self, n: fx.Node, args: Any, kwargs: Any) -> Any:
         """Run one operation; of one that no table knows, and of sums of products, the products are counted."""
-        perform = getattr(self, n.op)
         if self._kind(n) not in ("unknown", "einsum"):
-            return perform(n.target, args, kwargs)
+            return self._perform(n, args, kwargs)
         with FlopCounterMode(display=False) as counter:
-            result = perform(n.target, args, kwargs)
+            result = self._perform(n, args, kwargs)
         self._products = counter.get_total_flops() // 2
         return result
 
     def _kind(self, n: fx.Node) -> str:
+        return ops.kind_of_module(self._module(n)) if n.op == "call_module" else ops.kind_of_function(n.target)
+
+    def _perform(self, n: fx.Node, args: Any, kwargs: Any) -> Any:
+        """The output of a module, function or method: by rule where one is certain, else by running it on meta."""
         if n.op == "call_module":
-            return ops.kind_of_module(self.fetch_attr(str(n.target)))
-        return ops.kind_of_function(n.target) if n.op in ("call_function", "call_method") else n.op
-
-    def placeholder(self, target: Any, args: Any, kwargs: Any) -> Any:
-        try:
-            return next(self.args_iter)
-        except StopIteration:
-            return args[0] if args else None
-
-    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        value = self.constants[target] if target in self.constants else self.fetch_attr(target)
-        return _on_meta(value) if isinstance(value, Tensor) else value
-
-    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        module = self.fetch_attr(target)
-        if not kwargs and (known := shapes.of_module(module, args)) is not None:
+            module = self._module(n)
+            if not kwargs and (known := shapes.of_module(module, args)) is not None:
+                return known
+            with torch.device("meta"):
+                return _run_on_meta(module, args, kwargs)
+        if n.op == "call_method":
+            return getattr(args[0], str(n.target))(*args[1:], **kwargs)
+        assert callable(n.target)
+        if (known := shapes.of_function(n.target, args, kwargs)) is not None:
             return known
         with torch.device("meta"):
-            return self._on_meta(module, args, kwargs)
+            return n.target(*args, **kwargs)
 
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        if (known := shapes.of_function(target, args, kwargs)) is not None:
-            return known
-        with torch.device("meta"):
-            return super().call_function(target, args, kwargs)
+    def _module(self, n: fx.Node) -> nn.Module:
+        return self._modules[str(n.target)]
 
-    def call_method(self, target: Any, args: Any, kwargs: Any) -> Any:
-        with torch.device("meta"):
-            return super().call_method(target, args, kwargs)
+    def _attribute(self, n: fx.Node) -> Any:
+        name = str(n.target)
+        return self.constants[name] if name in self.constants else operator.attrgetter(name)(self.module)
 
-    def _on_meta(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
-        """A leaf module's own forward, its weights replaced by meta ones."""
-        state = dict((*module.named_parameters(), *module.named_buffers()))
-        if all(t.is_meta for t in state.values()):
-            return module(*args, **kwargs)
-        meta = {name: _on_meta(t) for name, t in state.items()}
-        return torch.func.functional_call(module, meta, args, kwargs)
+    def _given(self, n: fx.Node) -> str:
+        """The shapes that an operation reads, in words."""
+        read = _tensors(fx.map_arg(n.args, self._values.__getitem__))
+        sizes = ["x".join(map(str, t.shape[1:])) for t in read]
+        return f" (for an input of {', '.join(sizes)})" if sizes else ""
 
-    # -- layers ---------------------------------------------------------------------------------------------------
+    # -- layers -----------------------------------------------------------------------------------------------------
 
     def _note(self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         tensors = _tensors(result)
         inputs = self._inputs(n)
         if n.op != "placeholder" and not inputs:
-            self._weights[n] = self._weights_of(n) + self._module_parameters(n)
+            self._weights[n] = self._parameters(n)
             return
         if not tensors:
             return
@@ -142,7 +138,7 @@ class GraphRecorder(fx.Interpreter):
     ) -> Layer:
         path, scope = self._placed(n)
         kind, op, arguments = self._described(n, args, kwargs)
-        names = tuple(dict.fromkeys(self._weights_of(n) + self._module_parameters(n)))
+        names = tuple(dict.fromkeys(self._parameters(n)))
         attributes = ops.plain_attributes(arguments)
         if (fan_in := ops.fan_in(kind, arguments)) is not None:
             attributes["fan_in"] = fan_in
@@ -154,12 +150,12 @@ class GraphRecorder(fx.Interpreter):
             op=op,
             scope=scope,
             inputs=tuple(inputs),
-            input_shapes=tuple(self._shapes[name] for name in inputs),
-            outputs=tuple(tuple(t.shape) for t in tensors),
-            buffers=tuple(self._buffer(t) for t in tensors),
+            input_shapes=tuple([self._shapes[name] for name in inputs]),
+            outputs=tuple([tuple(t.shape) for t in tensors]),
+            buffers=tuple([self._buffer(t) for t in tensors]),
             window=ops.window(kind, arguments),
             parameters=names,
-            param_count=sum(self._parameter_names.sizes[name] for name in names),
+            param_count=sum([self._parameter_names.sizes[name] for name in names]),
             attributes=attributes,
         )
 
@@ -168,7 +164,7 @@ class GraphRecorder(fx.Interpreter):
         if n.op == "placeholder":
             return "input", "input", {}
         if n.op == "call_module":
-            module = self.fetch_attr(str(n.target))
+            module = self._module(n)
             return ops.kind_of_module(module), type(module).__name__, ops.module_arguments(module)
         kind, name = ops.kind_of_function(n.target), ops.function_name(n.target)
         return kind, name, ops.call_arguments(kind, name, args, kwargs)
@@ -188,22 +184,21 @@ class GraphRecorder(fx.Interpreter):
         return wanted if count == 1 else f"{wanted}#{count}"
 
     def _inputs(self, n: fx.Node) -> list[str]:
-        return [name for source in n.all_input_nodes for name in self._sources.get(source, [])]
-
-    def _weights_of(self, n: fx.Node) -> list[str]:
-        return [name for source in n.all_input_nodes for name in self._weights.get(source, [])]
+        return [name for source in n.all_input_nodes for name in self._sources.get(source, ())]
 
     def _names_of(self, n: fx.Node) -> list[str]:
-        value = self.constants.get(str(n.target))
-        value = self.fetch_attr(str(n.target)) if value is None else value
+        value = self._attribute(n)
         name = self._parameter_names.get(value) if isinstance(value, Tensor) else None
         return [name] if name else []
 
-    def _module_parameters(self, n: fx.Node) -> list[str]:
+    def _parameters(self, n: fx.Node) -> list[str]:
+        """The names of the parameters that an operation reads: as arguments, then as a module's own."""
+        passed = [name for source in n.all_input_nodes for name in self._weights.get(source, ())]
         if n.op != "call_module":
-            return []
-        parameters = self.fetch_attr(str(n.target)).parameters()
-        return [name for p in parameters if (name := self._parameter_names.get(p))]
+            return passed
+        module = self._module(n)
+        own = module.parameters() if module._modules else module._parameters.values()
+        return passed + [name for p in own if p is not None and (name := self._parameter_names.get(p))]
 
     def _buffer(self, tensor: Tensor) -> Buffer:
         storage = tensor.untyped_storage()
@@ -215,15 +210,21 @@ class _ParameterNames:
     """The first qualified name of every parameter (tied ones have one name) and its number of elements."""
 
     def __init__(self, root: nn.Module) -> None:
-        self._names = {id(p): name for name, p in root.named_parameters()}
-        self.sizes = {name: p.numel() for name, p in root.named_parameters()}
+        named = dict(root.named_parameters())
+        self._names = {id(p): name for name, p in named.items()}
+        self.sizes = {name: p.numel() for name, p in named.items()}
 
     def get(self, tensor: Tensor) -> str | None:
         return self._names.get(id(tensor))
 
 
-def _parameter_names(root: nn.Module) -> _ParameterNames:
-    return _ParameterNames(root)
+def _run_on_meta(module: nn.Module, args: Any, kwargs: Any) -> Any:
+    """A leaf module's own forward, its weights replaced by meta ones."""
+    state = dict((*module.named_parameters(), *module.named_buffers()))
+    if all(t.is_meta for t in state.values()):
+        return module(*args, **kwargs)
+    meta = {name: _on_meta(t) for name, t in state.items()}
+    return torch.func.functional_call(module, meta, args, kwargs)
 
 
 def _on_meta(tensor: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ rules are written once per kind. An operation that is in no table has the kind "
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -154,7 +155,12 @@ Arguments = dict[str, Any]
 
 def kind_of_module(module: nn.Module) -> str:
     """The kind of a leaf module, by its class or the nearest base class in the table."""
-    for base in type(module).__mro__:
+    return _kind_of_class(type(module))
+
+
+@lru_cache(maxsize=1024)
+def _kind_of_class(found: type[nn.Module]) -> str:
+    for base in found.__mro__:
         if base in _MODULES:
             return _MODULES[base]
         if base.__module__.startswith("torch.nn") and base.__name__ in _ACTIVATION_MODULES:
@@ -189,16 +195,18 @@ def module_arguments(module: nn.Module) -> Arguments:
     weight = getattr(module, "weight", None) if weight is None else weight  # one that is computed, as by weight_norm
     if weight is not None:
         found["weight"] = weight
-    if isinstance(module, nn.UpsamplingNearest2d | nn.UpsamplingBilinear2d | nn.Upsample):
+    if isinstance(module, nn.Upsample):
         found["align_corners"] = bool(module.align_corners)
-    if isinstance(module, nn.modules.padding._ReflectionPadNd | nn.modules.padding._ReplicationPadNd):
+    if isinstance(module, _BORDER_PADS):
         found["mode"] = "reflect"
-    if isinstance(module, nn.modules.padding._ReflectionPadNd | nn.modules.padding._ReplicationPadNd
-                  | nn.modules.padding._ConstantPadNd):  # fmt: skip
+    if isinstance(module, (*_BORDER_PADS, nn.modules.padding._ConstantPadNd)):
         found["pad"] = tuple(module.padding)
     if isinstance(module, nn.ChannelShuffle):
         found["groups"] = module.groups
     return found
+
+
+_BORDER_PADS = (nn.modules.padding._ReflectionPadNd, nn.modules.padding._ReplicationPadNd)
 
 
 def call_arguments(kind: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
@@ -215,17 +223,22 @@ def call_arguments(kind: str, name: str, args: tuple[Any, ...], kwargs: Mapping[
 
 def plain_attributes(arguments: Arguments) -> dict[str, Any]:
     """The arguments worth keeping in the layer graph: plain data only."""
-    return {name: _plain(arguments[name]) for name in _KEPT if _is_plain(arguments.get(name))}
+    return {name: _plain(arguments[name]) for name in _KEPT if name in arguments and _is_plain(arguments[name])}
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple | list):
+    if isinstance(value, _PLAIN):
+        return True
+    if isinstance(value, (tuple, list)):
         return all(item is None or _is_plain(item) for item in value)
-    return isinstance(value, int | float | str | bool | slice) or value is Ellipsis
+    return value is Ellipsis
+
+
+_PLAIN = (int, float, str, bool, slice)
 
 
 def _plain(value: Any) -> Any:
-    return tuple(_plain(item) for item in value) if isinstance(value, tuple | list) else value
+    return tuple([_plain(item) for item in value]) if isinstance(value, (tuple, list)) else value
 
 
 def window(kind: str, arguments: Arguments) -> Window | None:

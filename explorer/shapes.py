@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def of_module(module: nn.Module, args: tuple[Any, ...]) -> Tensor | None:
@@ -23,16 +24,29 @@ def of_module(module: nn.Module, args: tuple[Any, ...]) -> Tensor | None:
 
 
 def of_function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    """The output of an add, a product or a channel concat of meta tensors, or None where no rule is certain."""
+    """The output of an add, a product, a channel concat or a layer norm of meta tensors, or None where none is certain.
+    """
     if target is torch.cat and args and set(kwargs) <= {"dim"}:
         return _concat(args[0], *args[1:], **kwargs)
-    if kwargs:
+    if kwargs or len(args) < 2 or not isinstance(args[0], Tensor):
         return None
-    if target in (operator.add, operator.mul, torch.add, torch.mul) and len(args) == 2:
-        a, b = args
-        if isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape and a.dtype == b.dtype:
-            return _empty(a, tuple(a.shape))
+    if target in _BINARY and len(args) == 2:
+        return _broadcast(*args)
+    if target is functional.layer_norm:
+        return _normalised(args[0], tuple(args[1]))
     return None
+
+
+_BINARY = frozenset((operator.add, operator.mul, torch.add, torch.mul))
+
+
+def _broadcast(a: Tensor, b: Any) -> Tensor | None:
+    """a combined with b of the same shape, or of one that repeats along some of a's dimensions."""
+    if not isinstance(b, Tensor) or a.dtype != b.dtype or b.dim() > a.dim():
+        return None
+    shape = a.shape
+    fits = b.shape == shape or all(m in (1, n) for n, m in zip(reversed(shape), reversed(b.shape), strict=False))
+    return _empty(a, shape) if fits else None
 
 
 def _concat(maps: Any, dim: Any = 0) -> Tensor | None:
@@ -44,21 +58,33 @@ def _concat(maps: Any, dim: Any = 0) -> Tensor | None:
     return _empty(maps[0], (maps[0].shape[0], sum(x.shape[1] for x in maps), *maps[0].shape[2:]))
 
 
+def _normalised(x: Tensor, last: tuple[int, ...]) -> Tensor | None:
+    """Layer norm over the `last` dimensions."""
+    return _empty(x, x.shape) if last and tuple(x.shape[-len(last) :]) == last else None
+
+
+def _layer_norm(module: Any, x: Tensor) -> Tensor | None:
+    return _normalised(x, module.normalized_shape)
+
+
 def _has_hooks(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return torch.empty(shape, dtype=like.dtype, device="meta")
+    return torch.empty(shape, dtype=like.dtype, device=_META)
+
+
+_META = torch.device("meta")
 
 
 def _pointwise(module: Any, x: Tensor) -> Tensor:
-    return x if getattr(module, "inplace", False) else _empty(x, tuple(x.shape))
+    return x if vars(module).get("inplace") else _empty(x, x.shape)
 
 
 def _norm(module: Any, x: Tensor) -> Tensor | None:
     fits = x.dim() == 4 and x.shape[1] == module.num_features
-    return _empty(x, tuple(x.shape)) if fits else None
+    return _empty(x, x.shape) if fits else None
 
 
 def _dropout(module: Any, x: Tensor) -> Tensor | None:
@@ -118,6 +144,7 @@ _MODULES: dict[type[nn.Module], _Rule] = {
     nn.Identity: _same,
     nn.Dropout: _dropout,
     nn.BatchNorm2d: _norm,
+    nn.LayerNorm: _layer_norm,
     nn.Conv2d: _conv,
     nn.AdaptiveAvgPool2d: _adaptive,
     nn.Linear: _linear,

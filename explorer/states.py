@@ -32,10 +32,15 @@ class State:
 def moved(state: State, found: list[Reads], size: tuple[int, int]) -> State:
     """The state after rows and columns are read as `found` says, which gives maps of `size`."""
 
-    def through(axes: tuple[Axis, Axis]) -> tuple[Axis, Axis]:
-        return compose(axes[0], found[0], size[0]), compose(axes[1], found[1], size[1])
+    strict = _through(state.strict, found, size)
+    local = strict if state.local is state.strict else state.local and _through(state.local, found, size)
+    return replace(state, map_size=size, strict=strict, local=local)
 
-    return replace(state, map_size=size, strict=through(state.strict), local=state.local and through(state.local))
+
+def _through(axes: tuple[Axis, Axis], found: list[Reads], size: tuple[int, int]) -> tuple[Axis, Axis]:
+    rows = compose(axes[0], found[0], size[0])
+    square = axes[0] is axes[1] and found[0] == found[1] and size[0] == size[1]
+    return rows, rows if square else compose(axes[1], found[1], size[1])
 
 
 def over(state: State, at: Iterable[int], otherwise: State) -> State:

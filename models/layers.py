@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.meta import is_unfilled, layer
+
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
@@ -51,11 +53,11 @@ class StochasticDepth(nn.Module):
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
-    "batch": nn.BatchNorm2d,
-    "group": lambda channels: nn.GroupNorm(math.gcd(32, channels), channels),
-    "layer": lambda channels: nn.GroupNorm(1, channels),
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
-    "channel_layer": lambda channels: LayerNorm2d(channels, eps=1e-6),
+    "batch": lambda channels: layer(nn.BatchNorm2d, channels),
+    "group": lambda channels: layer(nn.GroupNorm, math.gcd(32, channels), channels),
+    "layer": lambda channels: layer(nn.GroupNorm, 1, channels),
+    "instance": lambda channels: layer(nn.InstanceNorm2d, channels, affine=True),
+    "channel_layer": lambda channels: layer(LayerNorm2d, channels, eps=1e-6),
 }
 
 # Layers whose output has the shape of their input, whatever it is, in evaluation.
@@ -134,7 +136,7 @@ def conv(
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (dilation * (rows - 1) // 2, dilation * (columns - 1) // 2)
     return _built(
-        lambda: nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=bias)
+        lambda: layer(nn.Conv2d, in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=bias)
     )
 
 
@@ -222,16 +224,18 @@ def initialise(module: nn.Module, linear_std: float | None = 0.01) -> None:
 
     With `linear_std=None` linear layers too are He's, by fan_in.
     """
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(layer, nn.Linear):
+    if is_unfilled():
+        return
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(part, nn.Linear):
             if linear_std is None:
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
             else:
-                nn.init.normal_(layer.weight, 0.0, linear_std)
-        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+                nn.init.normal_(part.weight, 0.0, linear_std)
+        if isinstance(part, nn.Conv2d | nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
 
 
 def linear_layers(
@@ -240,7 +244,7 @@ def linear_layers(
     """AlexNet's head: dropout, linear, activation per hidden width, then a linear layer over the classes."""
     layers: list[nn.Module] = []
     for features_in, features_out in pairwise((in_features, *hidden)):
-        layers += [nn.Dropout(dropout), nn.Linear(features_in, features_out), activation(act)]
+        layers += [nn.Dropout(dropout), layer(nn.Linear, features_in, features_out), activation(act)]
     return nn.Sequential(*layers, nn.Linear((in_features, *hidden)[-1], num_classes))
 
 

@@ -12,14 +12,14 @@ from functools import cache, lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
 # Imported before models/__init__ binds the function `blocks`, which importing the package later would overwrite.
 from models import blocks as block_modules
 from models import families as family_modules
 from models.errors import SpecError, UnknownNameError
 from models.layers import POINTWISE, tolerant
+from models.meta import on_meta
 from models.spec import NetSpec, Spec
 
 
@@ -105,7 +105,7 @@ class Block:
 
 @lru_cache(maxsize=4096)
 def _output_shape(builder: Callable[[Any], nn.Module], spec: Spec, side: int) -> tuple[int, int, int]:
-    with _placed_on(torch.device("meta")):
+    with on_meta():
         module = builder(spec).eval()
         x = torch.empty(1, getattr(spec, "in_channels"), side, side)  # noqa: B009  (every block has it)
     try:
@@ -190,7 +190,8 @@ def block(name: str) -> Block:
 
 def spec(name: str, **knobs: Any) -> NetSpec:
     """The Spec of a preset with knobs changed, validated. Raises UnknownNameError or SpecError."""
-    return preset(name).spec.replace(**knobs)
+    found = preset(name).spec
+    return found.replace(**knobs) if knobs else found
 
 
 def architecture_for(spec: Spec) -> Architecture | Block:
@@ -214,30 +215,20 @@ def build(
     if not unchecked:
         check(chosen)
     refused = tolerant() if unchecked else contextlib.nullcontext()
-    with torch.random.fork_rng(), _placed_on(torch.device(device)), refused:
-        torch.manual_seed(seed)
+    with _placed_on(torch.device(device), seed), refused:
         return architecture_for(chosen).builder(chosen).eval()
 
 
 @contextlib.contextmanager
-def _placed_on(device: torch.device) -> Iterator[None]:
-    """Within it tensors are made on the device; on meta they are not filled, which there takes most of the time."""
-    with device, _Unfilled() if device.type == "meta" else contextlib.nullcontext():
+def _placed_on(device: torch.device, seed: int) -> Iterator[None]:
+    """Within it tensors are made on the device; the seed determines their random values, which on meta they lack."""
+    if device.type == "meta":
+        with on_meta():
+            yield
+        return
+    with torch.random.fork_rng(), device:
+        torch.manual_seed(seed)
         yield
-
-
-class _Unfilled(TorchFunctionMode):
-    """Passes over what fills tensors: the random and constant initialisations."""
-
-    FILLS = frozenset(
-        (nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.uniform_, nn.init.normal_, nn.init.constant_,
-         Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_)
-    )  # fmt: skip
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in self.FILLS:
-            return args[0] if args else (kwargs or {})["tensor"]
-        return func(*args, **(kwargs or {}))
 
 
 @lru_cache(maxsize=4096)
@@ -249,7 +240,7 @@ def check(spec: Spec) -> None:
     """
     if not isinstance(spec, NetSpec):
         return
-    with _placed_on(torch.device("meta")):
+    with on_meta():
         module = architecture_for(spec).builder(spec).eval()
         image = torch.empty(1, spec.in_channels, spec.image_size, spec.image_size)
     entered: list[str] = []

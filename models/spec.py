@@ -7,6 +7,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -81,14 +83,15 @@ class Spec(BaseModel):
         def __hash__(self) -> int: ...
 
     @classmethod
-    def knobs(cls) -> dict[str, Knob]:
+    @cache
+    def knobs(cls) -> Mapping[str, Knob]:
         """The knobs by field name, in the order of declaration; nested Specs are not among them."""
         found = {}
         for name, field in cls.model_fields.items():
             extra = field.json_schema_extra
             if isinstance(extra, Mapping) and "knob" in extra:
                 found[name] = extra["knob"]
-        return found
+        return MappingProxyType(found)
 
     @model_validator(mode="after")
     def _validated(self) -> Self:

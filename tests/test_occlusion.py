@@ -49,6 +49,18 @@ def small(size: tuple[int, int] = (20, 24)) -> tuple[TracedProgram, Tensor]:
     return trace(convolutional(0), (3, *size)), torch.randn(1, 3, *size)
 
 
+class Viewing(nn.Module):
+    """A network that looks at memory as it lies: `view` refuses maps whose channels lie last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3, stride=2), nn.Linear(4 * 9 * 11, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.conv(x)
+        return self.head(maps.view(maps.shape[0], -1))
+
+
 # -- Known answers ----------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +118,17 @@ def test_captum_finds_the_same(window: tuple[int, int], stride: tuple[int, int])
         drop[top:bottom, left:right] += found.baseline - found.probability[row, column]
         count[top:bottom, left:right] += 1
     np.testing.assert_allclose(drop / count, attribution.detach().numpy(), atol=1e-6)
+
+
+def test_a_network_that_views_its_maps_runs_on_images_as_they_are() -> None:
+    torch.manual_seed(0)
+    module, image = Viewing().eval(), torch.randn(1, 3, 20, 24)
+    found = occlusion_map(trace(module, (3, 20, 24)), image, 2, 8, 6, fill="mean")
+    with torch.no_grad():
+        alone = module(occlude(image, found.box(1, 2), "mean")).softmax(1)[0, 2]
+        with pytest.raises(RuntimeError, match="view"):
+            module(image.contiguous(memory_format=torch.channels_last))
+    assert found.probability[1, 2] == pytest.approx(float(alone), abs=1e-6)
 
 
 def test_resnet_in_batches_agrees_with_single_pictures() -> None:

@@ -38,6 +38,5 @@ def lowest_lies_on_the_object(loaded: LoadedNetwork, item: Item) -> bool:
 @pytest.mark.parametrize("preset", COMPACT)
 def test_the_lowest_position_lies_on_the_object(preset):
     loaded = network.load(network.find(preset), network.weights_source(preset, "shipped"), "cpu")
-    loaded.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  (faster on a CPU)
     hits = sum(lowest_lies_on_the_object(loaded, item) for item in items())
     assert hits >= 0.9 * ITEMS, f"{hits} of {ITEMS}"

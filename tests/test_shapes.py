@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from explorer import shapes
 
@@ -53,7 +54,7 @@ def test_pools(height, width, kernel, stride, padding, ceil_mode):
         nn.ReLU(), nn.ReLU(inplace=True), nn.GELU(), nn.SiLU(inplace=True), nn.Identity(), nn.Dropout().eval(),
         nn.Dropout(), nn.BatchNorm2d(3).eval(), nn.BatchNorm2d(3), nn.BatchNorm2d(4).eval(), nn.AdaptiveAvgPool2d(1),
         nn.AdaptiveAvgPool2d((3, 2)), nn.AdaptiveAvgPool2d((None, 2)), nn.Linear(5, 7), nn.Linear(6, 7),
-        nn.Conv2d(3, 4, 3, padding="same"),
+        nn.Conv2d(3, 4, 3, padding="same"), nn.LayerNorm(5), nn.LayerNorm([4, 5]), nn.LayerNorm(4), nn.LayerNorm(3),
     ],
     ids=str,
 )  # fmt: skip
@@ -66,7 +67,7 @@ def test_every_rule_is_tried_on_what_it_is_for():
     fitting = [
         nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.AvgPool2d(2), nn.BatchNorm2d(3).eval(), nn.AdaptiveAvgPool2d(1),
         nn.Linear(8, 2), nn.Dropout().eval(), nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.LeakyReLU(), nn.ELU(), nn.SiLU(),
-        nn.Hardswish(), nn.Hardsigmoid(), nn.GELU(), nn.Sigmoid(), nn.Tanh(),
+        nn.Hardswish(), nn.Hardsigmoid(), nn.GELU(), nn.Sigmoid(), nn.Tanh(), nn.LayerNorm(8),
     ]  # fmt: skip
     assert {type(module) for module in fitting} == set(shapes._MODULES)
     for module in fitting:
@@ -85,11 +86,31 @@ def test_a_layer_with_a_hook_or_of_a_subclass_is_run():
     assert shapes.of_module(Doubling(), (meta(1, 3, 4, 4),)) is None
 
 
-def test_sums_and_products_of_equal_shapes_only():
-    a, b = meta(1, 3, 4, 4), meta(1, 3, 1, 1)
-    assert shapes.of_function(operator.add, (a, a), {}) is not None
-    assert shapes.of_function(torch.mul, (a, b), {}) is None
-    assert shapes.of_function(operator.sub, (a, a), {}) is None
+@pytest.mark.fuzz
+@given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=4), st.integers(1, 4))
+def test_sums_and_products_with_a_tensor_that_repeats(dims, kept):
+    """The second tensor has the sizes of the first, or 1, and maybe fewer dimensions."""
+    a = meta(*(size for size, _ in dims))
+    b = meta(*(1 if single else size for size, single in dims[len(dims) - min(kept, len(dims)) :]))
+    for combine in (operator.add, operator.mul, torch.add, torch.mul):
+        found = shapes.of_function(combine, (a, b), {})
+        assert found is not None and found.shape == combine(a, b).shape and found.dtype == combine(a, b).dtype
+
+
+def test_sums_and_products_that_no_rule_is_for():
+    a, gate, wrong, double = meta(1, 3, 4, 4), meta(1, 3, 1, 1), meta(2, 4, 4), meta(1, 3, 4, 4).double()
+    for target, args in ((torch.mul, (gate, a)), (torch.mul, (a, wrong)), (torch.mul, (a, double)),
+                         (operator.add, (a, 1)), (operator.add, (1, a)), (operator.sub, (a, a))):  # fmt: skip
+        assert shapes.of_function(target, args, {}) is None
+    assert shapes.of_function(torch.add, (a, a), {"alpha": 2}) is None
+
+
+def test_layer_norms_by_function():
+    x = meta(1, 4, 5, 3)
+    for last, fits in (((3,), True), ([5, 3], True), ((4,), False), ((5,), False)):
+        found = shapes.of_function(functional.layer_norm, (x, last, None, None, 1e-5), {})
+        assert (found is not None) == fits
+        assert found is None or found.shape == x.shape
 
 
 def test_concats_of_channels():

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from models.blocks.attention import AttentionKnobs, attention, start_attention
 from models.layers import Add, Permute, Scale, StochasticDepth, activation, conv, norm, sequence
+from models.meta import is_unfilled, layer
 from models.registry import Block, Paper, register
 from models.spec import ACTIVATIONS, NORMS, knob
 
@@ -56,13 +57,13 @@ class ConvNeXtBlock(nn.Module):
         last, first = Permute(0, 2, 3, 1), Permute(0, 3, 1, 2)
         normalise = [norm(spec.norm, channels), last]
         if spec.norm == "channel_layer":
-            normalise = [last, nn.LayerNorm(channels, NORM_EPS)]
+            normalise = [last, layer(nn.LayerNorm, channels, NORM_EPS)]
         self.block = sequence(
             conv(channels, channels, spec.kernel, groups=channels),
             normalise,
-            nn.Linear(channels, spec.hidden),
+            layer(nn.Linear, channels, spec.hidden),
             activation(spec.activation),
-            nn.Linear(spec.hidden, channels),
+            layer(nn.Linear, spec.hidden, channels),
             first,
         )
         self.attention = attention(spec.attention, channels, spec.attention_reduction)
@@ -82,11 +83,13 @@ def downsample(kind: str, in_channels: int, out_channels: int, factor: int) -> n
 
 def initialise(module: nn.Module) -> None:
     """Convolutions and linear layers from a normal of deviation 0.02, cut at ±2 (paper, appendix A; torchvision)."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.trunc_normal_(layer.weight, std=0.02)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    if is_unfilled():
+        return
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(part.weight, std=0.02)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
     start_attention(module)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.blocks.vgg import PAPER, VGGBlockSpec, vgg_layers
 from models.layers import activation, global_pool, initialise
+from models.meta import layer
 from models.registry import Architecture, Preset, register
 from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 
@@ -67,9 +68,9 @@ class VGG(nn.Module):
         inputs = (spec.in_channels, *spec.widths)
         self.features = nn.Sequential(
             *(
-                layer
+                part
                 for channels, depth, width in zip(inputs, spec.depths, spec.widths, strict=False)
-                for layer in vgg_layers(self._block(spec, channels, depth, width))
+                for part in vgg_layers(self._block(spec, channels, depth, width))
             )
         )
         gap = spec.head == "gap"
@@ -98,8 +99,8 @@ def classifier(in_features: int, hidden: tuple[int, ...], spec: VGGSpec) -> nn.S
     """Linear, activation, dropout for each hidden width; then the linear layer over the classes."""
     layers: list[nn.Module] = []
     for features_in, features_out in pairwise((in_features, *hidden)):
-        layers += [nn.Linear(features_in, features_out), activation(spec.activation), nn.Dropout(spec.dropout)]
-    return nn.Sequential(*layers, nn.Linear((in_features, *hidden)[-1], spec.num_classes))
+        layers += [layer(nn.Linear, features_in, features_out), activation(spec.activation), nn.Dropout(spec.dropout)]
+    return nn.Sequential(*layers, layer(nn.Linear, (in_features, *hidden)[-1], spec.num_classes))
 
 
 def _presets() -> dict[str, Preset]:

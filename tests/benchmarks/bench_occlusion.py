@@ -23,8 +23,11 @@ def captum_map(module: nn.Module, image: Tensor, window: int, stride: int, targe
     )  # fmt: skip
 
 
+COMPACT = ("zfnet_mini", "vgg_mini", "nin_mini", "googlenet_mini", "resnet_mini")
+
+
 @pytest.mark.parametrize(
-    ("name", "size_px", "window", "stride"), [("resnet18", 224, 64, 40), ("resnet_mini", 64, 12, 4)]
+    ("name", "size_px", "window", "stride"), [("resnet18", 224, 64, 40), *((name, 64, 12, 4) for name in COMPACT)]
 )
 def test_images_per_second(name: str, size_px: int, window: int, stride: int, table: Table) -> None:
     module, image = models.build(name), torch.randn(1, 3, size_px, size_px)
