@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import platform
 import signal
 import sys
 import time
@@ -16,6 +18,7 @@ from typing import Any
 import torch
 
 import models
+from explorer.analysis import latency
 from explorer.errors import Cancelled, UserError
 from explorer.processes import CONTEXT, in_processes
 from explorer.training import EPOCHS, ITEMS, RUNS, draw, enter, settings_of, trained_row
@@ -70,7 +73,35 @@ def contest(
         tell(f"{count} of {len(waiting)} networks, {left_s / 60:.0f} min left; {each.preset}: {_verdict(row)}")
     if stop.is_set():
         raise Cancelled
+    measure_latencies(table, tell, stop.is_set)
     return rows
+
+
+def measure_latencies(table: Path, tell: Callable[[str], None], cancel: Callable[[], bool]) -> None:
+    """Enter how long each network of the table takes on the CPU: of all anew if of one it is missing.
+
+    Only figures of one machine, taken one after the other, can be compared. Raises Cancelled.
+    """
+    path = table / "metrics.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    if all("latency_ms" in row for row in rows.values()):
+        return
+    on = f"{_processor()}, {torch.get_num_threads()} threads"
+    for count, (name, row) in enumerate(rows.items(), start=1):
+        spec = models.spec(name)
+        size, module = (spec.in_channels, spec.image_size, spec.image_size), models.build(name)
+        found = {batch: latency.measure(module, size, batch, cancel=cancel).median_s * 1000 for batch in (1, 32)}
+        enter(path, name, {**row, "latency_ms": {str(b): round(ms, 3) for b, ms in found.items()}, "latency_on": on})
+        tell(f"{count} of {len(rows)} measured; {name}: {found[1]:.1f} ms, {found[32]:.1f} ms for 32")
+
+
+def _processor() -> str:
+    """The processor's name, as far as the system tells."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _verdict(row: Row | str) -> str:

@@ -35,10 +35,10 @@ def test_best_are_those_that_none_beats_at_their_cost_or_below() -> None:
 
 
 def test_upwards_errors_halve_and_a_network_without_an_error_has_a_place() -> None:
-    figure = scatter(FIELD, "macs")
-    points = figure.data[1]
-    assert list(points.y) == pytest.approx([0.1, 0.05, 0.06, 1 / 4000])
-    assert figure.layout.yaxis.type == "log" and figure.layout.yaxis.autorange == "reversed"
+    figure = scatter(FIELD, "macs").to_plotly_json()
+    assert list(figure["data"][1]["y"]) == pytest.approx([0.1, 0.05, 0.06, 1 / 4000])
+    axis = figure["layout"]["yaxis"]
+    assert (axis["type"], axis["autorange"]) == ("log", "reversed")
 
 
 def test_the_table_is_the_shipped_one_best_first() -> None:
