@@ -244,7 +244,8 @@ def test_a_batch_that_does_not_fit_is_one_sentence_and_the_rest_is_measured(monk
 
 def test_the_chart_sets_each_figure_over_that_of_the_first_block() -> None:
     blocks = {"a": [Bar(10, "10"), None, Bar(4, "4", spread=1)], "b": [Bar(5, "5"), Bar(3, "3"), None]}
-    first, second = relative(blocks, ("P", "M", "L")).data
+    bars: Any = relative(blocks, ("P", "M", "L")).data
+    first, second = bars
     assert (list(first.x), list(first.y), list(first.error_y.array)) == (["P", "L"], [1, 1], [0, 0.25])
     assert (list(second.x), list(second.y), list(second.text)) == (["P"], [0.5], ["0.50×"])
 
@@ -252,7 +253,8 @@ def test_the_chart_sets_each_figure_over_that_of_the_first_block() -> None:
 @pytest.mark.parametrize(("last", "kind"), [(19, None), (30, "log"), (0.01, "log")])
 def test_figures_far_apart_are_drawn_on_a_logarithmic_axis(last: float, kind: str | None) -> None:
     blocks = {"a": [Bar(1, "1")], "b": [Bar(last, "b")]}
-    assert relative(blocks, ("P",)).layout.yaxis.type == kind
+    figure: Any = relative(blocks, ("P",))
+    assert figure.layout.yaxis.type == kind
 
 
 @pytest.mark.parametrize(

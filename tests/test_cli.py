@@ -120,7 +120,7 @@ BAD = {
     "compare a network": (["compare", "block:fire", "resnet18"], "'resnet18' is not block:NAME"),
     "compare an unknown block": (["compare", "block:fyre"], "did you mean 'fire'"),
     "compare by an unknown figure": (["compare", "block:fire", "--match", "speed"], "speed"),
-    "compare on channels that a block refuses": (["compare", "block:shuffle_unit_v1", "--input", "7x8x8"], "groups"),
+    "compare on refused channels": (["compare", "block:shuffle_unit_v2", "--input", "7x8x8"], "in_channels=7"),
     "knobs of a foreign network": (["describe", "torchvision:vgg16", "--set", "norm=batch"], "norm"),
     "no command": ([], "COMMAND"),
     "unknown command": (["explain"], "explain"),

@@ -9,7 +9,8 @@ from models.spec import Knob, NetSpec, Spec
 
 Path = tuple[Any, ...]
 
-_WORDS = {"fc": "FC", "lrn": "LRN", "aux": "auxiliary", "ceil": "rounding up", "kernel5": "kernel of the 5×5 branch"}
+_WORDS = {"fc": "FC", "lrn": "LRN", "mlp": "MLP", "aux": "auxiliary", "ceil": "rounding up",
+          "kernel5": "kernel of the 5×5 branch"}  # fmt: skip
 _SHARED = "Per stage"
 _GENERAL = "Layers"
 _INPUT = "Input and classes"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")  # Okabe and Ito
+WHITE, INK = "#ffffff", "#1c2733"
+COLOURS = (("#0072b2", WHITE), ("#e69f00", INK), ("#009e73", INK), ("#cc79a7", INK))  # Okabe and Ito; text on them
 FAR = 20.0  # from here on the axis is logarithmic: a small bar would not be seen beside a large one
 
 
@@ -34,7 +35,7 @@ def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str])
     first, *_ = blocks.values()
     shown = [i for i, bar in enumerate(first) if bar and bar.value > 0]
     figure, ratios = go.Figure(), [1.0]
-    for colour, (name, bars) in zip(COLOURS, blocks.items(), strict=False):
+    for (colour, ink), (name, bars) in zip(COLOURS, blocks.items(), strict=False):
         pairs = [(figures[i], bars[i], first[i]) for i in shown]
         known = [(title, bar, base) for title, bar, base in pairs if bar and base]
         over = [bar.value / base.value for _, bar, base in known]
@@ -44,7 +45,7 @@ def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str])
             text=[bar.over(base) for _, bar, base in known],
             error_y={"array": [bar.spread / base.value for _, bar, base in known], "thickness": 1.5, "width": 0},
             customdata=[(bar.text, bar.detail) for _, bar, _ in known], textposition="auto",
-            textangle=-90, insidetextanchor="start", cliponaxis=False,
+            textangle=-90, insidetextanchor="start", insidetextfont={"color": ink}, cliponaxis=False,
             hovertemplate="<b>%{x}</b><br>%{customdata[0]} (%{customdata[1]})<br>%{text} the first"
             "<extra>%{fullData.name}</extra>",
         )  # fmt: skip
