@@ -71,7 +71,7 @@ def _copied(found: nn.Module) -> nn.Module:
     copy = object.__new__(type(found))
     for name, value in vars(found).items():
         vars(copy)[name] = value.copy() if isinstance(value, dict | set) else value
-    for table in (copy._parameters, copy._buffers):
+    for table in (vars(copy)["_parameters"], vars(copy)["_buffers"]):
         table.update({name: _fresh(tensor) for name, tensor in table.items() if tensor is not None})
     return copy
 
