@@ -27,6 +27,12 @@ each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: fam
 
 
 @each_preset
+def test_preset_holds_the_rules_of_its_spec(name: str) -> None:
+    spec = models.spec(name)
+    assert spec.replace(image_size=spec.image_size) == spec
+
+
+@each_preset
 def test_preset_trains(name: str) -> None:
     train_step(models.build(name, device="meta"), models.spec(name))
 

@@ -14,7 +14,7 @@ from models.blocks.regnet import PAPER
 from models.errors import SpecError
 from models.layers import activation, conv, global_pool, initialise, norm, pool, sequence
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob
+from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob, unchecked
 
 BLOCKS = tuple(sorted(block.name for block in registry.blocks()))
 OWN = "own"
@@ -166,6 +166,7 @@ def transition(kind: str, in_channels: int, out_channels: int, stride: int) -> l
     return [conv(in_channels, out_channels, stride, stride, padding=0, bias=bias), norm(kind, out_channels)]
 
 
+@unchecked()  # placing blocks runs them on meta, which every start of the program would pay; the tests do it
 def _presets() -> dict[str, Preset]:
     resnet = AnyNetSpec(
         stages=stages(
