@@ -227,11 +227,11 @@ def plain_attributes(arguments: Arguments) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, _PLAIN):
+    if type(value) in _PLAIN:
         return True
     if isinstance(value, (tuple, list)):
-        return all(item is None or _is_plain(item) for item in value)
-    return value is Ellipsis
+        return all([item is None or _is_plain(item) for item in value])  # noqa: C419  (a generator is slower)
+    return value is Ellipsis or isinstance(value, _PLAIN)
 
 
 _PLAIN = (int, float, str, bool, slice)
