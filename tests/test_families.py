@@ -121,7 +121,7 @@ def test_random_specs_build_or_are_refused_by_name(family: models.Architecture) 
         outcomes.append(accepted(family, values))
 
     holds()
-    assert sum(outcomes) >= 0.3 * len(outcomes), "too few are accepted for the test to show anything"
+    assert sum(outcomes) >= 0.2 * len(outcomes), "too few are accepted for the test to show anything"
 
 
 def test_too_small_an_image_names_the_layer() -> None:
