@@ -25,6 +25,7 @@ from explorer.training import EPOCHS, ITEMS, RUNS, draw, enter, settings_of, tra
 from explorer.training_run import Progress, Settings
 
 Row = dict[str, Any]
+STOPPED = "stopped"
 
 
 def entrants() -> list[str]:
@@ -130,10 +131,12 @@ def _begin(stop: Event, threads: int) -> None:
 
 def _row(settings: Settings, folder: Path, table: Path) -> Row | str:
     """One network's row, or why it has none."""
+    if _stop.is_set():
+        return STOPPED
     try:
         return trained_row(settings, folder, table, progress=_Epochs(settings), cancel=_stop.is_set)
     except Cancelled:
-        return "stopped"
+        return STOPPED
     except UserError as error:
         return str(error)
 
