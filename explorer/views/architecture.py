@@ -68,10 +68,10 @@ def _receptive_field(now: Analysis, before: Analysis) -> None:
     delta = units.difference(strict.size[0], before.receptive_field.size[0])
     gates = "" if strict.size == local.size else f" Without gates that read the whole map: {units.pair(local.size)} px."
     st.metric(
-        "Receptive field", "whole image" if strict.is_global else f"{units.pair(strict.size)} px", delta,
+        "Receptive field", "global" if strict.is_global else f"{units.pair(strict.size)} px", delta,
         delta_color="off",
-        help=f"Pixels that one unit of the last map ({now.head_layer}) sees; stride {units.pair(strict.stride)} px, "
-        f"padding {units.pair(strict.padding)} px.{gates}",
+        help=f"Pixels that one unit of the last map ({now.head_layer}) sees; global is the whole image. Stride "
+        f"{units.pair(strict.stride)} px, padding {units.pair(strict.padding)} px.{gates}",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""DenseNet (2016): blocks in which every layer reads the maps of all layers before it."""
+"""DenseNet (2017): blocks in which every layer reads the maps of all layers before it."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ register(
     Architecture(
         name="densenet",
         title="DenseNet",
-        year=2016,
+        year=2017,
         paper=PAPER,
         summary="Each layer adds a few maps to all those before it and reads them all: features are reused.",
         spec=DenseNetSpec,

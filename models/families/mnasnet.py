@@ -1,4 +1,4 @@
-"""MnasNet (2018): inverted residuals whose kernels, expansions and depths a search chose by latency on a phone."""
+"""MnasNet (2019): inverted residuals whose kernels, expansions and depths a search chose by latency on a phone."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ register(
     Architecture(
         name="mnasnet",
         title="MnasNet",
-        year=2018,
+        year=2019,
         paper=PAPER,
         summary="A search chose each stage's blocks by their measured latency on a phone, not by counted operations.",
         spec=MnasNetSpec,
