@@ -20,7 +20,7 @@ import models
 from explorer import datasets, training
 from explorer.errors import Cancelled, UserError
 from explorer.training_data import Labelled, augment, drawing_version, labelled_pictures, normalise
-from explorer.training_run import Progress, Recipe, learning_rate_share
+from explorer.training_run import Progress, Recipe, Run, learning_rate_share
 
 PRESET, ITEMS, SMALL = "nin_mini", 40, Recipe(batch=16)  # three batches an epoch, the last of 8; with dropout
 
@@ -286,3 +286,16 @@ def test_evaluate_counts_hits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     images = torch.tensor([0, 1, 2, 2], dtype=torch.uint8).view(4, 1, 1, 1).expand(4, 3, 2, 2)
     assert training.evaluate(FirstPixel(), Labelled(images, torch.tensor([0, 1, 2, 0])), batch=3) == 0.75
+
+
+def test_depthwise_convolutions_on_a_cpu_keep_float32_within_autocast(tmp_path: Path) -> None:
+    settings = training.settings_of("mobilenet_v1_mini", 1, 0, ITEMS)
+    module = Run(settings, torch.device("cpu"), tmp_path, lambda _: None, lambda: False).module
+    seen: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            is_depthwise = layer.groups > 1
+            layer.register_forward_hook(lambda *call, kind=is_depthwise: seen[kind].add(call[2].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        module(torch.rand(1, 3, 64, 64))
+    assert seen == {True: {torch.float32}, False: {torch.bfloat16}}
