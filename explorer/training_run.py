@@ -251,9 +251,9 @@ def _keep_depthwise_in_float32(module: nn.Module) -> None:
             part.forward = partial(_in_float32, part)
 
 
-def _in_float32(layer: nn.Conv2d, x: Tensor) -> Tensor:
+def _in_float32(layer: nn.Conv2d, input: Tensor) -> Tensor:
     with torch.autocast("cpu", enabled=False):
-        return nn.Conv2d.forward(layer, x.float())
+        return nn.Conv2d.forward(layer, input.float())
 
 
 def _weight_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
