@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import models
 from explorer import device as devices
 from explorer.analyze import Analysis, analyze
-from explorer.errors import SpecError, UnknownNameError, UserError
+from explorer.errors import SpecError, TraceError, UnknownNameError, UserError
 from explorer.knob_text import decode_knob
 from explorer.preprocessing import Preprocessing
 from explorer.trace import TracedProgram, trace
@@ -39,7 +39,19 @@ class Network:
         size, own = input_size or self.input_size, getattr(self.spec, "in_channels", None)
         if own not in (None, size[0]):
             raise SpecError(f"in_channels={own} cannot read an input of {size[0]} channels.")
-        return analyze(self.build("meta"), size)
+        return analyze(self.build("meta"), size) if self.spec is None else structure(self.spec, size)
+
+
+def structure(spec: Spec, size: InputSize) -> Analysis:
+    """The analysis of a Spec on inputs (C, H, W). Raises SpecError where maps vanish on the way, TraceError.
+
+    The network is built unchecked: the analysis itself finds out what a check would, which then only says it better.
+    """
+    try:
+        return analyze(models.build(spec, device="meta", unchecked=True), size)
+    except TraceError:
+        models.check(spec)  # pyright: ignore[reportArgumentType]  (frozen, so hashable)
+        raise
 
 
 @dataclass(frozen=True, eq=False)

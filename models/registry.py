@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # Imported before models/__init__ binds the function `blocks`, which importing the package later would overwrite.
 from models import blocks as block_modules
@@ -243,21 +243,47 @@ def check(spec: Spec) -> None:
     with on_meta():
         module = architecture_for(spec).builder(spec).eval()
         image = torch.empty(1, spec.in_channels, spec.image_size, spec.image_size)
-    entered: list[str] = []
-    for path, layer in list(module.named_modules()):
-        layer.register_forward_pre_hook(lambda *_, path=path: entered.append(path))
-        for name, child in layer.named_children():
-            if isinstance(child, POINTWISE):  # they keep the shape, and on meta torch takes milliseconds for each
-                setattr(layer, name, nn.Identity())
+    _thin_out(module)
     try:
         module(image)
     except (RuntimeError, ValueError) as error:  # ValueError: an instance norm over a single pixel
-        raise SpecError(_too_small(spec, entered[-1], error)) from None
+        reason = str(error).splitlines()[0].rstrip(".")
+        where = _last_entered(module, image)
+        raise SpecError(f"image_size={spec.image_size} is too small for this network; at {where}: {reason}.") from None
 
 
-def _too_small(spec: NetSpec, layer: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0].rstrip(".")
-    return f"image_size={spec.image_size} is too small for this network; at {layer}: {reason}."
+def _thin_out(module: nn.Module) -> None:
+    """Put layers that tell their shape at once in place of those for which torch takes milliseconds on meta."""
+    same = nn.Identity()
+    for layer in list(module.modules()):
+        for name, child in layer._modules.items():
+            if isinstance(child, POINTWISE):
+                layer._modules[name] = same
+            elif type(child) is nn.Linear:
+                layer._modules[name] = _LinearShape(child.in_features, child.out_features)
+
+
+class _LinearShape(nn.Module):
+    """A linear layer of which only the shape of the output is asked."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] != self.in_features:
+            raise RuntimeError(f"{x.shape[-1]} features come to a linear layer of {self.in_features}")
+        return x.new_empty((*x.shape[:-1], self.out_features))
+
+
+def _last_entered(module: nn.Module, image: Tensor) -> str:
+    """The path of the layer at which a network stops."""
+    entered: list[str] = []
+    for path, layer in module.named_modules():
+        layer.register_forward_pre_hook(lambda *_, path=path: entered.append(path))
+    with contextlib.suppress(RuntimeError, ValueError):
+        module(image)
+    return entered[-1]
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from torch import fx, nn
 
 import models
+from explorer.network import structure
 from models.spec import NetSpec
 from tests.meta_training import quick, train_step
 from tests.strategies import extremes, names_a_value, spec_values
@@ -84,6 +86,8 @@ def accepted(family: models.Architecture, values: dict[str, Any]) -> bool:
         models.check(spec)  # pyright: ignore[reportArgumentType]  (pydantic makes it hashable)
     except models.SpecError as error:
         assert str(error).startswith(f"image_size={spec.image_size} ")
+        with pytest.raises(models.SpecError, match=re.escape(str(error))):  # the analysis finds out as well
+            structure(spec, (spec.in_channels, spec.image_size, spec.image_size))
         # All pairs of so many positions are more than an index can count: 37 is after no block.
         pairs = [name for name in ("attention", "non_local_every") if hasattr(spec, name)]
         huge = spec.model_copy(update={"image_size": HUGE_PX, **{n: WITHOUT_PAIRS[n] for n in pairs}})

@@ -17,7 +17,7 @@ from torch import nn
 import models
 from explorer import device, network
 from explorer.analyze import Analysis, analyze
-from explorer.errors import MemoryLimitError, SpecError, UserError
+from explorer.errors import MemoryLimitError, SpecError, TraceError, UserError
 from explorer.images import LoadedImage
 from explorer.network import LoadedNetwork, Network
 from explorer.preprocessing import Preprocessing
@@ -173,8 +173,8 @@ def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
     """The Spec of the knobs; the last good one of this preset, with the reason, where they have none."""
     try:
         spec = type(base).parse(state.knob_values())
-        models.check(spec)  # pyright: ignore[reportArgumentType] (frozen, so hashable)
-    except SpecError as error:
+        analysis_of(spec)
+    except (SpecError, TraceError) as error:
         last_preset, last = st.session_state.get("last good", (preset, base))
         return (last if last_preset == preset else base), str(error)
     st.session_state["last good"] = preset, spec
@@ -213,13 +213,13 @@ def spec_key(spec: Spec) -> str:
 
 
 def analysis_of(spec: NetSpec) -> Analysis:
-    """The analysis of a Spec, which takes no memory to speak of. Raises TraceError."""
+    """The analysis of a Spec, which takes no memory to speak of. Raises SpecError, TraceError."""
     return _analysis(spec_key(spec), spec)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _analysis(key: str, _spec: NetSpec) -> Analysis:
-    return analyze(models.build(_spec, device="meta"), input_size(_spec))
+    return network.structure(_spec, input_size(_spec))
 
 
 def _build(session: Session) -> LoadedNetwork:

@@ -16,8 +16,7 @@ import torch
 import torchinfo
 import torchvision
 
-import models
-from explorer import analyze
+from explorer import network
 from tests.benchmarks.timing import Table, best_seconds, seconds
 
 ROUNDS = 8
@@ -33,34 +32,29 @@ from explorer import analyze
 def status(field):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(field))
 
-models.presets()  # imports the families, and what torch imports at its first run on meta
+analyze(models.build("resnet18", device="meta"))  # for what torch imports at its first run on meta
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = status("VmRSS:")
-analyze(models.build(sys.argv[1], device="meta", unchecked=True))
+analyze(models.build(sys.argv[1], device="meta"))
 print(status("VmHWM:") - before)
 """
 
 
-def reference_module(name: str) -> torch.nn.Module:
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on GoogLeNet's initialisation
-        return torchvision.models.get_model(name).eval()
-
-
 def ours(name: str) -> None:
-    known = name in models.presets()
-    analyze(models.build(name, device="meta", unchecked=True) if known else reference_module(name))
+    network.find(name).analysis((3, 224, 224))
 
 
 def theirs(name: str) -> None:
-    torchinfo.summary(reference_module(name), (1, 3, 224, 224), device="meta", verbose=0)
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on GoogLeNet's initialisation
+        module = torchvision.models.get_model(name).eval()
+    torchinfo.summary(module, (1, 3, 224, 224), device="meta", verbose=0)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_time(name: str, table: Table) -> None:
     mine, other = best_seconds([lambda: ours(name), lambda: theirs(name)], ROUNDS, time.process_time)
-    builder = "" if name in models.presets() else " (torchvision's builder in both)"
-    table.against(f"{name}{builder}", seconds(mine), f"{seconds(other)} torchvision + torchinfo", mine / other, "≤ 0.5")
+    table.against(name, seconds(mine), f"{seconds(other)} torchvision + torchinfo", mine / other, "≤ 0.5")
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads the peak from Linux's /proc")
