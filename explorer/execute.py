@@ -308,9 +308,11 @@ def _is_exported(program: TracedProgram) -> bool:
 
 @contextlib.contextmanager
 def _unchanged(program: TracedProgram, device: torch.device | None) -> Iterator[None]:
-    """The mode that the program was traced for, and a random state of its own; both are put back."""
+    """The mode that the program was traced for and, in training, a random state of its own; both are put back."""
     cuda = [device] if device is not None and device.type == "cuda" else []
     # An exported program has its mode in its operations, and refuses to have it set.
     modes = contextlib.nullcontext() if _is_exported(program) else mode(program.module, program.training)
-    with torch.random.fork_rng(cuda), modes:
+    # In evaluation nothing is drawn, and the random state belongs to all threads: it is left alone.
+    random = torch.random.fork_rng(cuda) if program.training else contextlib.nullcontext()
+    with random, modes:
         yield

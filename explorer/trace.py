@@ -9,6 +9,7 @@ import contextlib
 import inspect
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,9 +69,9 @@ def trace(
     """Trace a module for inputs [N, C, H, W] of the given (C, H, W); the module is left as it was.
 
     With `partial`, a network that cannot run gives the graph up to the failing layer and `graph.failure`. Otherwise
-    raises TraceError that names the layer and torch's reason.
+    raises TraceError that names the layer and torch's reason. Threads trace one after the other.
     """
-    with mode(module, training), torch.no_grad():
+    with _TRACING, mode(module, training), torch.no_grad():
         captured = _symbolic(module)
         program = _recorded(captured, input_size, training)
         # What torch.fx cannot follow, torch.export may; a layer that does not fit fails there too.
@@ -80,6 +81,9 @@ def trace(
     if (failure := program.graph.failure) and not partial:
         raise TraceError(f"{type(module).__name__} fails at {failure.path or 'its own code'}: {failure.reason}")
     return program
+
+
+_TRACING = threading.RLock()  # torch.fx puts its own functions into nn.Module, for all threads, until it is done
 
 
 @dataclass
@@ -105,7 +109,8 @@ class _Tracer(fx.Tracer):
 
     It makes the same program several times faster: the modules around an operation are kept in one dict that all
     operations there share (torch.fx copies it for each, and keeps a second record that nobody reads), parameters are
-    looked up by identity, and the usual arguments do not pass the long list of unusual ones.
+    looked up by identity, and the usual arguments do not pass the long list of unusual ones. What other threads ask of
+    their modules meanwhile, passes through.
     """
 
     proxy_buffer_attributes = True  # else `self.num_batches_tracked.add_(1)` happens while tracing
@@ -113,6 +118,7 @@ class _Tracer(fx.Tracer):
 
     def __init__(self) -> None:
         super().__init__()
+        self._thread = threading.get_ident()
         self._stack: dict[str, tuple[str, type]] = {}  # the modules around the current operation, outermost first
 
     @cached_property
@@ -120,6 +126,8 @@ class _Tracer(fx.Tracer):
         return {id(t): name for name, t in (*self.root.named_buffers(), *self.root.named_parameters())}
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
         path, outer = self.path_of_module(m), self._stack
         self._stack = {**outer, path: (path, type(m))}
         try:
@@ -152,7 +160,7 @@ class _Tracer(fx.Tracer):
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         name = self._tensor_names.get(id(attr_val)) if isinstance(attr_val, Tensor) else None
-        if name is None:
+        if name is None or threading.get_ident() != self._thread:
             return attr_val
         if name not in parameter_proxy_cache:
             parameter_proxy_cache[name] = self.create_proxy("get_attr", name, (), {})

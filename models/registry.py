@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -226,9 +227,12 @@ def _placed_on(device: torch.device, seed: int) -> Iterator[None]:
         with on_meta():
             yield
         return
-    with torch.random.fork_rng(), device:
+    with _DRAWING, torch.random.fork_rng(), device:
         torch.manual_seed(seed)
         yield
+
+
+_DRAWING = threading.Lock()  # the generator that initial weights are drawn from is one for all threads
 
 
 @lru_cache(maxsize=4096)
