@@ -31,9 +31,14 @@ def resnet() -> Analysis:
 
 @pytest.mark.parametrize(
     ("preset", "layers_with_weights"),
-    [("lenet5", 5), ("alexnet", 8), ("vgg16", 16), ("googlenet", 22), ("resnet18", 18), ("resnet50", 50)],
-)
-def test_depth_is_the_number_in_the_papers(preset: str, layers_with_weights: int) -> None:
+    [
+        ("lenet5", 5), ("alexnet", 8), ("vgg16", 16), ("googlenet", 22), ("resnet18", 18), ("resnet50", 50),
+        ("densenet121", 121), ("inception_v3", 48), ("se_resnet50", 50), ("gc_resnet50", 50),
+    ],
+)  # fmt: skip
+def test_depth_is_the_number_in_the_papers_whatever_gates_weigh_the_maps(
+    preset: str, layers_with_weights: int
+) -> None:
     assert depth(analysis(preset).graph) == layers_with_weights
 
 

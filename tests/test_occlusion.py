@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import models
 from explorer.analysis import occlusion
+from explorer.analysis.activations import feature_maps
 from explorer.analysis.occlusion import (
     OcclusionMap,
     fill_values,
@@ -254,6 +256,20 @@ def test_an_unknown_layer_and_a_batch_are_refused() -> None:
         occlusion_map(program, image, window=4, layer="conv5")
     with pytest.raises(UserError, match="one image"):
         occlusion_map(program, image.repeat(2, 1, 1, 1), window=4)
+
+
+@pytest.mark.parametrize(
+    ("preset", "layer"),
+    [("convnext_mini", "features.1.0.block.4"), ("vit_mini", "encoder.layers.encoder_layer_0.mlp.1")],
+)
+def test_sums_are_those_of_the_strongest_map_however_the_layer_is_laid_out(preset: str, layer: str) -> None:
+    """Channels last, and tokens: as the feature maps show them."""
+    network = models.build(preset)
+    program, image = trace(network, (3, 64, 64)), torch.rand(1, 3, 64, 64)
+    totals = feature_maps(program, image, layer).sum((1, 2))
+    found = occlusion_map(program, image, window=64, stride=64, layer=layer)
+    assert found.channel == totals.argmax()
+    assert found.baseline_activation == pytest.approx(totals.max().item(), rel=1e-5)
 
 
 class Fragile(nn.Module):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.arrange import arrangement, arrangements
 from explorer.errors import UserError
 from explorer.execute import find_layer, first_tensor, run
-from explorer.fields import State, propagate
 from explorer.graph import LayerGraph
 from explorer.trace import TracedProgram
 
@@ -29,48 +28,17 @@ def feature_maps(program: TracedProgram, image: Tensor, layer: str, cancel: Call
     Vectors are maps of 1x1; channels-last layers and tokens are brought to this form. Raises UnknownNameError for an
     unknown layer and UserError for one without maps.
     """
-    state = _states(program.graph)[find_layer(program.graph, layer).id]
-    axes = _axes(state)
-    if axes is None:
-        shape = list(program.graph[layer].output_shape)
-        raise UserError(f"layer={layer!r}: its output of shape {shape} has no channels, rows and columns to show.")
+    found = arrangement(program.graph, find_layer(program.graph, layer).id)
     image = image if image.dim() == 4 else image[None]
     if len(image) != 1:
         raise UserError(f"image of shape {list(image.shape)} is not one image.")
     output = first_tensor(run(program, image, until=layer, cancel=cancel).output)
-    return _arranged(output.detach(), axes, state.map_size)
+    return found.maps(output.detach())[0]
 
 
 def layers_with_maps(graph: LayerGraph) -> list[str]:
     """Ids of the layers whose output can be shown as maps, in order."""
-    states = _states(graph)
-    return [layer.id for layer in graph if _axes(states[layer.id]) is not None]
-
-
-def _states(graph: LayerGraph) -> dict[str, State]:
-    states: dict[str, State] = {}
-    for layer in graph:
-        states[layer.id] = propagate(layer, [states[name] for name in layer.inputs])
-    return states
-
-
-def _axes(state: State) -> str | None:
-    """What the dimensions of an output mean, as letters: "NCHW", "NHWC", "NC", "NTC" …; None if it has no maps.
-
-    Where the layout is not known, four dimensions are taken as [N, C, H, W] and two as [N, C].
-    """
-    known = "".join(state.layout or ())
-    if sorted(known) in (["C", "H", "N", "W"], ["C", "N", "T"]):
-        return known
-    return {4: "NCHW", 2: "NC"}.get(len(state.shape))
-
-
-def _arranged(output: Tensor, axes: str, map_size: tuple[int, int]) -> Tensor:
-    """Dimensions in the order channels, rows, columns; tokens T laid out as the map that they come from."""
-    maps = output.permute([axes.index(letter) for letter in "NCHWT" if letter in axes])[0]
-    if "T" in axes and maps.shape[1] == prod(map_size):
-        return maps.reshape(-1, *map_size)
-    return maps.reshape(*maps.shape, *[1] * (3 - maps.dim()))
+    return list(arrangements(graph))
 
 
 # -- Statistics -------------------------------------------------------------------------------------------------------

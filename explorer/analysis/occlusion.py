@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.arrange import Arrangement, arrangement
 from explorer.errors import Cancelled, UserError
 from explorer.execute import find_layer, first_tensor, run
 from explorer.graph import Layer, LayerGraph
@@ -101,7 +102,7 @@ def occlusion_map(
     target: a class index, the most probable one by default. window, stride: pixels, or (height, width). fill: see
     `fill_values`; fill_value overrides it. layer: also record the sum of its strongest map. progress(done, total,
     seconds left) is called after every batch; cancel is asked before every layer. Raises UserError (a setting that
-    makes no sense, named), UnknownNameError (a layer), Cancelled.
+    makes no sense or a layer without maps, named), UnknownNameError (a layer), Cancelled.
     """
     started = time.perf_counter()
     steps = occlusion_steps(
@@ -141,14 +142,13 @@ def occlusion_steps(
         if value not in get_args(choices):
             raise UserError(f"{name}={value!r} is not one of {', '.join(get_args(choices))}.")
     boxes = square_boxes((image.shape[2], image.shape[3]), window, stride)
-    if layer is not None:
-        find_layer(program.graph, layer)
+    watched = None if layer is None else _watched(program.graph, layer)
     if batch_size is not None and batch_size < 1:
         raise UserError(f"batch_size={batch_size} is not at least 1.")
     filling = fill_values(image, fill) if fill_value is None else given_fill(image, fill_value)
     batch = batch_size or _batch_size(program.graph, image)
-    found = _clean(program, image, target, layer, boxes, cancel)
-    return _filled_in(program, image, filling, found, layer, _visits(found.shape, order), batch, cancel)
+    found = _clean(program, image, target, watched, boxes, cancel)
+    return _filled_in(program, image, filling, found, watched, _visits(found.shape, order), batch, cancel)
 
 
 # -- Running ----------------------------------------------------------------------------------------------------------
@@ -158,12 +158,12 @@ def _clean(
     program: TracedProgram,
     image: Tensor,
     target: int | None,
-    layer: str | None,
+    watched: _Watched | None,
     boxes: np.ndarray,
     cancel: Callable[[], bool] | None,
 ) -> OcclusionMap:
     """The map with nothing done yet, and the figures without a square."""
-    probabilities, totals = _evaluate(program, image, layer, cancel)
+    probabilities, totals = _evaluate(program, image, watched, cancel)
     classes = probabilities.shape[1]
     if not probabilities.isfinite().all():
         raise UserError("The network's output for this image is not finite: there is nothing to compare with.")
@@ -187,7 +187,7 @@ def _filled_in(
     image: Tensor,
     filling: Tensor,
     found: OcclusionMap,
-    layer: str | None,
+    watched: _Watched | None,
     visits: list[tuple[int, int]],
     batch_size: int,
     cancel: Callable[[], bool] | None,
@@ -200,18 +200,18 @@ def _filled_in(
         images = image.repeat(len(batch), 1, 1, 1)
         for picture, position in zip(images, batch, strict=True):
             paint(picture, filling, found.box(*position))
-        _store(found, batch, *_evaluate(program, images, layer, cancel))
+        _store(found, batch, *_evaluate(program, images, watched, cancel))
         yield found
 
 
 def _evaluate(
-    program: TracedProgram, images: Tensor, layer: str | None, cancel: Callable[[], bool] | None
+    program: TracedProgram, images: Tensor, watched: _Watched | None, cancel: Callable[[], bool] | None
 ) -> tuple[Tensor, Tensor | None]:
     """Probabilities [N, classes], and the total activation of each map of the layer [N, C]."""
     images = images.contiguous(memory_format=_layout(program.graph, images))
-    result = run(program, images, capture=[layer] if layer else [], cancel=cancel)
+    result = run(program, images, capture=[watched.layer] if watched else [], cancel=cancel)
     logits = first_tensor(result.output).flatten(1).cpu().double()
-    return logits.softmax(1), _sums(first_tensor(result.captured[layer])) if layer else None
+    return logits.softmax(1), watched.sums(first_tensor(result.captured[watched.layer])) if watched else None
 
 
 def _layout(graph: LayerGraph, images: Tensor) -> torch.memory_format:
@@ -224,8 +224,20 @@ def _layout(graph: LayerGraph, images: Tensor) -> torch.memory_format:
 _VIEWS = frozenset(("view", "view_as", "_unsafe_view", "as_strided"))
 
 
-def _sums(maps: Tensor) -> Tensor:
-    return maps.float().flatten(2).sum(2).cpu() if maps.dim() > 2 else maps.float().cpu()
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A layer whose maps are summed, and how its output is laid out."""
+
+    layer: str
+    arrangement: Arrangement
+
+    def sums(self, output: Tensor) -> Tensor:
+        """The total activation of each map, [N, C]."""
+        return self.arrangement.maps(output).float().sum((2, 3)).cpu()
+
+
+def _watched(graph: LayerGraph, layer: str) -> _Watched:
+    return _Watched(layer, arrangement(graph, find_layer(graph, layer).id))
 
 
 def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Tensor, sums: Tensor | None) -> None:
