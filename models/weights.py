@@ -120,10 +120,10 @@ def shipped_rows() -> dict[str, dict[str, Any]]:
 
 
 def _shipped(preset_name: str) -> list[WeightsSource]:
-    path = SHIPPED / f"{preset_name}.safetensors"
-    if not path.exists():
+    path, row = SHIPPED / f"{preset_name}.safetensors", shipped_rows().get(preset_name)
+    if row is None or not path.exists():  # a contest that was stopped may leave one without the other
         return []
-    facts, row = _facts(path.name, path), shipped_rows()[preset_name]
+    facts = _facts(path.name, path)
     note = f"{row['accuracy']:.1%} right on unseen pictures of the program's own set, after {row['epochs']} epochs."
     preprocessing = _described(facts, preset(preset_name).spec)
     return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, _classes(facts), path)]
