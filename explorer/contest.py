@@ -27,6 +27,24 @@ from explorer.training_run import Progress, Settings
 Row = dict[str, Any]
 STOPPED = "stopped"
 
+_ALONE = "It looks at no neighbours: all that does are two convolutions of 2×2 px, which halve the map before it."
+_THIN = "Its 3×3 window works on 14 and 20 channels: it is made to be stacked deep, and stands here twice."
+_PATHS = "Its 3×3 window is cut into 32 paths of one channel each: it is made for wider networks."
+REASONS = {  # why a network misses 90 %
+    "lenet_mini": "Two windows of 5×5 px with average pools: a unit of its last map sees 16 px of 64.",
+    "anynet_mini_squeeze_excitation": _ALONE,
+    "anynet_mini_global_context": _ALONE,
+    "anynet_mini_non_local": _ALONE,
+    "anynet_mini_transformer": "Its tokens do not know where they are, and attention has to learn what a window is.",
+    "anynet_mini_transition": "A 1×1 convolution and a pool: it thins maps out between blocks that find something.",
+    "anynet_mini_residual_bottleneck": _THIN,
+    "anynet_mini_preact_bottleneck": _THIN,
+    "anynet_mini_resnext": _PATHS,
+    "anynet_mini_resnext_preact": _PATHS,
+    "anynet_mini_inception_b": "More than half of its maps are its input, pooled; its windows add few of their own.",
+    "anynet_mini_inception_resnet_c": "Its 1×3 and 3×1 windows work on 5 to 10 channels: it is made for wide maps.",
+}
+
 
 def entrants() -> list[str]:
     """The compact presets: one at least of every family, and AnyNet with each block in the same slots."""

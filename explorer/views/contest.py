@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 import models
+from explorer.contest import REASONS
 from explorer.ui import state, units
 from explorer.ui.figures import contest as figures
 from explorer.ui.figures.contest import COSTS, GROUPS, Entrant
@@ -102,7 +103,7 @@ def _row(entrant: Entrant) -> dict[str, Any]:
         "MACs": units.count(row["macs"]),
         **latencies,
         "Training (s)": row["seconds"],
-        "Note": row.get("reason", ""),
+        "Note": REASONS.get(entrant.preset, ""),
     }
 
 
