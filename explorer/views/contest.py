@@ -97,18 +97,17 @@ def _row(entrant: Entrant) -> dict[str, Any]:
     latencies = {f"Batch {n} (ms)": entrant.costs[f"latency_{n}"] for n in (1, 32) if f"latency_{n}" in entrant.costs}
     return {
         "Network": entrant.title,
-        "Preset": entrant.preset,
         "Accuracy": entrant.accuracy,
         "Parameters": row["params"],
         "MACs": units.count(row["macs"]),
         **latencies,
-        "Training (s)": row["seconds"],
+        "Preset": entrant.preset,
         "Note": REASONS.get(entrant.preset, ""),
     }
 
 
 _COLUMNS = {
-    "Network": st.column_config.TextColumn(pinned=True),
+    "Network": st.column_config.TextColumn(pinned=True, width=170),
     "Accuracy": st.column_config.NumberColumn(format="percent", help="Right of 2,000 unseen pictures."),
     "Parameters": st.column_config.NumberColumn(format="localized"),
 }
