@@ -114,6 +114,11 @@ class GraphRecorder:
         sizes = ["x".join(map(str, t.shape[1:])) for t in read]
         return f" (for an input of {', '.join(sizes)})" if sizes else ""
 
+    def _contracted(self, n: fx.Node) -> int | None:
+        """The dimension of the activation over which its product with weights runs; None for two activations."""
+        read = [source in self._sources for source in n.args]
+        return (-1 if read[0] else -2) if sorted(read) == [False, True] else None
+
     # -- layers -----------------------------------------------------------------------------------------------------
 
     def _note(self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -142,6 +147,8 @@ class GraphRecorder:
         attributes = ops.plain_attributes(arguments)
         if (fan_in := ops.fan_in(kind, arguments)) is not None:
             attributes["fan_in"] = fan_in
+        if kind == "matmul" and (dim := self._contracted(n)) is not None:
+            attributes["contracted"] = dim
         if kind in ("unknown", "einsum") and self._products:
             attributes["products"] = self._products
         return Layer(
@@ -184,7 +191,14 @@ class GraphRecorder:
         return wanted if count == 1 else f"{wanted}#{count}"
 
     def _inputs(self, n: fx.Node) -> list[str]:
-        return [name for source in n.all_input_nodes for name in self._sources.get(source, ())]
+        return [name for source in self._operands(n) for name in self._sources.get(source, ())]
+
+    def _operands(self, n: fx.Node) -> list[fx.Node]:
+        """The operations whose results this one reads, each once; what it joins end to end as often as it does."""
+        joined = n.args[0] if n.op == "call_function" and n.args else None
+        if isinstance(joined, tuple | list) and self._kind(n) == "concat":
+            return [source for source in joined if isinstance(source, fx.Node)]
+        return n.all_input_nodes
 
     def _names_of(self, n: fx.Node) -> list[str]:
         value = self._attribute(n)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from explorer.errors import UserError
 from explorer.execute import find_layer, first_tensor, run
-from explorer.fields import State, propagate
+from explorer.fields import State, follow
 from explorer.graph import LayerGraph
 from explorer.trace import TracedProgram
 
@@ -48,10 +48,7 @@ def layers_with_maps(graph: LayerGraph) -> list[str]:
 
 
 def _states(graph: LayerGraph) -> dict[str, State]:
-    states: dict[str, State] = {}
-    for layer in graph:
-        states[layer.id] = propagate(layer, [states[name] for name in layer.inputs])
-    return states
+    return follow(graph)[0]
 
 
 def _axes(state: State) -> str | None:
