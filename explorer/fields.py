@@ -198,7 +198,7 @@ def _fits(state: State, lead: State) -> bool:
     sizes = zip(state.map_size, lead.map_size, strict=True)
     labels = zip(reversed(state.layout or ()), reversed(state.shape), reversed(lead.layout or ()), strict=False)
     return all(own in (1, wanted) for own, wanted in sizes) and all(
-        size == 1 or own == there or not {own, there} & dims.SPATIAL for own, size, there in labels
+        size == 1 or own == there or own not in dims.SPATIAL for own, size, there in labels
     )
 
 

@@ -149,6 +149,14 @@ def test_tokens_of_maps_of_different_size_see_everything() -> None:
     assert found["large"].receptive_field.size == (3, 3)
 
 
+def test_tokens_keep_their_local_field_where_a_mix_of_all_is_added() -> None:
+    """As in MLP-Mixer: a linear layer over the tokens, and a residual."""
+    mixed = With(lambda x, w: x.flatten(2) + (x.flatten(2) @ w), torch.rand(35, 35))
+    found = analyze(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), mixed), SIZE)
+    assert found.head_layer == found.layers[-1].id and found.layers[-1].kind == "add"
+    assert found.receptive_field.is_global and found.local_receptive_field.size == (3, 3)
+
+
 def test_a_rule_that_fails_costs_one_layer_its_field_and_not_the_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> fields.State:
         raise IndexError("tuple index out of range")
