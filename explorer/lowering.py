@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer import ops, shapes
+from explorer import ops, products, shapes
 from explorer.graph import Buffer, Failure, Layer, LayerGraph, Shape
 
 
@@ -144,9 +144,7 @@ class GraphRecorder:
         path, scope = self._placed(n)
         kind, op, arguments = self._described(n, args, kwargs)
         names = tuple(dict.fromkeys(self._parameters(n)))
-        attributes = ops.plain_attributes(arguments)
-        if (fan_in := ops.fan_in(kind, arguments)) is not None:
-            attributes["fan_in"] = fan_in
+        attributes = ops.plain_attributes(arguments) | products.counted(kind, arguments)
         if kind == "matmul" and (dim := self._contracted(n)) is not None:
             attributes["contracted"] = dim
         if kind in ("unknown", "einsum") and self._products:
@@ -172,7 +170,11 @@ class GraphRecorder:
             return "input", "input", {}
         if n.op == "call_module":
             module = self._module(n)
-            return ops.kind_of_module(module), type(module).__name__, ops.module_arguments(module)
+            kind, name = ops.kind_of_module(module), type(module).__name__
+            found = ops.module_arguments(module)
+            if kind == "attention":
+                found |= ops.call_arguments(kind, name, args, kwargs) | {"module": module}
+            return kind, name, found
         kind, name = ops.kind_of_function(n.target), ops.function_name(n.target)
         return kind, name, ops.call_arguments(kind, name, args, kwargs)
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from explorer.graph import Pair, Window
 
@@ -279,11 +279,3 @@ def _pair(value: Any) -> Pair:
     if isinstance(value, tuple | list):
         return (int(value[0]), int(value[-1]))
     return (int(value), int(value))
-
-
-def fan_in(kind: str, arguments: Arguments) -> int | None:
-    """Multiply-accumulates per output value (per input value for a transposed convolution), for weighted kinds."""
-    weight = arguments.get("weight")
-    if kind not in ("conv", "conv1d", "conv3d", "conv_transpose", "linear") or not isinstance(weight, Tensor):
-        return None
-    return weight.numel() // weight.shape[0]
