@@ -42,7 +42,7 @@ class GraphRecorder:
 
     def record(self, input_size: tuple[int, int, int]) -> Failure | None:
         """Run on meta with one image [1, C, H, W]; returns where and why it stopped, if it did."""
-        given = iter([torch.empty(1, *input_size, device="meta")])
+        given = iter([torch.empty(1, *input_size, dtype=shapes.image_dtype(self.module), device="meta")])
         for n in self.program.nodes:
             try:
                 self._values[n] = self._run(n, given)
