@@ -39,8 +39,8 @@ class Analysis:
 
     params: all that the module holds; params_used: those that the traced forward reads (auxiliary heads are silent at
     inference). weight_bytes: parameters and buffers as a state dict stores them. unknown: ids of the layers whose
-    operation is in no table: their MACs are those of the products that torch's flop counter finds inside them, if any,
-    and their receptive field is an upper bound.
+    operation is in no table (their MACs are those of the products that torch's flop counter finds inside them, if any)
+    or is called in a way that no rule foresees; their receptive field is an upper bound.
     """
 
     program: TracedProgram
@@ -110,7 +110,7 @@ def report(program: TracedProgram, module: nn.Module) -> Analysis:
         receptive_field=fields[head].strict,
         local_receptive_field=fields[head].local,
         head_layer=head,
-        unknown=tuple(layer.id for layer in graph if layer.kind == "unknown" or figures[layer.id].macs is None),
+        unknown=tuple(layer.id for layer in graph if not fields[layer.id].is_known or figures[layer.id].macs is None),
     )
 
 

@@ -8,8 +8,9 @@ from math import prod
 from torch import Tensor
 
 from explorer.errors import UserError
-from explorer.fields import State, propagate
+from explorer.fields import follow
 from explorer.graph import LayerGraph
+from explorer.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,7 @@ class Arrangement:
 
 def arrangements(graph: LayerGraph) -> dict[str, Arrangement]:
     """The arrangement of every layer whose output can be shown as maps, by id, in order."""
-    states: dict[str, State] = {}
-    for layer in graph:
-        states[layer.id] = propagate(layer, [states[name] for name in layer.inputs])
+    states, _ = follow(graph)
     found = {name: (_axes(state), state.map_size) for name, state in states.items()}
     return {name: Arrangement(axes, size) for name, (axes, size) in found.items() if axes is not None}
 

@@ -92,7 +92,7 @@ def compose(axis: Axis, step: Reads, size: int) -> Axis:
 def _carried(seen: np.ndarray, step: Reads, size: int) -> np.ndarray:
     """What `size` positions see that read `step` of positions that see `seen`; [2, size]."""
     count = seen.shape[1]
-    sources = _sources(step, size)
+    sources = _inside(_sources(step, size), count, step.border)
     sources[(sources < 0) | (sources >= count)] = count  # where the last column, of nothing, stands for padding
     known = np.empty((2, count + 1), seen.dtype)
     known[:, :count], known[:, count] = seen, NOTHING
@@ -111,6 +111,18 @@ def _sources(step: Reads, size: int) -> np.ndarray:
     offsets = np.array([(*phase, *(outside,) * (width - len(phase))) for phase in step.offsets], int)
     turns, phases = np.divmod(np.arange(size), step.period)
     return offsets.reshape(len(step.offsets), width)[phases] + step.advance * turns[:, None]
+
+
+def _inside(sources: np.ndarray, count: int, border: str) -> np.ndarray:
+    """Where padding repeats positions of a map of `count`: those. Padding with zeros stays outside."""
+    match border:
+        case "circular":
+            return sources % count
+        case "replicate":
+            return sources.clip(0, count - 1)
+        case "reflect":
+            return count - 1 - abs(count - 1 - abs(sources))
+    return sources
 
 
 def union(branches: Sequence[Axis], size: int) -> Axis:
@@ -151,7 +163,7 @@ def joined(parts: list[Axis]) -> Axis:
     """Maps side by side along this axis: each position keeps what it sees."""
     intervals = tuple(part.interval(i) for part in parts for i in range(part.seen.shape[1]))
     seen = np.concatenate([part.seen for part in parts], axis=1)
-    return Axis(len(intervals), int(parts[0].stride * len(intervals)), intervals, seen, parts[0].is_global)
+    return Axis(len(intervals), int(parts[0].stride * len(intervals)), intervals, seen, all(p.is_global for p in parts))
 
 
 def span(intervals: Iterable[Interval | None]) -> Interval | None:

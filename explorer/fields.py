@@ -12,8 +12,25 @@ from dataclasses import replace
 from explorer import layout as dims
 from explorer import ops, picking, reads
 from explorer.axes import Axis, blind, joined, pixels, spread, union
-from explorer.graph import Layer, Shape
-from explorer.states import State, moved, over, seen_by_all, whole
+from explorer.graph import Layer, LayerGraph, Shape
+from explorer.states import BOTH, State, axes_of, moved, over, over_labels, seen_by_all, whole
+
+
+def follow(graph: LayerGraph) -> tuple[dict[str, State], frozenset[str]]:
+    """The state of every layer's output by id, and the ids of the layers whose rule fails, which see everything."""
+    states: dict[str, State] = {}
+    lost = set()
+    for layer in graph:
+        inputs = [states[name] for name in layer.inputs]
+        try:
+            state = propagate(layer, inputs)
+            if state.layout == dims.MAP and state.map_size != state.shape[2:]:
+                raise ValueError(f"a map of {state.map_size} for an output of {state.shape}")
+        except Exception:  # arguments are whatever a network's code passes: one that no rule foresaw ends no analysis
+            lost.add(layer.id)
+            state = replace(_everything(layer, inputs), shape=layer.output_shape)
+        states[layer.id] = state
+    return states, frozenset(lost)
 
 
 def propagate(layer: Layer, inputs: list[State]) -> State:
@@ -23,7 +40,7 @@ def propagate(layer: Layer, inputs: list[State]) -> State:
         rows = pixels(size[0])
         one = rows, rows if size[1] == size[0] else pixels(size[1])
         return State(layer.output_shape, dims.MAP, (size[0], size[1]), one, one)
-    state = _RULES.get(layer.kind, _unknown)(layer, inputs)
+    state = _RULES.get(layer.kind, _everything)(layer, inputs)
     return state if state.shape == layer.output_shape else replace(state, shape=layer.output_shape)
 
 
@@ -70,27 +87,49 @@ def _layer_norm(layer: Layer, inputs: list[State]) -> State:
 
 
 def _softmax(layer: Layer, inputs: list[State]) -> State:
-    dim = layer.attributes.get("dim")
-    return over(inputs[0], [1 if dim is None else int(dim)], whole(inputs[0]))
+    """softmax and normalize: over rows alone, or columns, a statistic of these."""
+    state, dim = inputs[0], layer.attributes.get("dim")
+    if state.layout is None:
+        return state
+    found = dim if isinstance(dim, tuple) else (1 if dim is None else dim,)
+    along = axes_of(state.layout[i] for i in found)
+    return whole(state) if along == BOTH else replace(state, strict=seen_by_all(state.strict, state.map_size, along))
 
 
 def _linear(layer: Layer, inputs: list[State]) -> State:
-    state = over(inputs[0], [-1], whole(inputs[0]))
-    return replace(state, layout=state.layout and (*state.layout[:-1], dims.C))
+    return _contracted(layer, inputs[0], -1)
+
+
+def _contracted(layer: Layer, state: State, dim: int) -> State:
+    """Weighted sums over one dimension, which the results of several (or of one) take the place of."""
+    if state.layout is None:
+        return state
+    rank, at = len(state.layout), dim % len(state.layout)
+    kept = [dims.C] if len(layer.output_shape) >= rank else []
+    labels = (*state.layout[:at], *kept, *state.layout[at + 1 :])
+    grown = (dims.C,) * (len(layer.output_shape) - rank)  # weights for a batch of products
+    return replace(over_labels(state, (state.layout[at],)), layout=(*grown, *labels))
+
+
+def _conv1d(layer: Layer, inputs: list[State]) -> State:
+    return over(inputs[0], (-2, -1), whole(inputs[0]))
 
 
 def _reduce(layer: Layer, inputs: list[State]) -> State:
     """mean, sum, max …: over channels it changes no field, over positions it sees all of them."""
+    if len(inputs) > 1:
+        return _merge(layer, inputs)  # torch.max of two tensors
     state = inputs[0]
     if state.layout is None:
         return state
     dim = layer.attributes.get("dim")
-    at = range(len(state.layout)) if dim is None else (dim if isinstance(dim, tuple) else (dim,))
+    at = range(len(state.layout)) if dim in (None, ()) else (dim if isinstance(dim, tuple) else (dim,))
     gone = {i % len(state.layout) for i in at}
     kept = len(layer.output_shape) == len(state.layout)
     labels = tuple(label for i, label in enumerate(state.layout) if kept or i not in gone)
-    seen = over(state, sorted(gone), whole(state))
-    return replace(seen, layout=labels if len(labels) == len(layer.output_shape) else None)
+    if len(labels) != len(layer.output_shape):
+        return whole(state)
+    return replace(over_labels(state, [state.layout[i] for i in gone]), layout=labels)
 
 
 def _reshape(layer: Layer, inputs: list[State]) -> State:
@@ -116,15 +155,22 @@ def _order(layer: Layer, rank: int) -> list[int]:
         i, j = int(a.get("dim0", 0)) % rank, int(a.get("dim1", 1)) % rank
         order[i], order[j] = order[j], order[i]
         return order
-    order.insert(int(a["destination"]) % rank, order.pop(int(a["source"]) % rank))
+    sources, places = ([i % rank for i in _tuple(a[name])] for name in ("source", "destination"))
+    order = [i for i in order if i not in sources]
+    for place, source in sorted(zip(places, sources, strict=True)):
+        order.insert(place, source)
     return order
 
 
+def _tuple(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
 def _broadcast(layer: Layer, inputs: list[State]) -> State:
-    """expand and repeat: new leading dimensions carry no position."""
+    """expand and repeat: new leading dimensions carry no position; what lies flat has lost them."""
     state = inputs[0]
-    if state.layout is None:
-        return state
+    if state.layout is None or len(layer.output_shape) < len(state.layout):
+        return whole(state)
     grown = (dims.C,) * (len(layer.output_shape) - len(state.layout)) + state.layout
     tail = layer.output_shape[-len(state.layout) :]
     sizes = zip(state.layout, state.shape, tail, strict=True)
@@ -136,11 +182,24 @@ def _merge(layer: Layer, inputs: list[State]) -> State:
     """add, mul, channel concat …: the union of the branches; a branch with no position of its own is a gate."""
     located = [state for state in inputs if state.local is not None] or inputs
     lead = max(located, key=lambda state: (state.map_size[0] * state.map_size[1], len(state.shape)))
+    if not all(_fits(state, lead) for state in inputs):
+        return _everything(layer, inputs)
     strict = _unions([_stretched(state.strict, state.map_size, lead.map_size) for state in inputs], lead.map_size)
     if all(state.local is state.strict for state in inputs):
         return replace(lead, strict=strict, local=strict)
     seen = [_stretched(s.local, s.map_size, lead.map_size) for s in located if s.local is not None]
     return replace(lead, strict=strict, local=_unions(seen, lead.map_size) if seen else None)
+
+
+def _fits(state: State, lead: State) -> bool:
+    """Whether a branch has rows and columns where another has them, as many of them or one."""
+    if state.layout == lead.layout and state.map_size == lead.map_size:
+        return True
+    sizes = zip(state.map_size, lead.map_size, strict=True)
+    labels = zip(reversed(state.layout or ()), reversed(state.shape), reversed(lead.layout or ()), strict=False)
+    return all(own in (1, wanted) for own, wanted in sizes) and all(
+        size == 1 or own == there or own not in dims.SPATIAL for own, size, there in labels
+    )
 
 
 def _stretched(axes: tuple[Axis, Axis], own: tuple[int, int], wanted: tuple[int, int]) -> tuple[Axis, Axis]:
@@ -166,10 +225,12 @@ def _concat(layer: Layer, inputs: list[State]) -> State:
     lead = inputs[0]
     dim = int(layer.attributes.get("dim", 0))
     label = lead.layout[dim] if lead.layout else dims.C
-    if label not in ("H", "W") or len(inputs) != len(layer.inputs):
-        return _merge(layer, inputs) if label in (dims.N, dims.C, dims.T) else whole(lead)
+    if label not in ("H", "W"):
+        return _merge(layer, inputs) if label in (dims.N, dims.C, dims.T) else _everything(layer, inputs)
     at = 0 if label == "H" else 1
     sizes = [state.map_size[at] for state in inputs]
+    if any(state.layout != lead.layout for state in inputs) or sum(sizes) != layer.output_shape[dim]:
+        return _everything(layer, inputs)  # weights are among them, or branches whose positions are not known
 
     def side_by_side(axes: list[tuple[Axis, Axis]]) -> tuple[Axis, Axis]:
         along = joined([pair[at] for pair in axes])
@@ -199,12 +260,15 @@ def _move(layer: Layer, inputs: list[State]) -> State:
 
 
 def _matmul(layer: Layer, inputs: list[State]) -> State:
-    """Of an activation with weights: a linear layer. Of two activations: every position meets every other."""
-    return _linear(layer, inputs) if len(inputs) == 1 else whole(inputs[0])
+    """Of an activation with weights: sums over one dimension. Of two activations: every position meets every other."""
+    dim = layer.attributes.get("contracted")
+    return _everything(layer, inputs) if dim is None else _contracted(layer, inputs[0], dim)
 
 
-def _unknown(layer: Layer, inputs: list[State]) -> State:
-    return whole(inputs[0])
+def _everything(layer: Layer, inputs: list[State]) -> State:
+    """What any position of any input sees, for a layer of which no more is known."""
+    found = [whole(state) for state in inputs]
+    return found[0] if len(found) == 1 else _merge(layer, found)
 
 
 _Rule = Callable[[Layer, list[State]], State]
@@ -221,7 +285,8 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("group_norm", "instance_norm"), _statistic),
     **dict.fromkeys(("softmax", "normalize"), _softmax),
     **dict.fromkeys(("roll", "flip"), _move),
-    **dict.fromkeys(("linear", "conv1d"), _linear),
+    "linear": _linear,
+    "conv1d": _conv1d,
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
     "concat": _concat,
@@ -230,6 +295,6 @@ _RULES: dict[str, _Rule] = {
     "slice": picking.slice_,
     "index": picking.index_,
     "matmul": _matmul,
-    "attention": _unknown,
+    "attention": _everything,
     "constant": _constant,
 }

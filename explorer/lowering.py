@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer import ops, shapes
+from explorer import ops, products, shapes
 from explorer.graph import Buffer, Failure, Layer, LayerGraph, Shape
 
 
@@ -42,7 +42,7 @@ class GraphRecorder:
 
     def record(self, input_size: tuple[int, int, int]) -> Failure | None:
         """Run on meta with one image [1, C, H, W]; returns where and why it stopped, if it did."""
-        given = iter([torch.empty(1, *input_size, device="meta")])
+        given = iter([torch.empty(1, *input_size, dtype=shapes.image_dtype(self.module), device="meta")])
         for n in self.program.nodes:
             try:
                 self._values[n] = self._run(n, given)
@@ -114,6 +114,11 @@ class GraphRecorder:
         sizes = ["x".join(map(str, t.shape[1:])) for t in read]
         return f" (for an input of {', '.join(sizes)})" if sizes else ""
 
+    def _contracted(self, n: fx.Node) -> int | None:
+        """The dimension of the activation over which its product with weights runs; None for two activations."""
+        read = [source in self._sources for source in n.args]
+        return (-1 if read[0] else -2) if sorted(read) == [False, True] else None
+
     # -- layers -----------------------------------------------------------------------------------------------------
 
     def _note(self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -139,9 +144,9 @@ class GraphRecorder:
         path, scope = self._placed(n)
         kind, op, arguments = self._described(n, args, kwargs)
         names = tuple(dict.fromkeys(self._parameters(n)))
-        attributes = ops.plain_attributes(arguments)
-        if (fan_in := ops.fan_in(kind, arguments)) is not None:
-            attributes["fan_in"] = fan_in
+        attributes = ops.plain_attributes(arguments) | products.counted(kind, arguments)
+        if kind == "matmul" and (dim := self._contracted(n)) is not None:
+            attributes["contracted"] = dim
         if kind in ("unknown", "einsum") and self._products:
             attributes["products"] = self._products
         return Layer(
@@ -165,7 +170,11 @@ class GraphRecorder:
             return "input", "input", {}
         if n.op == "call_module":
             module = self._module(n)
-            return ops.kind_of_module(module), type(module).__name__, ops.module_arguments(module)
+            kind, name = ops.kind_of_module(module), type(module).__name__
+            found = ops.module_arguments(module)
+            if kind == "attention":
+                found |= ops.call_arguments(kind, name, args, kwargs) | {"module": module}
+            return kind, name, found
         kind, name = ops.kind_of_function(n.target), ops.function_name(n.target)
         return kind, name, ops.call_arguments(kind, name, args, kwargs)
 
@@ -184,7 +193,14 @@ class GraphRecorder:
         return wanted if count == 1 else f"{wanted}#{count}"
 
     def _inputs(self, n: fx.Node) -> list[str]:
-        return [name for source in n.all_input_nodes for name in self._sources.get(source, ())]
+        return [name for source in self._operands(n) for name in self._sources.get(source, ())]
+
+    def _operands(self, n: fx.Node) -> list[fx.Node]:
+        """The operations whose results this one reads, each once; what it joins end to end as often as it does."""
+        joined = n.args[0] if n.op == "call_function" and n.args else None
+        if isinstance(joined, tuple | list) and self._kind(n) == "concat":
+            return [source for source in joined if isinstance(source, fx.Node)]
+        return n.all_input_nodes
 
     def _names_of(self, n: fx.Node) -> list[str]:
         value = self._attribute(n)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from explorer.graph import Pair, Window
 
@@ -82,6 +82,7 @@ _MODULES: dict[type[nn.Module], str] = {
     nn.Upsample: "interpolate", nn.UpsamplingNearest2d: "interpolate", nn.UpsamplingBilinear2d: "interpolate",
     nn.PixelShuffle: "pixel_shuffle", nn.PixelUnshuffle: "pixel_unshuffle", nn.ChannelShuffle: "channel_shuffle",
     nn.ZeroPad2d: "pad", nn.ConstantPad2d: "pad", nn.ReflectionPad2d: "pad", nn.ReplicationPad2d: "pad",
+    nn.CircularPad2d: "pad",
     nn.MultiheadAttention: "attention", nn.Dropout: "dropout", nn.Dropout2d: "dropout", nn.AlphaDropout: "dropout",
     nn.FeatureAlphaDropout: "dropout", nn.Unfold: "unfold", nn.AvgPool1d: "pool1d", nn.MaxPool1d: "pool1d",
     nn.AdaptiveAvgPool1d: "pool1d",
@@ -123,6 +124,9 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "roll": ("input", "shifts", "dims"),
     "flip": ("input", "dims"),
     "softmax": ("input", "dim"),
+    "normalize": ("input", "p", "dim"),
+    "matmul": ("input", "other"),
+    "attention": ("query", "key", "value"),
     "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
     "batch_norm": ("input", "running_mean", "running_var", "weight", "bias", "training"),
     "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
@@ -133,13 +137,14 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
         "input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias",
     ),
     **dict.fromkeys(REDUCTIONS, ("input", "dim", "keepdim")),
+    "norm": ("input", "p", "dim", "keepdim"),
 }
 _KEPT = [
     "stride", "padding", "dilation", "groups", "output_padding", "ceil_mode", "count_include_pad", "norm_type",
     "dim", "start_dim", "end_dim", "dim0", "dim1", "source", "destination", "keepdim", "sizes", "index", "start",
     "end", "step", "pad", "mode", "shifts", "dims", "normalized_shape", "num_groups", "upscale_factor",
     "downscale_factor", "align_corners", "scale_factor", "recompute_scale_factor", "antialias", "training", "p",
-    "negative_slope", "alpha", "approximate",
+    "negative_slope", "alpha", "approximate", "padding_mode",
 ]  # fmt: skip
 
 # The aten overloads whose order differs from that of torch.nn.functional.
@@ -197,25 +202,31 @@ def module_arguments(module: nn.Module) -> Arguments:
         found["weight"] = weight
     if isinstance(module, nn.Upsample):
         found["align_corners"] = bool(module.align_corners)
-    if isinstance(module, _BORDER_PADS):
-        found["mode"] = "reflect"
-    if isinstance(module, (*_BORDER_PADS, nn.modules.padding._ConstantPadNd)):
-        found["pad"] = tuple(module.padding)
+    for base, border in _PADS.items():
+        if isinstance(module, base):
+            found["mode"], found["pad"] = border, tuple(getattr(module, "padding"))  # noqa: B009
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+        found["training"] = True  # it keeps no statistics, and so computes them at inference too
     if isinstance(module, nn.ChannelShuffle):
         found["groups"] = module.groups
     return found
 
 
-_BORDER_PADS = (nn.modules.padding._ReflectionPadNd, nn.modules.padding._ReplicationPadNd)
+_PADS: dict[type[nn.Module], str] = {
+    nn.modules.padding._ConstantPadNd: "constant", nn.modules.padding._ReflectionPadNd: "reflect",
+    nn.modules.padding._ReplicationPadNd: "replicate", nn.modules.padding._CircularPadNd: "circular",
+}  # fmt: skip
 
 
 def call_arguments(kind: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
     """The arguments of a functional call by name; tensors among them stay tensors."""
     names = _AMBIGUOUS.get(name, _ARGUMENTS.get(kind, ("input",)))
-    if kind in ("permute", "expand", "repeat"):
+    if kind in ("permute", "expand", "repeat", "flip"):
         dims = args[1] if len(args) == 2 and isinstance(args[1], tuple | list) else args[1:]
         return {"input": args[0], "dims": tuple(dims) or kwargs.get("dims"), **kwargs}
     found = dict(zip(names, args, strict=False)) | dict(kwargs)
+    if kind == "select" and found["index"] is None:
+        found["index"] = (None,)  # alone, it would read as an index that is not plain data
     if name.startswith(("upsample_", "_upsample_")):
         found["mode"] = name.strip("_").split("_")[1].removesuffix("2d")
     return found
@@ -268,11 +279,3 @@ def _pair(value: Any) -> Pair:
     if isinstance(value, tuple | list):
         return (int(value[0]), int(value[-1]))
     return (int(value), int(value))
-
-
-def fan_in(kind: str, arguments: Arguments) -> int | None:
-    """Multiply-accumulates per output value (per input value for a transposed convolution), for weighted kinds."""
-    weight = arguments.get("weight")
-    if kind not in ("conv", "conv1d", "conv3d", "conv_transpose", "linear") or not isinstance(weight, Tensor):
-        return None
-    return weight.numel() // weight.shape[0]

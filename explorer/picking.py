@@ -28,8 +28,10 @@ def select(layer: Layer, inputs: list[State]) -> State:
     """Indexing: of a tuple of tensors, or of a tensor by slices and integers."""
     state = inputs[0]
     index = layer.attributes.get("index")
-    if state.layout is None or len(layer.inputs) != 1:
-        return whole(state) if state.layout else state
+    if state.layout is None:
+        return state
+    if index is None or len(layer.inputs) != 1:
+        return whole(state)  # by a tensor: of weights, or one that depends on the image
     if isinstance(index, int) and len(layer.output_shape) == len(state.layout):
         return state  # one tensor of a tuple
     return _indexed(layer, state, index if isinstance(index, tuple) else (index,))

@@ -16,12 +16,14 @@ class Reads:
     """Output `q·period + r` reads the input positions `q·advance + o` for each o in `offsets[r]`.
 
     A convolution has period 1 and advances by its stride; what magnifies (a transposed convolution, an interpolation)
-    has as many phases as it takes to come back to the same pattern. Positions beyond the input are padding.
+    has as many phases as it takes to come back to the same pattern. Positions beyond the input are padding:
+    with a border other than "zeros" they repeat positions of the input, as torch's padding modes of that name do.
     """
 
     period: int
     advance: int
     offsets: tuple[tuple[int, ...], ...]
+    border: str = "zeros"
 
 
 HALF = Fraction(1, 2)
@@ -33,11 +35,11 @@ def everything(size: int) -> Reads:
     return Reads(1, 0, (tuple(range(size)),))
 
 
-def windowed(window: Window, axis: int) -> Reads:
+def windowed(window: Window, axis: int, border: str = "zeros") -> Reads:
     """Output o reads o·stride − padding + k·dilation."""
     start, dilation = -window.padding[axis], window.dilation[axis]
     offsets = tuple(start + k * dilation for k in range(window.kernel[axis]))
-    return Reads(1, window.stride[axis], (offsets,))
+    return Reads(1, window.stride[axis], (offsets,), border)
 
 
 def transposed(window: Window, axis: int) -> Reads:
@@ -144,7 +146,7 @@ def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Reads | No
     attributes: Mapping[str, Any] = layer.attributes
     match layer.kind:
         case "conv" | "max_pool" | "avg_pool" | "lp_pool" if layer.window:
-            return windowed(layer.window, axis)
+            return windowed(layer.window, axis, attributes.get("padding_mode", "zeros"))
         case "conv_transpose" if layer.window:
             return transposed(layer.window, axis)
         case "adaptive_avg_pool" | "adaptive_max_pool":
@@ -158,11 +160,11 @@ def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Reads | No
             factor = int(attributes["downscale_factor"])
             return Reads(1, factor, (tuple(range(factor)),))
         case "pad":
-            return _padded(attributes["pad"], axis)
+            return _padded(attributes["pad"], axis, attributes.get("mode", "constant"))
     return None
 
 
-def _padded(pad: tuple[int, ...], axis: int) -> Reads:
+def _padded(pad: tuple[int, ...], axis: int, mode: str) -> Reads:
     """F.pad lists (before, after) from the last dimension backwards."""
     at = 2 * (1 - axis)
-    return Reads(1, 1, ((-pad[at] if at < len(pad) else 0,),))
+    return Reads(1, 1, ((-pad[at] if at < len(pad) else 0,),), "zeros" if mode == "constant" else mode)

@@ -15,6 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+def image_dtype(module: nn.Module) -> torch.dtype | None:
+    """The type of the images that a module takes: that of its first floating parameter; None (torch's default) if it
+    has none."""
+    return next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
+
+
 def of_module(module: nn.Module, args: tuple[Any, ...]) -> Tensor | None:
     """The output of a leaf module on a meta tensor, or None where no rule is certain."""
     rule = _MODULES.get(type(module))
@@ -96,7 +102,7 @@ def _same(module: Any, x: Tensor) -> Tensor:
 
 
 def _conv(module: Any, x: Tensor) -> Tensor | None:
-    if x.dim() != 4 or x.shape[1] != module.in_channels:
+    if x.dim() != 4 or x.shape[1] != module.in_channels or x.dtype != module.weight.dtype:
         return None
     if isinstance(module.padding, str):
         return None
@@ -133,7 +139,8 @@ def _adaptive(module: Any, x: Tensor) -> Tensor | None:
 
 
 def _linear(module: Any, x: Tensor) -> Tensor | None:
-    return _empty(x, (*x.shape[:-1], module.out_features)) if x.shape[-1] == module.in_features else None
+    fits = x.shape[-1] == module.in_features and x.dtype == module.weight.dtype
+    return _empty(x, (*x.shape[:-1], module.out_features)) if fits else None
 
 
 _Rule = Callable[[Any, Tensor], "Tensor | None"]

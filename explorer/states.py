@@ -11,6 +11,8 @@ from explorer.graph import Shape
 from explorer.layout import Layout
 from explorer.reads import Reads
 
+BOTH = (0, 1)  # the axes of a map: rows and columns
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -52,10 +54,39 @@ def over(state: State, at: Iterable[int], otherwise: State) -> State:
 
 def whole(state: State) -> State:
     """A tensor each of whose values may depend on every position."""
-    rows, columns = seen_by_all(state.strict, state.map_size)
-    return replace(state, layout=None, strict=(spread(rows, 1), spread(columns, 1)), local=None, map_size=(1, 1))
+    return replace(_pooled(state, BOTH), layout=None)
 
 
-def seen_by_all(axes: tuple[Axis, Axis], size: tuple[int, int]) -> tuple[Axis, Axis]:
-    """Each position of a map of `size` sees what all of them see."""
-    return hull(axes[0], size[0]), hull(axes[1], size[1])
+def over_labels(state: State, labels: Iterable[str]) -> State:
+    """A tensor that a sum over the dimensions of these labels leaves; where none is spatial, the state as it was.
+
+    Of tokens, and of positions that are mixed, the whole map is summed.
+    """
+    along = axes_of(labels)
+    if not along:
+        return state
+    return whole(state) if along == BOTH else _pooled(state, along)
+
+
+def axes_of(labels: Iterable[str]) -> tuple[int, ...]:
+    """The axes of the map (0 rows, 1 columns) along which dimensions of these labels run."""
+    found = set(labels)
+    if found & {dims.T, dims.X}:
+        return BOTH
+    return tuple(at for at, label in enumerate((dims.H, dims.W)) if label in found)
+
+
+def _pooled(state: State, along: tuple[int, ...]) -> State:
+    """One position along some axes, that sees what all did."""
+    seen = seen_by_all(state.strict, state.map_size, along)
+    rows, columns = (spread(axis, 1) if at in along else axis for at, axis in enumerate(seen))
+    height, width = (1 if at in along else size for at, size in enumerate(state.map_size))
+    return replace(state, strict=(rows, columns), local=None, map_size=(height, width))
+
+
+def seen_by_all(
+    axes: tuple[Axis, Axis], size: tuple[int, int], along: tuple[int, ...] = BOTH
+) -> tuple[Axis, Axis]:
+    """Each position of a map of `size` sees what all those along some axes see."""
+    rows, columns = (hull(axes[at], size[at]) if at in along else axes[at] for at in BOTH)
+    return rows, columns

@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 from explorer.errors import TraceError
 from explorer.graph import Failure, LayerGraph
 from explorer.lowering import GraphRecorder
+from explorer.shapes import image_dtype
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +210,7 @@ def _exported(module: nn.Module, input_size: tuple[int, int, int]) -> _Captured 
     cannot."""
     parameter = next(iter(module.parameters()), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    example = torch.zeros(2, *input_size, device=device)
+    example = torch.zeros(2, *input_size, dtype=image_dtype(module), device=device)
     try:
         shapes = ({0: torch.export.Dim.AUTO},)
         with _silence("torch"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,83 @@ def test_multiply_accumulates_by_hand(module: nn.Module, macs: int) -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.zeros(2, 6, 8, 8))  # batch norm apart, whose statistics need two values
     assert analyze(module, (6, 8, 8)).macs == counter.get_total_flops() // 4 == macs
+
+
+class Product(nn.Module):
+    """A function of an image's tokens [1, 12, 4], and of weights or of a module."""
+
+    def __init__(self, function: Callable[..., Tensor], *weights: int, module: nn.Module | None = None) -> None:
+        super().__init__()
+        self.function, self.module = function, module
+        self.weight = nn.Parameter(torch.zeros(weights))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x.flatten(2).transpose(1, 2), self.module or self.weight)
+
+
+def self_attention(x: Tensor, attention: nn.Module) -> Tensor:
+    return attention(x, x, x)[0]
+
+
+def attention_masked(x: Tensor, weight: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(x, x, x, attn_mask=x @ x.transpose(1, 2))
+
+
+def attention_by_name(x: Tensor, weight: Tensor) -> Tensor:
+    """Five keys, and values three times as wide."""
+    return F.scaled_dot_product_attention(key=x[:, :5], value=torch.cat([x, x, x], 2)[:, :5], query=x)
+
+
+def attention_to_others(x: Tensor, attention: nn.Module) -> Tensor:
+    return attention(x, value=torch.cat([x, x], 2)[:, 5:], key=x[:, 5:, :3])[0]
+
+
+PRODUCTS: dict[str, tuple[Product, int]] = {
+    "weights first": (Product(lambda x, w: torch.matmul(w, x), 8, 12), 8 * 12 * 4),
+    "weights last": (Product(lambda x, w: x @ w, 4, 7), 12 * 4 * 7),
+    "a batch of weights": (Product(lambda x, w: torch.matmul(w, x), 5, 8, 12), 5 * 8 * 12 * 4),
+    "matrices": (Product(lambda x, w: torch.mm(w, x[0]), 8, 12), 8 * 12 * 4),
+    "batches": (Product(lambda x, w: torch.bmm(x, mat2=x.transpose(1, 2)), 1), 12 * 4 * 12),
+    "attention under a mask from the image": (Product(attention_masked, 1), 3 * 12 * 12 * 4),
+    "attention by name": (Product(attention_by_name, 1), 12 * 5 * (4 + 12)),
+    "tokens first": (
+        Product(lambda x, m: self_attention(x.transpose(0, 1), m), module=nn.MultiheadAttention(4, 2)),
+        4 * 12 * 4 * 4 + 2 * 12 * 12 * 4,
+    ),
+    "twelve sequences of one token": (
+        Product(self_attention, module=nn.MultiheadAttention(4, 2)), 12 * (4 * 4 * 4 + 2 * 4)
+    ),
+    "one sequence without batch": (
+        Product(lambda x, m: self_attention(x[0], m), module=nn.MultiheadAttention(4, 2, batch_first=True)),
+        4 * 12 * 4 * 4 + 2 * 12 * 12 * 4,
+    ),
+    "fewer keys of other widths": (
+        Product(attention_to_others, module=nn.MultiheadAttention(4, 2, kdim=3, vdim=8, batch_first=True)),
+        2 * 12 * 4 * 4 + 7 * 4 * (3 + 8) + 2 * 12 * 7 * 4,
+    ),
+    "keys that are no tokens": (
+        Product(self_attention, module=nn.MultiheadAttention(4, 1, add_bias_kv=True, add_zero_attn=True,
+                                                             batch_first=True)),
+        4 * 12 * 4 * 4 + 2 * 12 * 14 * 4,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_cost_by_the_roles_of_their_operands(name: str) -> None:
+    module, by_hand = PRODUCTS[name]
+    module, size = module.eval().to("meta"), (4, 3, 4)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(torch.empty(1, *size, device="meta"))
+    found = analyze(module, size)
+    assert found.macs == counter.get_total_flops() // 2 == by_hand
+
+
+def test_the_flop_counter_misses_a_product_with_a_vector() -> None:
+    module = Product(lambda x, w: torch.matmul(w, x), 12)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(torch.zeros(1, 4, 3, 4))
+    assert (analyze(module, (4, 3, 4)).macs, counter.get_total_flops()) == (12 * 4, 0)
 
 
 def test_an_unknown_operation_is_reported_and_not_counted_as_nothing() -> None:

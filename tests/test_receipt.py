@@ -120,6 +120,24 @@ def test_totals_of_odd_modules_equal_those_of_the_counters(name: str) -> None:
     assert found["fvcore"].total == in_the_manner_of_fvcore(module, size)
 
 
+class TokensFirst(nn.Module):
+    """Attention of 12 tokens to the last 7 of them, in the order [tokens, N, width]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(2).permute(2, 0, 1)
+        return self.attention(x, x[5:], x[5:])[0]
+
+
+def test_of_attention_fvcore_counts_the_projections_of_all_tokens() -> None:
+    found = counted(TokensFirst().eval(), (8, 4, 3))
+    assert found["fvcore"].total == 2 * 12 * 8 * 8 + 2 * 7 * 8 * 8
+    assert found["flop_counter"].total == flop_counter(TokensFirst().eval().to("meta"), (8, 4, 3), "meta")
+
+
 def test_the_flop_counter_sees_nothing_in_attention_that_runs_fused() -> None:
     found, (make, size) = counted(Attentive().eval(), MODULES["attentive"][1]), MODULES["attentive"]
     (attention,) = [line for line in found["flop_counter"].lines if line.kind == "attention"]

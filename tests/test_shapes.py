@@ -54,7 +54,8 @@ def test_pools(height, width, kernel, stride, padding, ceil_mode):
         nn.ReLU(), nn.ReLU(inplace=True), nn.GELU(), nn.SiLU(inplace=True), nn.Identity(), nn.Dropout().eval(),
         nn.Dropout(), nn.BatchNorm2d(3).eval(), nn.BatchNorm2d(3), nn.BatchNorm2d(4).eval(), nn.AdaptiveAvgPool2d(1),
         nn.AdaptiveAvgPool2d((3, 2)), nn.AdaptiveAvgPool2d((None, 2)), nn.Linear(5, 7), nn.Linear(6, 7),
-        nn.Conv2d(3, 4, 3, padding="same"), nn.LayerNorm(5), nn.LayerNorm([4, 5]), nn.LayerNorm(4), nn.LayerNorm(3),
+        nn.Conv2d(3, 4, 3).half(), nn.Linear(5, 7).double(), nn.Conv2d(3, 4, 3, padding="same"),
+        nn.LayerNorm(5), nn.LayerNorm([4, 5]), nn.LayerNorm(4), nn.LayerNorm(3),
     ],
     ids=str,
 )  # fmt: skip

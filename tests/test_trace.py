@@ -177,6 +177,41 @@ def test_control_flow_on_sizes_gives_the_same_layers_and_figures_through_export(
     assert len(layers(deciding, (3, 9, 9))) == len(layers(deciding, (3, 20, 14))) - 1  # no pool on a small map
 
 
+class Casts(nn.Module):
+    """Counts, that are integers, before half-precision weights, and a sum in float32 behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts = nn.Parameter(torch.zeros(3, 1, 1, dtype=torch.int64), requires_grad=False)
+        self.conv, self.norm = nn.Conv2d(3, 4, 3).half(), nn.BatchNorm2d(4).half()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x + self.counts)).float().sum((2, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("build", [Plain, DecidesBySize])  # by torch.fx, and by torch.export
+def test_activations_are_of_the_type_of_the_weights(build: Callable[[], nn.Module], dtype: torch.dtype) -> None:
+    full, found = (analyze(build().to(kind), (3, 20, 14)) for kind in (torch.float32, dtype))
+    share = dtype.itemsize / 4
+    assert [layer.id for layer in found.layers] == [layer.id for layer in full.layers]
+    assert found.activation_bytes == full.activation_bytes * share and found.peak_bytes == full.peak_bytes * share
+    assert found.macs == full.macs and found.unknown == ()
+
+
+def test_a_cast_inside_changes_the_type_from_there() -> None:
+    found = analyze(Casts(), (3, 8, 8))
+    assert [(layer.id, layer.activation_bytes) for layer in found.layers] == [
+        ("input", 2 * 192), ("add", 2 * 192), ("conv", 2 * 144), ("norm", 2 * 144), ("cast", 4 * 144), ("sum", 4 * 4),
+    ]  # fmt: skip
+
+
+def test_weights_of_two_types_that_do_not_fit_are_an_error_that_names_the_layer() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3).half(), nn.ReLU(), nn.Conv2d(4, 4, 3))
+    with pytest.raises(TraceError, match="fails at 2"):
+        trace(network, (3, 8, 8))
+
+
 def state(module: nn.Module) -> list[Any]:
     """Everything that a trace could leave behind."""
     tensors = [*module.parameters(), *module.buffers()]

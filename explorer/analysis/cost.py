@@ -56,20 +56,7 @@ def macs(layer: Layer) -> int | None:
     fan_in = layer.attributes.get("fan_in")
     if fan_in is not None:
         return fan_in * prod(layer.input_shapes[0] if layer.kind == "conv_transpose" else layer.output_shape)
-    if layer.kind == "matmul" and layer.input_shapes:
-        return prod(layer.output_shape) * layer.input_shapes[0][-1]
-    if layer.kind == "attention":
-        return _attention_macs(layer)
     return layer.attributes.get("products")
-
-
-def _attention_macs(layer: Layer) -> int:
-    """q·kᵀ and its product with v; nn.MultiheadAttention adds the four projections (Vaswani et al. 2017, §3.2)."""
-    *_, tokens, width = layer.input_shapes[0]
-    if layer.op == "MultiheadAttention":
-        return 4 * tokens * width * width + 2 * tokens * tokens * width
-    *lead, keys, width_v = layer.input_shapes[-1]
-    return prod(lead) * tokens * keys * (width + width_v)
 
 
 def peak_bytes(graph: LayerGraph) -> int:

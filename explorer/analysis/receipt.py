@@ -165,9 +165,7 @@ def _matrix_product(work: Work) -> Count:
 
 def _attention(work: Work) -> Count:
     """A fused attention has no rule; of nn.MultiheadAttention the four projections are linear layers, which have."""
-    *_, tokens, width = work.layer.input_shapes[0]
-    projections = 4 * tokens * width * width if work.layer.op == "MultiheadAttention" else 0
-    return projections, "There is no rule for aten::scaled_dot_product_attention."
+    return work.layer.attributes.get("projections", 0), "There is no rule for aten::scaled_dot_product_attention."
 
 
 FVCORE: dict[str, Rule] = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from explorer.axes import Axis
-from explorer.fields import State, propagate
+from explorer.fields import follow
 from explorer.graph import LayerGraph
 from explorer.layout import MAP
 
@@ -64,28 +64,31 @@ class LayerFields:
     """Strict and local field of a layer's output.
 
     has_map: rows and columns can still be told apart, be it as tokens; is_map: the output is laid out as [N, C, H, W].
+    is_known: a rule says how the layer reads; else it is taken to read everything.
     """
 
     strict: ReceptiveField
     local: ReceptiveField
     has_map: bool
     is_map: bool
+    is_known: bool
 
 
 def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
-    """The fields of every layer, by layer id. A layer of unknown kind is taken to read everything."""
-    states: dict[str, State] = {}
+    """The fields of every layer, by layer id. A layer of unknown kind, or one whose rule fails, is taken to
+    read everything."""
+    states, lost = follow(graph)
     image = graph.layers[0].output_shape[-2:]
     image_size = (image[0], image[1])
     found = {}
     for layer in graph:
-        state = propagate(layer, [states[name] for name in layer.inputs])
-        states[layer.id] = state
+        state = states[layer.id]
         found[layer.id] = LayerFields(
             ReceptiveField(state.strict, image_size),
             ReceptiveField(state.local or state.strict, image_size),
             has_map=state.has_map,
             is_map=layer.is_map and state.layout in (MAP, None),  # None: its units see everything
+            is_known=layer.kind != "unknown" and layer.id not in lost,
         )
     return found
 
