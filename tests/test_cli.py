@@ -146,6 +146,10 @@ BAD = {
         ["features", "vgg_mini", "cat", "--device", "tpu", "--layer", "x", "--out", "x.png"],
         "device='tpu'",
     ),
+    "a picture of two channels": (
+        ["features", "zfnet_mini", "cat", "--set", "in_channels=2", "--layer", "features.0", "--out", "x.png"],
+        "in_channels=2",
+    ),
     "window too large": (["occlude", "vgg_mini", "cat", "--window", "65", "--out", "/tmp"], "window=65"),
     "stride of zero": (["occlude", "vgg_mini", "cat", "--stride", "-1", "--out", "/tmp"], "stride"),
     "unknown class": (["occlude", "vgg_mini", "cat", "--target", "dragon", "--out", "/tmp"], "'dragon'"),
@@ -190,6 +194,15 @@ def test_features_writes_a_picture_and_the_values(capsys, tmp_path):
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
     assert images.load(out).pixels.ndim == 3
     assert "48 maps of 16×16" in text
+
+
+@pytest.mark.parametrize(("name", "channels"), [("zfnet_mini", 1), ("lenet5", 3)])
+def test_features_of_a_preset_with_other_channels(capsys, tmp_path, name, channels):
+    layer = explorer.network.find(name).analysis().layers[1].id
+    knobs = ["--set", f"in_channels={channels}", "--layer", layer]
+    code, _, err = run(capsys, "features", name, "cat", *knobs, "--out", str(tmp_path / "x.png"))
+    assert code == 0, err
+    assert np.isfinite(np.load(tmp_path / "x.npy")).all()
 
 
 def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 import models
+from explorer import network
 from models import weights
 from models.weights import file_source, load, sources
 from tests.checkpoints import refusal, same, tiny, trained, upload
@@ -67,6 +69,14 @@ def test_random_leaves_the_seeded_weights() -> None:
 
 def test_gray_networks_are_normalised_with_one_mean() -> None:
     assert len(sources("lenet5")[-1].preprocessing.mean) == models.spec("lenet5").in_channels
+
+
+def test_other_channels_are_normalised_by_the_average_of_the_weights_mean_and_std() -> None:
+    source = replace(sources("zfnet_mini")[0], preprocessing=weights.Preprocessing(64, 64, (0.1, 0.2, 0.6), (1, 2, 6)))
+    gray = network.preprocessing(source, models.spec("zfnet_mini", in_channels=1))
+    assert (gray.channels, gray.mean, gray.std) == (1, pytest.approx((0.3,)), (3,))
+    colour = network.preprocessing(sources("lenet5")[-1], models.spec("lenet5", in_channels=3))
+    assert colour.mean == (weights.GRAY_MEAN,) * 3 and colour.std == (weights.GRAY_STD,) * 3
 
 
 def test_shipped_weights_come_first_and_bring_classes_and_preprocessing(
