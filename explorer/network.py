@@ -177,7 +177,7 @@ def preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
     margin = given.resize_px / given.crop_px
     side = spec.image_size
     mean, std = (_for_channels(values, spec.in_channels) for values in (given.mean, given.std))
-    return Preprocessing(round(side * margin), (side, side), mean, std, spec.in_channels)
+    return Preprocessing(round(side * margin), (side, side), mean, std, spec.in_channels, given.interpolation)
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:

@@ -7,9 +7,11 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import save, save_file
 from torch import Tensor
 
@@ -21,7 +23,6 @@ from tests.checkpoints import refusal, same, tiny, trained, upload
 
 TORCHVISION = [name for name in models.presets() if models.preset(name).torchvision]
 
-
 # Sources
 
 
@@ -31,7 +32,9 @@ def test_presets_of_torchvision_offer_its_classifiers(name: str) -> None:
     assert builder is not None
     entries = {entry.name: entry for entry in torchvision.models.get_model_weights(builder)}
     offered = {source.name: source for source in sources(name) if source.kind == "imagenet"}
-    assert set(entries) - set(offered) <= {"IMAGENET1K_FEATURES"}
+    size = models.spec(name).image_size
+    fitting = {key for key, entry in entries.items() if entry.transforms().crop_size == [size]}
+    assert set(offered) == fitting - {"IMAGENET1K_FEATURES"}
     for key, source in offered.items():
         transform = entries[key].transforms()
         assert source.url == entries[key].url
@@ -40,6 +43,24 @@ def test_presets_of_torchvision_offer_its_classifiers(name: str) -> None:
         assert source.preprocessing.crop_px == transform.crop_size[0]
         if name not in ("googlenet", "inception_v3"):  # torchvision re-centres their pixels inside the network
             assert list(source.preprocessing.mean + source.preprocessing.std) == [*transform.mean, *transform.std]
+
+
+@pytest.mark.parametrize(("name", "versions"), [("vit_b_16", ("V1",)), ("regnet_y_16gf", ("V1", "V2"))])
+def test_weights_trained_at_another_size_are_not_offered(name: str, versions: tuple[str, ...]) -> None:
+    offered = [source.name for source in sources(name)]
+    assert offered == ["random", *(f"IMAGENET1K_{version}" for version in (*versions, "SWAG_LINEAR_V1"))]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0", "efficientnet_b4"])
+def test_pictures_are_made_ready_as_torchvision_does_for_the_published_weights(name: str) -> None:
+    """Within one level of 255, to which Pillow rounds between the two directions of its filter."""
+    builder, source = models.preset(name).torchvision, sources(name)[-1]
+    assert builder is not None
+    theirs = torchvision.models.get_model_weights(builder)[source.name].transforms()
+    pixels = np.random.default_rng(0).integers(0, 256, (420, 500, 3), np.uint8)
+    ours = network.preprocessing(source, models.spec(name)).tensor(pixels)[0]
+    levels = (ours - theirs(Image.fromarray(pixels))).abs() * 255 * min(source.preprocessing.std)
+    assert levels.max() < 1.05 and levels.mean() < 0.02
 
 
 def test_vgg16_offers_no_backbone_without_a_classifier() -> None:
