@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from torch import nn
 
-from models.download import Progress, cached, fetch
+from models.download import Progress, cached, fetch, is_cached
 from models.errors import WeightsError
 from models.registry import preset
 from models.safetensors_file import read_into, read_metadata
@@ -60,7 +60,7 @@ class WeightsSource:
     @property
     def needs_download(self) -> bool:
         """Whether `load` would ask the network."""
-        return self.path is not None and self.url is not None and not self.path.exists()
+        return self.url is not None and not is_cached(self.url)
 
 
 def sources(preset_name: str) -> list[WeightsSource]:
@@ -104,11 +104,19 @@ def load(
             file.flush()
             read_into(module, Path(file.name), source.name)
         return
-    path = source.path
     if source.url is not None:
-        path = fetch(source.url, progress or (lambda done, total: None), cancel or (lambda: False))
-    assert path is not None
-    read_into(module, path, source.name if source.kind == "file" else path.name)
+        _read_cached(module, fetch(source.url, progress or (lambda done, total: None), cancel or (lambda: False)))
+        return
+    assert source.path is not None
+    read_into(module, source.path, source.name if source.kind == "file" else source.path.name)
+
+
+def _read_cached(module: nn.Module, path: Path) -> None:
+    try:
+        read_into(module, path, path.name)
+    except WeightsError as error:
+        cure = f"if no knob was changed, delete {path}, and it is fetched again"
+        raise WeightsError(f"{str(error).rstrip('.')}; {cure}.") from None
 
 
 def _default(spec: NetSpec) -> Preprocessing:
