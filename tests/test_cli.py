@@ -114,6 +114,11 @@ BAD = {
     "unknown knob": (["describe", "vgg16", "--set", "deths=1,1"], "did you mean depths"),
     "value out of range": (["describe", "vgg16", "--set", "kernel=4"], "kernel=4"),
     "value of another type": (["describe", "vgg16", "--set", "depths=a,b"], "depths='a,b'"),
+    "an unknown block in a stage": (
+        ["describe", "anynet_mini", "--set", 'stages=[{"block":"nosuch"}]'],
+        "stages[0]: block='nosuch' is not one of conv_norm_act, ",
+    ),
+    "an unknown knob in a stage": (["describe", "anynet_mini", "--set", 'stages=[{"dept":1}]'], "did you mean depth"),
     "knobs that clash": (["describe", "vgg16", "--set", "depths=1,2"], "depths=(1, 2)"),
     "image too small": (["describe", "vgg16", "--set", "image_size=8"], "image_size=8"),
     "no equals sign": (["describe", "vgg16", "--set", "depths"], "KNOB=VALUE"),
