@@ -27,8 +27,10 @@ def convert(source: str, target: str) -> None:
         raise WeightsError(f"{source} cannot be read: {_first_line(error)}.") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{source} is not a state dict: a dictionary from names to tensors is needed.")
-    if odd := next((name for name, value in state.items() if not _is_dense(value)), None):
-        raise WeightsError(f"{source} cannot be converted: {str(odd)[:80]!r} is sparse, quantized or without values.")
+    for name, value in state.items():
+        if not _is_dense(value):
+            why = f"{str(name)[:80]!r} is sparse, quantized or without values"
+            raise WeightsError(f"{source} cannot be converted: {why}.")
     # Cloned, since safetensors refuses tensors that share memory.
     tensors = {str(name): value.detach().clone().contiguous() for name, value in state.items()}
     try:
