@@ -17,6 +17,7 @@ from explorer.analyze import Analysis
 from explorer.budget import FIGURES
 from explorer.device import format_bytes
 from explorer.errors import UserError
+from explorer.knob_text import shorten
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,13 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m explorer", description="Explore convolutional networks.")
     commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar="COMMAND")
+    _add_structure(commands)
+    _add_pictures(commands)
+    _add_training(commands)
+    return parser
 
+
+def _add_structure(commands: Any) -> None:
     listing = commands.add_parser("list", help="all architectures and their presets")
     listing.add_argument("--json", action="store_true", dest="as_json")
     listing.set_defaults(run=list_command)
@@ -68,14 +75,16 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_argument("--json", action="store_true", dest="as_json")
     comparing.set_defaults(run=_compare)
 
+
+def _add_pictures(commands: Any) -> None:
     features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
     features.add_argument("--layer", required=True)
     features.add_argument("--out", required=True, metavar="FILE.png")
     features.set_defaults(run=_features)
 
     occluding = _on_picture(commands.add_parser("occlude", help="how the prediction depends on each part of a picture"))
-    occluding.add_argument("--window", type=int, help="side of the square, px (default: 3/8 of the input)")
-    occluding.add_argument("--stride", type=int, help="step of the square, px (default: 1/6 of the window)")
+    occluding.add_argument("--window", type=_whole, help="side of the square, px (default: 3/8 of the input)")
+    occluding.add_argument("--stride", type=_whole, help="step of the square, px (default: 1/6 of the window)")
     occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
     occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
     occluding.add_argument("--layer", help="also the summed activation of this layer's strongest map")
@@ -83,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     occluding.add_argument("--out", required=True, metavar="DIR")
     occluding.set_defaults(run=_occlude)
 
+
+def _add_training(commands: Any) -> None:
     training = commands.add_parser("train", help="train a preset on the pictures that the program draws")
     training.add_argument("preset_name", metavar="NAME")
     _recipe(training)
@@ -93,15 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     contesting = commands.add_parser("contest", help="train every compact preset alike; what is there is kept")
     contesting.add_argument("names", nargs="*", metavar="NAME", help="only these presets")
     _recipe(contesting)
-    contesting.add_argument("--workers", type=int, help="networks trained at a time (default: one a core)")
+    contesting.add_argument("--workers", type=_whole, help="networks trained at a time (default: one a core)")
     contesting.set_defaults(run=_contest)
-    return parser
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--items", type=int, help="pictures to train on")
+    parser.add_argument("--epochs", type=_whole)
+    parser.add_argument("--seed", type=_whole)
+    parser.add_argument("--items", type=_whole, help="pictures to train on")
     parser.add_argument("--folder", type=Path, help="for pictures, checkpoints and metrics (default: runs)")
     parser.add_argument("--out", type=Path, help="for the weights and their table (default: FOLDER/weights)")
 
@@ -122,7 +132,7 @@ def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("image", help="a picture file, or the name of a sample (cat, car, …)")
     _knobs(parser)
     parser.add_argument("--weights", help="shipped, random, an ImageNet entry, or a .safetensors file")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=_whole, default=0)
     parser.add_argument("--device")
     return parser
 
@@ -132,6 +142,13 @@ def _knob(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form KNOB=VALUE.")
     return name, value
+
+
+def _whole(text: str) -> int:
+    """A whole number as large as the page takes for a seed, which is more than any other option needs."""
+    if text.isdecimal() and len(text) <= 10 and int(text) < 2**31:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{shorten(text)} is not a whole number from 0 to {2**31 - 1:,}.")
 
 
 def _input_size(text: str) -> tuple[int, int, int]:

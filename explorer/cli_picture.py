@@ -15,6 +15,7 @@ from explorer import images, network
 from explorer.analysis import activations, occlusion
 from explorer.analysis.occlusion import OcclusionMap
 from explorer.errors import UnknownNameError, UserError
+from explorer.knob_text import shorten
 from explorer.network import LoadedNetwork
 from explorer.squares import default_stride, default_window, fill_values
 from explorer.ui.figures.maps import grid
@@ -54,17 +55,17 @@ def occlude_command(
     **options: Any,
 ) -> int:
     """Write the occlusion maps (PNG, NPY) and a summary (JSON); the summary goes to stdout as well."""
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    pixels = _picture(image)
+    folder, pixels = Path(out), _picture(image)
     loaded = _load(name, knobs, weights, seed, device)
+    number = _class(target, loaded.classes)
+    folder.mkdir(parents=True, exist_ok=True)  # before the work, which is in vain if it cannot be made
     tensor = loaded.input(pixels)
     side = default_window(min(tensor.shape[2:])) if window is None else window
     step = default_stride(side) if stride is None else stride
     settings = {"window": side, "stride": step, "fill": options.pop("fill")}
     mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
     found = occlusion.occlusion_map(
-        loaded.program, tensor, _class(target, loaded.classes), progress=_show, **settings, **options,
+        loaded.program, tensor, number, progress=_show, **settings, **options,
         fill_value=fill_values(tensor, settings["fill"], mean, std),
     )  # fmt: skip
     summary = {"network": name, "image": image, **settings, **summarise(found, loaded.classes)}
@@ -75,16 +76,19 @@ def occlude_command(
 
 
 def summarise(found: OcclusionMap, classes: Sequence[str]) -> dict[str, Any]:
-    """The figures of an occlusion map as plain data; box: (top, left, bottom, right) in pixels of the input."""
-    row, column = found.lowest
+    """The figures of an occlusion map as plain data; box: (top, left, bottom, right) in pixels of the input.
+
+    The lowest position and its figures are None where the output is finite at no position.
+    """
+    lowest = found.lowest if np.isfinite(found.probability).any() else None
     return {
         "target": classes[found.target],
         "baseline_probability": found.baseline,
         "predicted": classes[found.baseline_class],
-        "lowest_probability": float(found.probability[row, column]),
-        "lowest_position": [row, column],
-        "lowest_box": list(found.box(row, column)),
-        "predicted_at_lowest": classes[found.top_class[row, column]],
+        "lowest_probability": None if lowest is None else float(found.probability[lowest]),
+        "lowest_position": None if lowest is None else list(lowest),
+        "lowest_box": None if lowest is None else list(found.box(*lowest)),
+        "predicted_at_lowest": None if lowest is None else classes[found.top_class[lowest]],
         "positions": list(found.shape),
     }
 
@@ -126,9 +130,9 @@ def _class(target: str | None, classes: Sequence[str]) -> int | None:
         return None
     if target in classes:
         return classes.index(target)
-    if target.isdecimal() and int(target) < len(classes):
+    if target.isdecimal() and len(target) < 10 and int(target) < len(classes):
         return int(target)
-    raise UnknownNameError(f"--target {target!r} is no class: there are {len(classes)}, from {classes[0]} on.")
+    raise UnknownNameError(f"--target {shorten(target)} is no class: there are {len(classes)}, from {classes[0]} on.")
 
 
 def _writable(path: Path, suffix: str) -> Path:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -21,7 +20,7 @@ import models
 from explorer.analysis import latency
 from explorer.errors import Cancelled, UserError
 from explorer.processes import CONTEXT, in_processes
-from explorer.training import EPOCHS, ITEMS, RUNS, draw, enter, settings_of, trained_row
+from explorer.training import EPOCHS, ITEMS, RUNS, draw, enter, read_table, settings_of, trained_row, trained_spec
 from explorer.training_run import Progress, Settings
 
 Row = dict[str, Any]
@@ -73,15 +72,27 @@ def contest(
     if not 1 <= workers <= cores:
         raise UserError(f"workers={workers} is not between 1 and {cores}, the cores of this machine.")
     table, stop = out or folder / "weights", stop or CONTEXT.Event()
-    settings = {name: settings_of(name, epochs, seed, items) for name in names or entrants()}
-    waiting = [each for name, each in settings.items() if not _is_entered(each, table)]
+    settings = [settings_of(name, epochs, seed, items) for name in dict.fromkeys(names or entrants())]
+    entered = read_table(table / "metrics.json")
+    waiting = [each for each in settings if not _is_entered(each, entered, table)]
     for size_px in sorted({each.spec["image_size"] for each in waiting}):
         draw(seed, items, size_px, folder, lambda told: tell(str(told)), stop.is_set)
-    rows, began = {}, time.monotonic()
     results = in_processes(
         _row, waiting, repeat(folder), repeat(table), workers=workers,
         start=_begin, arguments=(stop, cores // workers),
     )  # fmt: skip
+    rows = _collect(waiting, results, table, tell, stop)
+    if stop.is_set():
+        raise Cancelled
+    measure_latencies(table, tell, stop.is_set)
+    return rows
+
+
+def _collect(
+    waiting: list[Settings], results: Iterator[Row | str], table: Path, tell: Callable[[str], None], stop: Event
+) -> dict[str, Row | str]:
+    """The results by network, each entered in the table and told when it comes; none that comes after a stop."""
+    rows, began = {}, time.monotonic()
     for count, (each, row) in enumerate(zip(waiting, results, strict=True), start=1):
         if stop.is_set():
             continue
@@ -90,9 +101,6 @@ def contest(
             enter(table / "metrics.json", each.preset, row)
         left_s = (time.monotonic() - began) / count * (len(waiting) - count)
         tell(f"{count} of {len(waiting)} networks, {left_s / 60:.0f} min left; {each.preset}: {_verdict(row)}")
-    if stop.is_set():
-        raise Cancelled
-    measure_latencies(table, tell, stop.is_set)
     return rows
 
 
@@ -102,13 +110,13 @@ def measure_latencies(table: Path, tell: Callable[[str], None], cancel: Callable
     Only figures of one machine, taken one after the other, can be compared. Raises Cancelled.
     """
     path = table / "metrics.json"
-    rows = json.loads(path.read_text(encoding="utf-8"))
+    rows = {name: row for name, row in read_table(path).items() if name in models.presets()}
     if all("latency_ms" in row for row in rows.values()):
         return
     on = f"{_processor()}, {torch.get_num_threads()} threads"
     for count, (name, row) in enumerate(rows.items(), start=1):
-        spec = models.spec(name)
-        size, module = (spec.in_channels, spec.image_size, spec.image_size), models.build(name)
+        spec = trained_spec(name)
+        size, module = (spec.in_channels, spec.image_size, spec.image_size), models.build(spec)
         found = {batch: latency.measure(module, size, batch, cancel=cancel).median_s * 1000 for batch in (1, 32)}
         enter(path, name, {**row, "latency_ms": {str(b): round(ms, 3) for b, ms in found.items()}, "latency_on": on})
         tell(f"{count} of {len(rows)} measured; {name}: {found[1]:.1f} ms, {found[32]:.1f} ms for 32")
@@ -127,13 +135,10 @@ def _verdict(row: Row | str) -> str:
     return row if isinstance(row, str) else f"{row['accuracy']:.2%} in {row['seconds']:.0f} s"
 
 
-def _is_entered(settings: Settings, table: Path) -> bool:
+def _is_entered(settings: Settings, entered: dict[str, Row], table: Path) -> bool:
     """Whether the table has a row of these settings, and the weights lie beside it."""
-    try:
-        row = json.loads((table / "metrics.json").read_text(encoding="utf-8"))[settings.preset]
-    except (OSError, KeyError):
-        return False
-    return row["command"] == settings.command and (table / f"{settings.preset}.safetensors").exists()
+    command = entered.get(settings.preset, {}).get("command")
+    return command == settings.command and (table / f"{settings.preset}.safetensors").exists()
 
 
 # -- in a worker ------------------------------------------------------------------------------------------------------
@@ -157,6 +162,8 @@ def _row(settings: Settings, folder: Path, table: Path) -> Row | str:
         return STOPPED
     except UserError as error:
         return str(error)
+    except Exception as error:  # out of memory, a full disk, a fault of ours: the other networks go on
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 class _Epochs:

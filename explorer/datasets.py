@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from explorer.pictures import creatures, plants, things  # noqa: F401  (importing them registers their subjects)
 from explorer.pictures.canvas import paint_picture
@@ -86,23 +85,6 @@ def _check(index: int, size_px: int, label: int | None) -> None:
         raise PictureError(f"label={label} is not between 0 and {len(CLASSES) - 1}.")
 
 
-class PictureSet(Dataset[tuple[Tensor, int]]):
-    """The first `length` items of the set `seed`, each as (float tensor [3, H, W] in 0..1, label)."""
-
-    def __init__(self, seed: int, length: int, size_px: int = 64) -> None:
-        _check(0, size_px, None)
-        self.seed, self.length, self.size_px = seed, length, size_px
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        if not 0 <= index < self.length:
-            raise IndexError(f"index {index} is outside a set of {self.length} items")
-        item = draw_item(self.seed, index, self.size_px)
-        return torch.from_numpy(item.image).permute(2, 0, 1).float().div(255), item.label
-
-
 def to_tensor_batch(seed: int, start: int, count: int, size_px: int = 64) -> tuple[Tensor, Tensor]:
     """Items start … start+count-1 as (uint8 [N, 3, H, W], int64 labels [N]); scale with MEAN, STD."""
     if count < 0:
@@ -113,17 +95,6 @@ def to_tensor_batch(seed: int, start: int, count: int, size_px: int = 64) -> tup
         item = draw_item(seed, start + row, size_px)
         images[row], labels[row] = item.image.transpose(2, 0, 1), item.label
     return torch.from_numpy(images), torch.from_numpy(labels)
-
-
-def sheet(seed: int, count: int = 100, columns: int = 10, size_px: int = 64, gap_px: int = 4) -> Image.Image:
-    """Contact sheet of the first `count` items, `columns` a row, on white."""
-    pitch, rows = size_px + gap_px, -(-count // columns)
-    page = Image.new("RGB", (columns * pitch + gap_px, rows * pitch + gap_px), "white")
-    for index in range(count):
-        row, column = divmod(index, columns)
-        picture = Image.fromarray(draw_item(seed, index, size_px).image)
-        page.paste(picture, (gap_px + column * pitch, gap_px + row * pitch))
-    return page
 
 
 def sample(name: str) -> Item:

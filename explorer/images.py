@@ -13,7 +13,7 @@ from PIL import Image
 
 from explorer import image_checks
 from explorer.errors import ImageError
-from explorer.preprocessing import Preprocessing, resize, to_pixels, to_tensor
+from explorer.preprocessing import Preprocessing, resize, to_pixels
 
 __all__ = [
     "LoadedImage",
@@ -24,7 +24,6 @@ __all__ = [
     "resize",
     "save_png",
     "to_pixels",
-    "to_tensor",
 ]
 
 MAX_PIXELS = 25_000_000

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from explorer.errors import SpecError
-from models.spec import Spec
+from models.spec import Spec, first_problem
 
 LONGEST = 2000  # characters of one value
 DEEPEST = 6  # levels of brackets: a nested Spec has at most three
@@ -39,7 +39,11 @@ def decode_knob(spec: type[Spec], name: str, text: str) -> Any:
     annotation: Any = spec.model_fields[name].annotation
     try:
         value = TypeAdapter(annotation).validate_python(_raw(annotation, text))
-    except (ValidationError, ValueError, RecursionError):
+    except ValidationError as error:
+        if _is_nested(annotation):
+            raise SpecError(first_problem(error, spec, name)) from None
+        raise SpecError(f"{name}={shorten(text)} is not a value that this knob can have.") from None
+    except (ValueError, RecursionError):
         raise SpecError(f"{name}={shorten(text)} is not a value that this knob can have.") from None
     description = spec.knobs().get(name)
     if description and (problem := description.problem(name, value)):
@@ -52,9 +56,14 @@ def _raw(annotation: Any, text: str) -> Any:
         raise ValueError("too long or too deep")
     if get_origin(annotation) is not tuple:
         return text
-    if get_args(annotation)[0] in (int, float, str, bool):
-        return text.split(",") if text else []
-    return json.loads(text)
+    if _is_nested(annotation):
+        return json.loads(text)
+    return text.split(",") if text else []
+
+
+def _is_nested(annotation: Any) -> bool:
+    """Whether the knob's value is a tuple of Specs, of tuples, … rather than of plain values."""
+    return get_origin(annotation) is tuple and get_args(annotation)[0] not in (int, float, str, bool)
 
 
 def plain(value: Any) -> Any:

@@ -169,25 +169,31 @@ def load(network: Network, source: WeightsSource, device: str | None = None, **o
     spec = network.spec
     if not isinstance(spec, NetSpec):
         raise UserError(f"{network.name} takes no picture here: choose one of the presets.")
-    target = devices.resolve(device)
+    prepared, target = preprocessing(source, spec), devices.resolve(device)
     figures = network.analysis()
     devices.ensure_fits(figures.weight_bytes + figures.peak_bytes, target, network.name)
     module = network.build("cpu")
     weights.load(module, source, **options)
     module = module.to(target)
-    return LoadedNetwork(
-        module, trace(module, network.input_size), preprocessing(source, spec), _classes(source, spec)
-    )
+    return LoadedNetwork(module, trace(module, network.input_size), prepared, _classes(source, spec))
 
 
 def preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
-    """As the weights expect it, at the size and channels of the network at hand."""
+    """As the weights expect it, at the size and channels of the network at hand.
+
+    Mean and std become their average where it reads another number of channels. Raises UserError naming in_channels.
+    """
     if spec.in_channels not in (1, 3):
         raise UserError(f"in_channels={spec.in_channels}: a picture has 3 channels, or 1 in gray.")
     given = source.preprocessing
     margin = given.resize_px / given.crop_px
     side = spec.image_size
-    return Preprocessing(round(side * margin), (side, side), given.mean, given.std, spec.in_channels)
+    mean, std = (_for_channels(values, spec.in_channels) for values in (given.mean, given.std))
+    return Preprocessing(round(side * margin), (side, side), mean, std, spec.in_channels, given.interpolation)
+
+
+def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    return values if len(values) == channels else (sum(values) / len(values),) * channels
 
 
 def _classes(source: WeightsSource, spec: NetSpec) -> tuple[str, ...]:

@@ -13,9 +13,13 @@ Resize = Literal["cover", "stretch"]
 
 
 def resize(
-    pixels: np.ndarray, size: tuple[int, int], how: Resize = "cover", shorter_px: int | None = None
+    pixels: np.ndarray,
+    size: tuple[int, int],
+    how: Resize = "cover",
+    shorter_px: int | None = None,
+    interpolation: str = "bilinear",
 ) -> np.ndarray:
-    """Resizes uint8 [H, W, 3] to `size` (height, width) with an antialiased triangle filter.
+    """Resizes uint8 [H, W, 3] to `size` (height, width) with an antialiased filter, "bilinear" or "bicubic".
 
     "stretch" ignores the aspect ratio. "cover" keeps it and cuts out the centre: as torchvision's Resize and
     CenterCrop do, the picture is first scaled to `shorter_px` (by default the shorter side of `size`), so
@@ -34,20 +38,8 @@ def resize(
         top, left = round((full_h - rows) / 2), round((full_w - columns) / 2)
         x, y = width / full_w, height / full_h
         box = (left * x, top * y, min((left + columns) * x, width), min((top + rows) * y, height))
-    image = Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BILINEAR, box=box)
+    image = Image.fromarray(pixels).resize((columns, rows), Image.Resampling[interpolation.upper()], box=box)
     return np.array(image)
-
-
-def to_tensor(
-    pixels: np.ndarray,
-    size: tuple[int, int],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    how: Resize = "cover",
-    channels: int = 3,
-) -> torch.Tensor:
-    """Pixels uint8 [H, W, 3] to a network's input, (value / 255 - mean) / std: [1, channels, *size]."""
-    return _normalise(_gray(resize(pixels, size, how), channels), mean, std, channels)
 
 
 def to_pixels(tensor: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
@@ -75,14 +67,15 @@ def _normalise(
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a network's weights expect: shorter side scaled to `resize_px`, centre `crop` (height, width)
-    cut out, then (value / 255 - mean) / std over 3 channels or, from the luma, 1."""
+    """What a network's weights expect: shorter side scaled to `resize_px` by `interpolation`, centre `crop`
+    (height, width) cut out, then (value / 255 - mean) / std over 3 channels or, from the luma, 1."""
 
     resize_px: int
     crop: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: int = 3
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3) or not len(self.mean) == len(self.std) == self.channels:
@@ -92,7 +85,7 @@ class Preprocessing:
 
     def view(self, pixels: np.ndarray) -> np.ndarray:
         """The part of a picture that the network sees, uint8 [*crop, 3]: what maps are drawn over."""
-        return _gray(resize(pixels, self.crop, "cover", self.resize_px), self.channels)
+        return _gray(resize(pixels, self.crop, "cover", self.resize_px, self.interpolation), self.channels)
 
     def tensor(self, pixels: np.ndarray) -> torch.Tensor:
         """The network's input, float32 [1, channels, *crop]."""

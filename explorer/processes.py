@@ -8,8 +8,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from types import ModuleType
 from typing import Any, TypeVar
+
+from explorer.errors import UserError
 
 Result = TypeVar("Result")
 
@@ -24,12 +27,15 @@ def in_processes(
     """`map(function, *columns)` by `workers` processes, in order; each first calls `start(*arguments)`.
 
     They pass over Ctrl-C, which is for the caller alone: closing the iterator ends them after their present work.
+    Raises UserError if the system ends one of them.
     """
     pool = ProcessPoolExecutor(workers, CONTEXT, initializer=_begin, initargs=(start, arguments))
     try:
         with _no_main():
             results = pool.map(function, *columns)
         yield from results
+    except BrokenProcessPool:
+        raise UserError(f"workers={workers}: one was ended from outside, as happens where memory is short.") from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -29,6 +29,7 @@ from explorer.training_data import (
     write_safely,
 )
 from explorer.training_run import Progress, Recipe, Run, Settings
+from models.spec import NetSpec
 
 RUNS = Path(__file__).parent.parent / "runs"
 EPOCHS, ITEMS, RECIPE = 6, 12_288, Recipe()
@@ -53,9 +54,11 @@ def train(
     `folder` keeps the pictures drawn, the checkpoint and metrics.jsonl (a line an epoch); `out` (by default
     `folder`/weights) gets PRESET.safetensors and metrics.json. A run that was stopped goes on where it was, with the
     same result (bit for bit on a CPU), unless `restart`. Raises Cancelled after the batch in which `cancel` turned
-    true, UserError for a value out of range or a checkpoint of other settings.
+    true, MemoryLimitError before anything is drawn, UserError for a value out of range, a checkpoint of other settings
+    or a damaged file.
     """
     settings, table = settings_of(preset_name, epochs, seed, items, recipe), out or folder / "weights"
+    read_table(table / "metrics.json")  # a damaged one is refused now, not after the training
     row = trained_row(settings, folder, table, device, restart=restart, progress=progress, cancel=cancel)
     enter(table / "metrics.json", preset_name, row)
     return row
@@ -72,13 +75,29 @@ def trained_row(
     cancel: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """`train` but for its last step: the weights are written, the row is returned and not entered in the table."""
-    tell, stop = progress or (lambda _: None), cancel or (lambda: False)
-    run = Run(settings, devices.resolve(device), folder / settings.preset, tell, stop)
+    tell, stop, place = progress or (lambda _: None), cancel or (lambda: False), devices.resolve(device)
+    ensure_fits(settings, place)
+    run = Run(settings, place, folder / settings.preset, tell, stop)
     if not restart:
         run.resume()
     pictures, unseen = draw(settings.seed, settings.items, settings.spec["image_size"], folder, tell, stop)
     run.train(pictures)
     return publish(run, unseen, out)
+
+
+def ensure_fits(settings: Settings, device: torch.device) -> None:
+    """Raises MemoryLimitError with both figures if the run needs more memory than there is; allocates nothing."""
+    size_px, what = settings.spec["image_size"], f"Training {settings.preset} in batches of {settings.recipe.batch}"
+    built = models.build(type(models.spec(settings.preset)).parse(settings.spec), device="meta")
+    figures = analyze(built, (3, size_px, size_px), training=True)
+    # Each weight has its gradient and the optimizer's two averages; the backward pass reads every activation.
+    needed = 4 * figures.weight_bytes + settings.recipe.batch * figures.activation_bytes
+    pictures = (settings.items + EVALUATION_ITEMS) * 3 * size_px**2
+    if device.type == "cpu":
+        devices.ensure_fits(needed + pictures, device, f"{what} on {settings.items:,} pictures")
+    else:
+        devices.ensure_fits(needed, device, what)
+        devices.ensure_fits(pictures, "cpu", f"The set of {settings.items:,} pictures")
 
 
 def draw(
@@ -92,9 +111,14 @@ def draw(
     return pictures, unseen
 
 
+def trained_spec(preset_name: str) -> NetSpec:
+    """The preset's Spec with the classes of the picture set."""
+    return models.spec(preset_name, num_classes=len(CLASSES))
+
+
 def settings_of(preset_name: str, epochs: int, seed: int, items: int, recipe: Recipe = RECIPE) -> Settings:
     """The settings of a run. Raises UserError for a value out of range, or a network that reads no colour."""
-    spec = models.spec(preset_name, num_classes=len(CLASSES))
+    spec = trained_spec(preset_name)
     for name, value, low, high in (
         ("epochs", epochs, 1, 1000), ("seed", seed, 0, EVALUATION_SEED - 1), ("items", items, 1, 10_000_000),
     ):  # fmt: skip
@@ -147,11 +171,21 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
     return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
 
 
+def read_table(path: Path) -> dict[str, dict[str, Any]]:
+    """The rows of the table at `path` by preset, none where there is no file. Raises UserError for a damaged one."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (ValueError, RecursionError):
+        table = None
+    if not isinstance(table, dict) or not all(isinstance(row, dict) for row in table.values()):
+        raise UserError(f"{path} is damaged: it holds no table of networks; delete it, or choose another folder.")
+    return table
+
+
 def enter(path: Path, preset_name: str, row: dict[str, Any]) -> None:
-    """Put a network's row into the table at `path`, in place of its old one."""
-    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted({**table, preset_name: row}.items()))
-    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    """Put a network's row into the table at `path`, in place of its old one. Raises UserError as `read_table`."""
+    rows = sorted({**read_table(path), preset_name: row}.items())
+    text = "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in rows) + "\n}\n"
     write_safely(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -39,18 +40,27 @@ def labelled_pictures(
     progress: Callable[[int], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Labelled:
-    """Items 0 … count-1 of the set `seed`, `size_px` square, drawn once and kept in `folder`.
+    """Items 0 … count-1 of the set `seed`, `size_px` square, drawn once and kept in `folder`; anew if damaged there.
 
     `workers` processes draw (default: one a core; a script that calls this needs the usual guard of `__main__`);
     `progress` hears how many items are done. Raises Cancelled.
     """
     path = folder / f"{seed}-{count}-{size_px}px-{drawing_version()}.safetensors"
-    if not path.exists():
-        drawn = list(_draw(seed, count, size_px, workers or os.cpu_count() or 1, progress, cancel))
-        tensors = {"images": torch.cat([i for i, _ in drawn]), "labels": torch.cat([n for _, n in drawn])}
-        write_safely(path, lambda draft: save_file(tensors, draft))
-    kept = load_file(path)
-    return Labelled(kept["images"], kept["labels"])
+    if kept := _kept(path):
+        return kept
+    drawn = list(_draw(seed, count, size_px, workers or os.cpu_count() or 1, progress, cancel))
+    tensors = {"images": torch.cat([i for i, _ in drawn]), "labels": torch.cat([n for _, n in drawn])}
+    write_safely(path, lambda draft: save_file(tensors, draft))
+    return Labelled(**tensors)
+
+
+def _kept(path: Path) -> Labelled | None:
+    """What was drawn before; None where nothing was, or where the file is damaged."""
+    try:
+        found = load_file(path)
+        return Labelled(found["images"], found["labels"])
+    except (FileNotFoundError, SafetensorError, KeyError):
+        return None
 
 
 def _draw(

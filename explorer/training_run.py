@@ -197,19 +197,26 @@ class Run:
         write_safely(self.checkpoint, lambda draft: save_file(tensors, draft, header))
 
     def resume(self) -> None:
-        """Take up the checkpoint, if there is one. Raises UserError if it is of other settings."""
+        """Take up the checkpoint, if there is one. Raises UserError if it is damaged or of other settings."""
         if not self.checkpoint.exists():
             return
         try:
             with safe_open(self.checkpoint, "pt") as file:
                 header = file.metadata() or {}
-            settings, state = json.loads(header["settings"]), State(**json.loads(header["state"]))
+            settings, state = dict(json.loads(header["settings"])), State(**json.loads(header["state"]))
             tensors = load_file(self.checkpoint)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{self.checkpoint} is not a checkpoint of a training run: {error}.") from None
+            raise self._refusal(error) from None
         self._compare(settings)
-        self._load(tensors)
+        try:
+            self._load(tensors)
+        except (KeyError, IndexError, RuntimeError, ValueError) as error:
+            raise self._refusal(error) from None
         self.state = state
+
+    def _refusal(self, error: Exception) -> UserError:
+        why = " ".join(str(error).split())[:200].rstrip(".")
+        return UserError(f"{self.checkpoint} is not a checkpoint of a training run: {why}; restart, or delete it.")
 
     def _compare(self, theirs: dict[str, Any]) -> None:
         # Through JSON, as the checkpoint's were: tuples become lists.
@@ -231,8 +238,11 @@ class Run:
                 _, index, key = name.split(".")
                 parameter = parameters[int(index)]
                 # In the parameter's memory layout, as the optimizer would have made it: rounding depends on it.
-                laid_out = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
+                laid_out = tensor if key == "step" else torch.empty_like(parameter).copy_(tensor.view_as(parameter))
                 averages.setdefault(int(index), {})[key] = laid_out.detach()
+        for index, found in averages.items():
+            if not {"step", "exp_avg", "exp_avg_sq"} == set(found):  # what AdamW keeps of a parameter
+                raise ValueError(f"optimizer.{index} holds only {', '.join(sorted(found))}")
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": averages})
 
 

@@ -27,12 +27,20 @@ def convert(source: str, target: str) -> None:
         raise WeightsError(f"{source} cannot be read: {_first_line(error)}.") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{source} is not a state dict: a dictionary from names to tensors is needed.")
+    for name, value in state.items():
+        if not _is_dense(value):
+            why = f"{str(name)[:80]!r} is sparse, quantized or without values"
+            raise WeightsError(f"{source} cannot be converted: {why}.")
     # Cloned, since safetensors refuses tensors that share memory.
     tensors = {str(name): value.detach().clone().contiguous() for name, value in state.items()}
     try:
         save_file(tensors, target)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{target} cannot be written: {_first_line(error)}.") from None
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and not (tensor.is_quantized or tensor.is_meta or tensor.is_nested)
 
 
 def _first_line(error: Exception) -> str:

@@ -21,6 +21,7 @@ from urllib.request import Request, urlopen
 import torch
 
 from models.errors import Cancelled, WeightsError
+from models.safetensors_file import is_whole
 
 ROOT = Path(__file__).parent.parent
 CHUNK_BYTES = 256 * 1024
@@ -41,14 +42,21 @@ def cached(url: str) -> Path:
     return cache_dir() / f"{Path(urlsplit(url).path).stem}.safetensors"
 
 
+def is_cached(url: str) -> bool:
+    """Whether `fetch` needs no network: the file is in the cache, converted or as it was published."""
+    target = cached(url)
+    return is_whole(target) or target.with_suffix(".pth").exists()
+
+
 def fetch(url: str, progress: Progress, cancel: Callable[[], bool]) -> Path:
     """The checkpoint at `url` as a safetensors file in the cache, which asks the network for nothing it has.
 
-    A .pth that somebody put into the cache is used in place of a download, if its hash is right. `progress` and
-    `cancel` are called in this thread. Raises WeightsError that says what to do, or Cancelled within a second.
+    A .pth that somebody put into the cache is used in place of a download, if its hash is right; a damaged safetensors
+    file is replaced. `progress` and `cancel` are called in this thread. Raises WeightsError that says what to do, or
+    Cancelled within a second.
     """
     target = cached(url)
-    if target.exists():
+    if is_whole(target):
         return target
     checkpoint = target.with_suffix(".pth")
     draft, converted = _draft(target.parent, ".pth"), _draft(target.parent, ".safetensors")

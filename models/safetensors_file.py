@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.errors import WeightsError
 
-MAX_FILE_BYTES = 2 * 1024**3
+MAX_FILE_BYTES = 4 * 1024**3  # torchvision's largest, of RegNetY-128GF, has 2.6 GB
 MAX_HEADER_BYTES = 16 * 1024**2
 FLOATS = {"F16", "BF16", "F32", "F64"}
 INTEGERS = {"I64", "I32"}
@@ -36,6 +36,17 @@ def read_metadata(handle: BinaryIO, size_bytes: int, name: str) -> dict[str, str
         raise WeightsError(f"{name} is cut short: it has {size_bytes:,} of {expected:,} bytes.")
     metadata = header.get("__metadata__")
     return metadata if isinstance(metadata, dict) else {}
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file's header is sound and all the tensors that it announces are there; values are not read."""
+    try:
+        with path.open("rb") as handle:
+            read_metadata(handle, path.stat().st_size, path.name)
+        with safe_open(path, framework="pt"):
+            return True
+    except (OSError, SafetensorError, WeightsError):
+        return False
 
 
 def _parsed(text: bytes, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -41,7 +41,7 @@ class Knob:
                 (p for i, v in enumerate(value) if (p := self.problem(f"{name}[{i}]", v))), None
             )
         if self.choices is not None and value not in self.choices:
-            return f"{name}={value!r} is not one of {', '.join(map(str, self.choices))}"
+            return f"{name}={_shown(value)} is not one of {', '.join(map(str, self.choices))}"
         if self.low is not None and value < self.low:
             return f"{name}={value} is below its lowest value {self.low:g}"
         if self.high is not None and value > self.high:
@@ -124,7 +124,7 @@ class Spec(BaseModel):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise SpecError(_sentence(error, cls)) from None
+            raise SpecError(first_problem(error, cls)) from None
 
     def changes_from(self, other: Spec) -> dict[str, Any]:
         """The fields whose values differ from those of `other`, a spec of the same type."""
@@ -142,15 +142,39 @@ class NetSpec(Spec):
 def _unknown_knob(cls: type[Spec], name: str) -> str:
     near = difflib.get_close_matches(name, cls.model_fields, n=1)
     hint = f"did you mean {near[0]}?" if near else f"its knobs are {', '.join(cls.model_fields)}."
-    return f"{cls.__name__} has no knob {name!r}; {hint}"
+    return f"{cls.__name__} has no knob {_shown(name)}; {hint}"
 
 
-def _sentence(error: ValidationError, cls: type[Spec]) -> str:
-    """The first problem of a pydantic error as one sentence that names the field and the value."""
+def first_problem(error: ValidationError, cls: type[Spec], *within: str) -> str:
+    """The first problem of a pydantic error as one sentence that names the field and the value.
+
+    `within` is the field of `cls` that was validated, where it was not the whole.
+    """
     first = error.errors()[0]
+    loc = (*within, *first["loc"])
     if first["type"] == "extra_forbidden":
-        return _unknown_knob(cls, str(first["loc"][-1]))
+        return _nested(loc[:-1], _unknown_knob(_spec_at(cls, loc[:-1]), str(loc[-1])))
     if first["type"] == "value_error":
-        return first["msg"].removeprefix("Value error, ")
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    return f"{where}={first['input']!r} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}"
+        return _nested(loc, first["msg"].removeprefix("Value error, "))
+    return f"{_path(loc)}={_shown(first['input'])} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _nested(loc: tuple[int | str, ...], problem: str) -> str:
+    return f"{_path(loc)}: {problem}" if loc else problem
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+
+
+def _spec_at(cls: type[Spec], loc: tuple[int | str, ...]) -> type[Spec]:
+    """The type of the Spec at a place within one of type `cls`."""
+    found: Any = cls
+    for part in loc:
+        found = get_args(found)[0] if isinstance(part, int) else found.model_fields[part].annotation
+    return found
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from torch import nn
 
-from models.download import Progress, cached, fetch
+from models.download import Progress, cached, fetch, is_cached
 from models.errors import WeightsError
 from models.registry import preset
 from models.safetensors_file import read_into, read_metadata
@@ -31,12 +31,16 @@ _CENTRED = {"googlenet", "inception_v3"}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The shorter side is resized to `resize_px`, the middle `crop_px`² kept, and (x − mean) / std taken, x in 0…1."""
+    """The shorter side is resized to `resize_px`, the middle `crop_px`² kept, and (x − mean) / std taken, x in 0…1.
+
+    interpolation: how pixels are resized, by torchvision's name for it.
+    """
 
     resize_px: int
     crop_px: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    interpolation: str = "bilinear"
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,14 @@ class WeightsSource:
     @property
     def needs_download(self) -> bool:
         """Whether `load` would ask the network."""
-        return self.path is not None and self.url is not None and not self.path.exists()
+        return self.url is not None and not is_cached(self.url)
 
 
 def sources(preset_name: str) -> list[WeightsSource]:
     """The weights that a preset can have, those that need no download first. Raises UnknownNameError."""
     chosen = preset(preset_name)
     random = WeightsSource("random", "random", "Random", _default(chosen.spec), "As initialised, untrained.")
-    imagenet = _imagenet(chosen.torchvision) if chosen.torchvision else []
+    imagenet = _imagenet(chosen.torchvision, chosen.spec.image_size) if chosen.torchvision else []
     return [*_shipped(preset_name), random, *imagenet]
 
 
@@ -100,11 +104,19 @@ def load(
             file.flush()
             read_into(module, Path(file.name), source.name)
         return
-    path = source.path
     if source.url is not None:
-        path = fetch(source.url, progress or (lambda done, total: None), cancel or (lambda: False))
-    assert path is not None
-    read_into(module, path, source.name if source.kind == "file" else path.name)
+        _read_cached(module, fetch(source.url, progress or (lambda done, total: None), cancel or (lambda: False)))
+        return
+    assert source.path is not None
+    read_into(module, source.path, source.name if source.kind == "file" else source.path.name)
+
+
+def _read_cached(module: nn.Module, path: Path) -> None:
+    try:
+        read_into(module, path, path.name)
+    except WeightsError as error:
+        cure = f"if no knob was changed, delete {path}, and it is fetched again"
+        raise WeightsError(f"{str(error).rstrip('.')}; {cure}.") from None
 
 
 def _default(spec: NetSpec) -> Preprocessing:
@@ -129,14 +141,17 @@ def _shipped(preset_name: str) -> list[WeightsSource]:
     return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, _classes(facts), path)]
 
 
-def _imagenet(builder: str) -> list[WeightsSource]:
+def _imagenet(builder: str, size_px: int) -> list[WeightsSource]:
+    """What torchvision has for inputs of `size_px`: at another size weights lose accuracy, or do not fit (ViT)."""
     from torchvision.models import get_model_weights  # only here: it takes a second to import
 
-    return [
-        _published(builder, entry)
-        for entry in get_model_weights(builder)
-        if not math.isnan(_accuracy(entry))  # backbones without a classifier
-    ]
+    found = [_published(builder, entry) for entry in get_model_weights(builder) if _is_classifier(entry)]
+    return [source for source in found if source.preprocessing.crop_px == size_px]
+
+
+def _is_classifier(entry: Any) -> bool:
+    """Not a backbone alone, of which no accuracy is known."""
+    return not math.isnan(_accuracy(entry))
 
 
 def _accuracy(entry: Any) -> float:
@@ -152,7 +167,9 @@ def _published(builder: str, entry: Any) -> WeightsSource:
         kind="imagenet",
         name=entry.name,
         title=f"ImageNet ({entry.name.removeprefix('IMAGENET1K_')})",
-        preprocessing=Preprocessing(transform.resize_size[0], transform.crop_size[0], mean, std),
+        preprocessing=Preprocessing(
+            transform.resize_size[0], transform.crop_size[0], mean, std, transform.interpolation.value
+        ),
         note=f"{_accuracy(entry):.2f} % top-1; {entry.meta['_file_size']:.0f} MiB from {urlsplit(entry.url).netloc}.",
         classes=tuple(entry.meta["categories"]),
         path=cached(entry.url),

@@ -58,3 +58,8 @@ def test_dense_blocks_add_the_channels_that_a_stage_asks_for(name: str) -> None:
     before, spec, after = placed(models.block(name), 32, 56, 2)
     assert before == (32, 32, 2) and after is None
     assert spec.out_channels == 56  # type: ignore[attr-defined]
+
+
+def test_a_non_local_block_without_a_norm_does_not_start_as_the_identity() -> None:
+    built = models.build(with_stages(("non_local", 1, 32, 2), block_norm="none"))
+    assert [part.zero_init for part in built.modules() if isinstance(part, NonLocal)] == [False]

@@ -16,6 +16,9 @@ from torchvision.models import get_model_weights
 import explorer.network
 import models
 from explorer import cli, device, images
+from explorer.analysis.occlusion import OcclusionMap
+from explorer.cli_picture import summarise
+from explorer.squares import square_boxes
 
 ROOT = Path(__file__).parent.parent
 
@@ -111,6 +114,11 @@ BAD = {
     "unknown knob": (["describe", "vgg16", "--set", "deths=1,1"], "did you mean depths"),
     "value out of range": (["describe", "vgg16", "--set", "kernel=4"], "kernel=4"),
     "value of another type": (["describe", "vgg16", "--set", "depths=a,b"], "depths='a,b'"),
+    "an unknown block in a stage": (
+        ["describe", "anynet_mini", "--set", 'stages=[{"block":"nosuch"}]'],
+        "stages[0]: block='nosuch' is not one of conv_norm_act, ",
+    ),
+    "an unknown knob in a stage": (["describe", "anynet_mini", "--set", 'stages=[{"dept":1}]'], "did you mean depth"),
     "knobs that clash": (["describe", "vgg16", "--set", "depths=1,2"], "depths=(1, 2)"),
     "image too small": (["describe", "vgg16", "--set", "image_size=8"], "image_size=8"),
     "no equals sign": (["describe", "vgg16", "--set", "depths"], "KNOB=VALUE"),
@@ -146,9 +154,21 @@ BAD = {
         ["features", "vgg_mini", "cat", "--device", "tpu", "--layer", "x", "--out", "x.png"],
         "device='tpu'",
     ),
+    "a picture of two channels": (
+        ["features", "zfnet_mini", "cat", "--set", "in_channels=2", "--layer", "features.0", "--out", "x.png"],
+        "in_channels=2",
+    ),
     "window too large": (["occlude", "vgg_mini", "cat", "--window", "65", "--out", "/tmp"], "window=65"),
     "stride of zero": (["occlude", "vgg_mini", "cat", "--stride", "-1", "--out", "/tmp"], "stride"),
     "unknown class": (["occlude", "vgg_mini", "cat", "--target", "dragon", "--out", "/tmp"], "'dragon'"),
+    "a huge class": (["occlude", "vgg_mini", "cat", "--target", "9" * 5000, "--out", "/tmp"], "--target '9"),
+    "a huge window": (["occlude", "vgg_mini", "cat", "--window", "9" * 5000, "--out", "/tmp"], "--window: '9"),
+    "a seed beyond 64 bits": (
+        ["features", "vgg_mini", "cat", "--seed", "9" * 23, "--layer", "features.0", "--out", "x.png"],
+        f"--seed: '{'9' * 23}' is not a whole number from 0 to 2,147,483,647.",
+    ),
+    "a negative seed": (["occlude", "vgg_mini", "cat", "--seed", "-1", "--out", "/tmp"], "--seed: '-1'"),
+    "a seed that is no number": (["train", "vgg_mini", "--seed", "many"], "--seed: 'many' is not a whole"),
     "unknown fill": (["occlude", "vgg_mini", "cat", "--fill", "red", "--out", "/tmp"], "'red'"),
     "train nothing": (["train", "nope"], "nope"),
     "train for no epoch": (["train", "vgg_mini", "--epochs", "0"], "epochs=0"),
@@ -192,6 +212,15 @@ def test_features_writes_a_picture_and_the_values(capsys, tmp_path):
     assert "48 maps of 16×16" in text
 
 
+@pytest.mark.parametrize(("name", "channels"), [("zfnet_mini", 1), ("lenet5", 3)])
+def test_features_of_a_preset_with_other_channels(capsys, tmp_path, name, channels):
+    layer = explorer.network.find(name).analysis().layers[1].id
+    knobs = ["--set", f"in_channels={channels}", "--layer", layer]
+    code, _, err = run(capsys, "features", name, "cat", *knobs, "--out", str(tmp_path / "x.png"))
+    assert code == 0, err
+    assert np.isfinite(np.load(tmp_path / "x.npy")).all()
+
+
 def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):
     code, out, err = run(capsys, "occlude", "zfnet_mini", "cat", "--window", "16", "--stride", "8", "--layer",
                          "features.14", "--out", str(tmp_path))  # fmt: skip
@@ -205,6 +234,21 @@ def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):
     assert np.load(tmp_path / "top_class.npy").shape == np.load(tmp_path / "activation.npy").shape == (7, 7)
     for name in ("probability.png", "overlay.png"):
         assert images.load(tmp_path / name).pixels.size
+
+
+def test_occlude_makes_no_folder_for_a_network_or_a_class_that_is_not_there(capsys, tmp_path):
+    for argv in (["zfnet_nimi", "cat"], ["zfnet_mini", "cat", "--target", "dragon"]):
+        assert run(capsys, "occlude", *argv, "--out", str(tmp_path / "out"))[0] == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_summary_of_outputs_that_are_not_finite_names_no_class_and_is_valid_json():
+    nan = np.full((2, 2), np.nan)
+    found = OcclusionMap(nan, np.full((2, 2), -1), nan, None, np.full((2, 2), True), square_boxes((4, 4), 2, 2), 0,
+                         0.5, 1)  # fmt: skip
+    summary = summarise(found, ("bird", "boat", "car"))
+    json.dumps(summary, allow_nan=False)
+    assert summary["predicted_at_lowest"] is summary["lowest_position"] is summary["lowest_box"] is None
 
 
 def test_occlude_takes_a_class_by_name_or_number(capsys, tmp_path):

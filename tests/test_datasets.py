@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from explorer.datasets import (
     CLASSES,
@@ -21,11 +20,9 @@ from explorer.datasets import (
     STD,
     Item,
     PictureError,
-    PictureSet,
     draw_item,
     label_of,
     sample,
-    sheet,
     to_tensor_batch,
     write_samples,
 )
@@ -169,16 +166,12 @@ def test_normalisation_is_that_of_the_pictures(items: list[Item]):
     assert pixels.std(dim=0).tolist() == pytest.approx(STD, abs=0.02)
 
 
-def test_picture_set_feeds_a_loader():
-    pictures = PictureSet(seed=7, length=10, size_px=32)
-    images, labels = next(iter(DataLoader(pictures, batch_size=10)))
-    assert len(pictures) == 10 and images.shape == (10, 3, 32, 32) and images.dtype == torch.float32
-    assert 0 <= images.min() < 0.3 and 0.7 < images.max() <= 1
-    raw, same = to_tensor_batch(7, 0, 10, 32)
-    assert raw.dtype == torch.uint8 and same.dtype == torch.int64
-    assert torch.equal(labels, same) and torch.allclose(images, raw.float() / 255)
-    with pytest.raises(IndexError):
-        pictures[10]
+def test_a_batch_holds_the_items_as_tensors():
+    images, labels = to_tensor_batch(7, 0, 3, 32)
+    assert images.dtype == torch.uint8 and labels.dtype == torch.int64
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        item = draw_item(7, index, 32)
+        assert np.array_equal(image.permute(1, 2, 0), item.image) and label == item.label
 
 
 def test_a_batch_may_start_anywhere():
@@ -204,13 +197,6 @@ def test_what_cannot_be_drawn_is_refused_by_name(arguments: dict[str, int], name
 def test_a_negative_count_is_refused():
     with pytest.raises(PictureError, match="count=-2"):
         to_tensor_batch(0, 0, -2)
-
-
-def test_sheet_shows_the_items_in_rows():
-    page = sheet(seed=1, count=7, columns=3, size_px=32, gap_px=2)
-    assert page.size == (3 * 34 + 2, 3 * 34 + 2)
-    cell = np.asarray(page.crop((2 + 34, 2 + 34, 2 + 34 + 32, 2 + 34 + 32)))
-    assert np.array_equal(cell, draw_item(1, 4, 32).image)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

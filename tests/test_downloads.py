@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save, save_file
 from torch import nn
 
 import models
@@ -173,10 +174,33 @@ def test_a_checkpoint_put_into_the_cache_is_used(server: Server) -> None:
     put_into_cache(source, server.body[:-1] + b"x")
     assert "is not the published file: its SHA-256" in refusal(source)
     by_hand = put_into_cache(source, server.body)
+    assert not source.needs_download
     module = tiny()
     load(module, source)
     assert same(module.state_dict(), trained()) and server.requests == 0
     assert cache_files() == sorted([by_hand.name, by_hand.with_suffix(".safetensors").name])
+
+
+@pytest.mark.parametrize("damage", [lambda whole: whole[:-1], lambda whole: whole + b"x"], ids=["cut", "too long"])
+def test_a_damaged_file_in_the_cache_is_fetched_again(damage: Callable[[bytes], bytes], server: Server) -> None:
+    source, module = server.source(), tiny()
+    assert source.path is not None
+    source.path.parent.mkdir()
+    source.path.write_bytes(damage(save(trained())))
+    assert source.needs_download
+    load(module, source)
+    assert not source.needs_download and same(module.state_dict(), trained())
+
+
+def test_a_cached_file_of_other_tensors_is_named_with_the_cure(server: Server) -> None:
+    source = server.source()
+    assert source.path is not None
+    source.path.parent.mkdir()
+    save_file({**trained(), "0.bias": torch.ones(5)}, source.path)
+    assert refusal(source).endswith(
+        f"0.bias is 5 in the file and 4 in the network; if no knob was changed, delete {source.path}, "
+        "and it is fetched again."
+    )
 
 
 # The conversion
@@ -204,6 +228,8 @@ def test_a_pickle_with_code_is_refused_and_not_run(server: Server, tmp_path: Pat
         (None, "cannot be read: [Errno 2] No such file"),
         ([torch.ones(2)], "is not a state dict"),
         ({"epoch": 3}, "is not a state dict"),
+        ({"a": torch.ones(2), "b": torch.eye(2).to_sparse()}, "'b' is sparse, quantized or without values"),
+        ({"a": torch.ones(2, device="meta")}, "'a' is sparse, quantized or without values"),
     ],
 )
 def test_what_is_no_state_dict_is_refused(content: Any, sentence: str, tmp_path: Path) -> None:

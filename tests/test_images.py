@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 
 from explorer import images
 from explorer.errors import ImageError
-from explorer.images import LoadedImage, Preprocessing, encode_npy, encode_png, load, save_png, to_pixels, to_tensor
+from explorer.images import LoadedImage, Preprocessing, encode_npy, encode_png, load, resize, save_png, to_pixels
 from tests.bad_images import CASES, Case
 from tests.picture_files import HEIGHT, VALID, WIDTH, encode, exif_block, gradient
 
@@ -202,11 +202,11 @@ def test_extreme_sizes_cost_only_what_is_kept(
 ) -> None:
     computed, real = list[tuple[int, int]](), Image.Image.resize
 
-    def resize(image: Image.Image, to: tuple[int, int], *rest: Any, **options: Any) -> Image.Image:
+    def counted(image: Image.Image, to: tuple[int, int], *rest: Any, **options: Any) -> Image.Image:
         computed.append(to)
         return real(image, to, *rest, **options)
 
-    monkeypatch.setattr(Image.Image, "resize", resize)
+    monkeypatch.setattr(Image.Image, "resize", counted)
     view = Preprocessing(256, crop, IMAGENET.mean, IMAGENET.std).view(np.full((*size, 3), 77, np.uint8))
     assert view.shape == (*crop, 3) and (view == 77).all()
     assert computed == [crop[::-1]]
@@ -224,9 +224,9 @@ def test_non_square_crop_keeps_the_aspect_ratio() -> None:
 def test_stretch_keeps_every_edge() -> None:
     pixels = np.zeros((10, 40, 3), np.uint8)
     pixels[:, :4] = 255
-    stretched = to_tensor(pixels, (20, 20), (0.0,) * 3, (1.0,) * 3, "stretch")
-    assert stretched.shape == (1, 3, 20, 20) and stretched[0, 0, 5, 0] == 1
-    assert to_tensor(pixels, (20, 20), (0.0,) * 3, (1.0,) * 3, "cover").max() == 0
+    stretched = resize(pixels, (20, 20), "stretch")
+    assert stretched.shape == (20, 20, 3) and (stretched[5, 0] == 255).all()
+    assert resize(pixels, (20, 20), "cover").max() == 0
 
 
 def test_to_pixels_takes_any_values() -> None:

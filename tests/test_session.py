@@ -209,6 +209,13 @@ def test_settings_refuse_other_text_with_their_name(setting: Setting, text: str)
 # -- pictures, weights, networks --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("view", ["architecture", "maps", "occlusion"])
+def test_a_network_of_two_channels_shows_no_picture_and_keeps_its_knobs(view: str) -> None:
+    app = open_app(view=view, panel="fields", k__in_channels="2")
+    assert errors(app) == ["in_channels=2: a picture has 3 channels, or 1 in gray."]
+    assert [heading.value for heading in app.subheader] == (["Knobs"] if view == "architecture" else [])
+
+
 def test_an_uploaded_picture_is_used_and_a_broken_one_is_one_sentence() -> None:
     app = open_app()
     app.segmented_control(key="widget:source").set_value("upload").run()

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import models
-from explorer import datasets, training
-from explorer.errors import Cancelled, UserError
+from explorer import datasets, device, training
+from explorer.errors import Cancelled, MemoryLimitError, UserError
 from explorer.training_data import Labelled, augment, drawing_version, labelled_pictures, normalise
 from explorer.training_run import Progress, Recipe, Run, learning_rate_share
 
@@ -195,6 +195,59 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, kind: str) -> N
         run(tmp_path)
 
 
+@pytest.mark.parametrize("keep", [0, -1])
+@pytest.mark.parametrize("kind", ["weight", "exp_avg_sq"])
+def test_a_checkpoint_without_all_its_values_is_refused(
+    whole: tuple[Path, dict[str, Any]], tmp_path: Path, kind: str, keep: int
+) -> None:
+    kept, path = whole[0] / PRESET / "checkpoint.safetensors", tmp_path / PRESET / "checkpoint.safetensors"
+    with safe_open(kept, "pt") as file:
+        header = file.metadata()
+    tensors = load_file(kept)
+    damaged = next(name for name in tensors if name.endswith(kind))
+    values = tensors.pop(damaged)[:keep]
+    path.parent.mkdir()
+    save_file({**tensors, **({damaged: values.contiguous()} if keep else {})}, path, header)
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors is not a checkpoint"):
+        run(tmp_path)
+
+
+def test_a_damaged_table_is_refused_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"nin_mini": {"accura')
+    with pytest.raises(UserError, match=r"metrics\.json is damaged"):
+        run(tmp_path / "runs", out=tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("options", "figure"), [({}, r"\d+\.\d MB"), ({"items": 10_000_000}, r"12[234]\.\d GB")])
+def test_what_does_not_fit_is_refused_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], figure: str
+) -> None:
+    """Ten million pictures of 3 × 64 × 64 bytes take 122.9 GB, the rest less than 1."""
+    monkeypatch.setattr(device, "free_bytes", lambda _: 4_000_000)
+    with pytest.raises(MemoryLimitError, match=rf"^Training nin_mini .* needs about {figure}, but CPU has 4\.0 MB"):
+        run(tmp_path / "runs", **options)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_memory_that_training_takes_is_near_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a factor of 2: what autograd keeps of each layer is its own affair."""
+    told: list[int] = []
+    monkeypatch.setattr(device, "ensure_fits", lambda needed, *_: told.append(needed))
+    settings = training.settings_of("resnet_mini", 1, 0, 1000)
+    training.ensure_fits(settings, torch.device("cpu"))
+    module, kept = models.build("resnet_mini").train(), dict[int, int]()
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        module(torch.rand(128, 3, 64, 64)).sum()
+    pictures = (1000 + training.EVALUATION_ITEMS) * 3 * 64**2
+    assert 0.5 < (told[0] - pictures) / sum(kept.values()) < 2
+
+
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not finite at step"):
         run(tmp_path, epochs=20, recipe=Recipe(batch=16, peak_rate=1e30))
@@ -230,6 +283,15 @@ def test_pictures_are_kept_and_the_same_for_any_number_of_processes(
     assert drawing_version() in file.name
     save_file({"images": alone.images[:1], "labels": alone.labels[:1]}, file)
     assert len(labelled_pictures(3, 130, 16, tmp_path / "a").labels) == 1
+
+
+def test_damaged_pictures_are_drawn_anew(tmp_path: Path) -> None:
+    first = labelled_pictures(3, 5, 16, tmp_path)
+    file = next(tmp_path.iterdir())
+    for damaged in (file.read_bytes()[:-9], b""):
+        file.write_bytes(damaged)
+        assert torch.equal(labelled_pictures(3, 5, 16, tmp_path).images, first.images)
+    assert len(load_file(file)["labels"]) == 5
 
 
 def test_drawing_stops_when_cancelled(tmp_path: Path) -> None:

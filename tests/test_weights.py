@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import save, save_file
 from torch import Tensor
 
 import models
+from explorer import network
 from models import weights
 from models.weights import file_source, load, sources
 from tests.checkpoints import refusal, same, tiny, trained, upload
 
 TORCHVISION = [name for name in models.presets() if models.preset(name).torchvision]
-
 
 # Sources
 
@@ -29,7 +32,9 @@ def test_presets_of_torchvision_offer_its_classifiers(name: str) -> None:
     assert builder is not None
     entries = {entry.name: entry for entry in torchvision.models.get_model_weights(builder)}
     offered = {source.name: source for source in sources(name) if source.kind == "imagenet"}
-    assert set(entries) - set(offered) <= {"IMAGENET1K_FEATURES"}
+    size = models.spec(name).image_size
+    fitting = {key for key, entry in entries.items() if entry.transforms().crop_size == [size]}
+    assert set(offered) == fitting - {"IMAGENET1K_FEATURES"}
     for key, source in offered.items():
         transform = entries[key].transforms()
         assert source.url == entries[key].url
@@ -38,6 +43,24 @@ def test_presets_of_torchvision_offer_its_classifiers(name: str) -> None:
         assert source.preprocessing.crop_px == transform.crop_size[0]
         if name not in ("googlenet", "inception_v3"):  # torchvision re-centres their pixels inside the network
             assert list(source.preprocessing.mean + source.preprocessing.std) == [*transform.mean, *transform.std]
+
+
+@pytest.mark.parametrize(("name", "versions"), [("vit_b_16", ("V1",)), ("regnet_y_16gf", ("V1", "V2"))])
+def test_weights_trained_at_another_size_are_not_offered(name: str, versions: tuple[str, ...]) -> None:
+    offered = [source.name for source in sources(name)]
+    assert offered == ["random", *(f"IMAGENET1K_{version}" for version in (*versions, "SWAG_LINEAR_V1"))]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "efficientnet_b0", "efficientnet_b4"])
+def test_pictures_are_made_ready_as_torchvision_does_for_the_published_weights(name: str) -> None:
+    """Within one level of 255, to which Pillow rounds between the two directions of its filter."""
+    builder, source = models.preset(name).torchvision, sources(name)[-1]
+    assert builder is not None
+    theirs = torchvision.models.get_model_weights(builder)[source.name].transforms()
+    pixels = np.random.default_rng(0).integers(0, 256, (420, 500, 3), np.uint8)
+    ours = network.preprocessing(source, models.spec(name)).tensor(pixels)[0]
+    levels = (ours - theirs(Image.fromarray(pixels))).abs() * 255 * min(source.preprocessing.std)
+    assert levels.max() < 1.05 and levels.mean() < 0.02
 
 
 def test_vgg16_offers_no_backbone_without_a_classifier() -> None:
@@ -67,6 +90,14 @@ def test_random_leaves_the_seeded_weights() -> None:
 
 def test_gray_networks_are_normalised_with_one_mean() -> None:
     assert len(sources("lenet5")[-1].preprocessing.mean) == models.spec("lenet5").in_channels
+
+
+def test_other_channels_are_normalised_by_the_average_of_the_weights_mean_and_std() -> None:
+    source = replace(sources("zfnet_mini")[0], preprocessing=weights.Preprocessing(64, 64, (0.1, 0.2, 0.6), (1, 2, 6)))
+    gray = network.preprocessing(source, models.spec("zfnet_mini", in_channels=1))
+    assert (gray.channels, gray.mean, gray.std) == (1, pytest.approx((0.3,)), (3,))
+    colour = network.preprocessing(sources("lenet5")[-1], models.spec("lenet5", in_channels=3))
+    assert colour.mean == (weights.GRAY_MEAN,) * 3 and colour.std == (weights.GRAY_STD,) * 3
 
 
 def test_shipped_weights_come_first_and_bring_classes_and_preprocessing(

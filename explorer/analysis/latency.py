@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from explorer.errors import Cancelled
+from explorer.trace import mode
 
 WARM_UP = 3  # passes at most that are not counted: kernels are chosen, memory is taken
 LEAST_S = 0.5  # time that the counted passes take together, at least
@@ -55,7 +55,7 @@ def measure(
     """
     place = torch.device(device)
     noise = torch.randn(batch, *input_size, generator=torch.Generator().manual_seed(0)).to(place)
-    with evaluating(module), torch.inference_mode():
+    with mode(module, training=False), torch.inference_mode():
         seconds = times(lambda: module(noise), synchroniser(place), least_s=least_s, progress=progress, cancel=cancel)
     low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
     return Latency(batch, str(place), len(seconds), median, low, high)
@@ -107,15 +107,3 @@ def synchroniser(device: torch.device) -> Callable[[], Any]:
     if device.type == "mps":
         return torch.mps.synchronize
     return lambda: None
-
-
-@contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode within; afterwards each submodule has its own mode again."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

@@ -12,6 +12,7 @@ from explorer.analysis.depth import depth
 from explorer.analyze import Analysis
 from explorer.ui import receipt_panel, state, theme, units, widgets
 from explorer.ui.figures import graph_dot, layers, overlay
+from explorer.ui.guard import guard
 from explorer.ui.session import Session, partial_analysis
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -28,7 +29,8 @@ def render(session: Session) -> None:
             st.segmented_control, "panel", "Panel", options=list(PANELS), required=True,
             label_visibility="collapsed", format_func=lambda name: PANELS[name][0],
         )  # fmt: skip
-        PANELS[state.get("panel")][1](session)
+        with guard():  # a panel that cannot be drawn must not take the knobs away
+            PANELS[state.get("panel")][1](session)
     with right:
         _knobs(session)
 

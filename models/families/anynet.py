@@ -147,6 +147,8 @@ def shared(spec: AnyNetSpec, fitted: Spec) -> Spec:
         for name, value in wanted.items()
         if name in knobs and isinstance(value, type(knobs[name].default)) and not knobs[name].problem(name, value)
     }
+    if changes.get("norm") == "none" and "zero_init" in knobs:
+        changes["zero_init"] = False  # of a norm's scale, which is then not there
     return fitted.replace(**changes)
 
 

@@ -90,7 +90,7 @@ class EfficientNetSpec(AttentionKnobs, NetSpec):
     skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
     drop_path: float = knob(
         0.2, low=0.0, high=0.9, step=0.05, paper=0.2,
-        help="Chance in training that the last block is left out; it grows from 0 at the first.",
+        help="Chance in training that a block is left out: this times the share of all blocks that lie before it.",
     )  # fmt: skip
     stem_kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the first convolution's window.", paper=3)
     stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)

@@ -58,7 +58,7 @@ class MnasNetSpec(AttentionKnobs, NetSpec):
     skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
     drop_path: float = knob(
         0.0, low=0.0, high=0.9, step=0.05, paper=0.0,
-        help="Chance in training that the last block is left out; it grows from 0 at the first.",
+        help="Chance in training that a block is left out: this times the share of all blocks that lie before it.",
     )  # fmt: skip
     stem_width: int = knob(32, low=8, high=512, step=8, help="Channels of the first convolution.", paper=32)
     stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
