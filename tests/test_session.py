@@ -70,6 +70,30 @@ def test_a_view_file_is_found_by_itself() -> None:
     assert len(discover()) == len(files) >= 3
 
 
+def test_where_a_preset_cannot_be_opened_the_first_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = weights.sources
+
+    def broken(preset: str) -> Any:
+        if preset == "resnet_mini":
+            raise KeyError(preset)
+        return good(preset)
+
+    monkeypatch.setattr(weights, "sources", broken)
+    app = open_app(preset="resnet_mini", view="contest")
+    (error,) = errors(app)
+    assert "failed inside" in error and link(app) == {"view": "contest"}
+    app.segmented_control(key="widget:view").set_value("architecture").run()
+    assert not errors(app) and app.title[0].value == "ZFNet · zfnet_mini"
+
+
+def test_a_page_that_cannot_begin_is_a_sentence_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(preset: str) -> Any:
+        raise OSError("metrics.json")
+
+    monkeypatch.setattr(weights, "sources", broken)
+    assert set(errors(open_app())) == {"This failed inside the program (OSError); the server's log has the details."}
+
+
 # -- the main job -----------------------------------------------------------------------------------------------------
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import streamlit as st
 
 from explorer.errors import UserError
 from explorer.ui.jobs import log, unexpected
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -21,3 +24,10 @@ def guard() -> Iterator[None]:
     except Exception as error:  # Streamlit's own control flow is no Exception
         log(error)
         st.error(unexpected(error), icon=":material/bug_report:")
+
+
+def attempt(work: Callable[[], T]) -> T | None:
+    """What the work returns; None, with a sentence on the page, where it fails."""
+    with guard():
+        return work()
+    return None

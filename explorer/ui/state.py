@@ -47,6 +47,11 @@ def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:
         _read(params, table)
 
 
+def start_over() -> None:
+    """Put everything but the view back to its default, where the preset cannot be opened."""
+    _read({"view": get("view")}, st.session_state["settings"])
+
+
 def end() -> None:
     """Finish a run: write what differs from the defaults to the link."""
     params = link()
