@@ -101,7 +101,7 @@ def test_text_that_is_no_position(text: str) -> None:
 
 
 def test_positions_outside_are_moved_inside() -> None:
-    assert cells.decode("3,4", (9, 9)) == (3, 4)
+    assert cells.decode("3,4", (9, 9)) == cells.decode(f"{' ' * 9}3, 4", (9, 9)) == (3, 4)
     assert cells.decode("9999999999999,4", (9, 9)) == (8, 4)
     assert cells.decode(cells.encode((2, 7)), (9, 9)) == (2, 7)
 
