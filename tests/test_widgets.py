@@ -135,6 +135,25 @@ def test_knobs_of_a_module_inside_a_stage_can_be_changed() -> None:
     assert len(changed(app)["stages"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("preset", "name", "text", "added"),
+    [
+        ("mobilenet_v2", "stages", "[]", "Add stage"),
+        ("googlenet", "stages", "[]", "Add stage"),
+        ("googlenet", "stages", "[[]]", "Add module"),
+        ("inception_v2", "modules", "[]", "Add module"),
+    ],
+)
+def test_a_list_that_a_link_emptied_is_filled_with_what_the_preset_has(
+    preset: str, name: str, text: str, added: str
+) -> None:
+    app = page(preset, **{name: text})
+    app.session_state[f"nested {preset} ('{name}',) 0"] = True
+    click(app.run(), added)
+    own = plain(models.preset(preset).spec)[name]
+    assert changed(app)[name] == ((own[0][-1],),) if text == "[[]]" else (own[-1],)
+
+
 def button(app: AppTest, label: str) -> Any:
     return next(b for b in app.button if b.label == label)
 

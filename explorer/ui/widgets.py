@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 
 import streamlit as st
 
+from explorer.knob_text import plain
 from explorer.ui import knob_layout, state
 from explorer.ui.knob_layout import Path
 from explorer.ui.settings import KnobSet
@@ -179,8 +180,13 @@ def _fields(of: KnobSet, spec: type[Spec], path: Path, value: dict[str, Any]) ->
 
 def _entry_buttons(of: KnobSet, path: Path, value: tuple[Any, ...], what: str) -> None:
     with st.container(horizontal=True):
-        _button(f"Add {what}", ":material/add:", False, _store, of, path, (*value, value[-1]))
+        _button(f"Add {what}", ":material/add:", False, _store, of, path, (*value, _another(of, path, value)))
         _button(f"Remove {what}", ":material/remove:", len(value) < 2, _store, of, path, value[:-1])
+
+
+def _another(of: KnobSet, path: Path, value: tuple[Any, ...]) -> Any:
+    """What a new entry begins with: the last one again, or the preset's where a link has emptied the tuple."""
+    return value[-1] if value else knob_layout.at(plain(state.base(of)), path)[-1]
 
 
 # -- marks ------------------------------------------------------------------------------------------------------------
