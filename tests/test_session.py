@@ -157,6 +157,25 @@ def test_an_image_too_small_is_refused_with_the_layer() -> None:
     assert "image_size=16" in error and "features.4" in error
 
 
+def test_an_error_in_a_panel_leaves_the_knobs_that_mend_it() -> None:
+    app = open_app(panel="fields", k__in_channels="4")
+    assert len(errors(app)) == 1
+    app.slider(key="widget:knob zfnet_mini in_channels").set_value(3).run()
+    assert not errors(app)
+
+
+def test_without_a_picture_the_receptive_field_says_so_beside_the_knobs() -> None:
+    app = open_app(panel="fields")
+    app.segmented_control(key="widget:source").set_value("upload").run()
+    assert len(errors(app)) == 1 and app.slider(key="widget:knob zfnet_mini dropout")
+
+
+def test_the_receptive_field_panel_opens_on_the_last_map_with_positions() -> None:
+    app = open_app(preset="vit_ti_16", panel="fields")
+    assert not errors(app)
+    assert app.selectbox(key="widget:layer").value == "conv_proj"
+
+
 # -- links ------------------------------------------------------------------------------------------------------------
 
 HOSTILE = {

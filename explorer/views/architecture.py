@@ -12,6 +12,7 @@ from explorer.analysis.depth import depth
 from explorer.analyze import Analysis
 from explorer.ui import receipt_panel, state, theme, units, widgets
 from explorer.ui.figures import graph_dot, layers, overlay
+from explorer.ui.guard import guard
 from explorer.ui.session import Session, partial_analysis
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -19,17 +20,20 @@ from explorer.ui.view import View
 
 def render(session: Session) -> None:
     """Draw the whole page: figures on top, a panel beside the knobs."""
-    _metrics(session)
+    with guard():
+        _metrics(session)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if session.spec_error:
-            _failure(session)
+            with guard():
+                _failure(session)
         state.control(
             st.segmented_control, "panel", "Panel", options=list(PANELS), required=True,
             label_visibility="collapsed", format_func=lambda name: PANELS[name][0],
         )  # fmt: skip
-        PANELS[state.get("panel")][1](session)
-    with right:
+        with guard():
+            PANELS[state.get("panel")][1](session)
+    with right, guard():
         _knobs(session)
 
 
@@ -122,7 +126,7 @@ def _draw(analysis: Analysis, level: int, selected: str | None = None) -> None:
 def _fields(session: Session) -> None:
     st.plotly_chart(layers.growth(session.analysis, session.layer), key="growth", config=_PLAIN)
     names = [layer.id for layer in session.analysis.layers if layers.has_positions(layer)]
-    chosen = session.layer if session.layer in names else session.analysis.head_layer
+    chosen = session.layer if session.layer in names else names[-1]  # the input, if no other
     state.keep(st.selectbox, "layer", "Layer", chosen, lambda name: state.put("layer", name), options=names)
     report = session.analysis[chosen]
     rows, columns = report.output_shape[2:]

@@ -14,6 +14,7 @@ from explorer.ui.block_latency import BATCHES
 from explorer.ui.block_slots import Slot
 from explorer.ui.figures import graph_dot
 from explorer.ui.figures.blocks import Bar, relative
+from explorer.ui.guard import guard
 from explorer.ui.session import Session
 from explorer.ui.view import View
 
@@ -28,16 +29,19 @@ def render(session: Session) -> None:
     for slot, column in zip(slots, st.columns(len(slots), gap="medium"), strict=True):
         with column:
             _head(slot, len(slots))
-            _body(slot, first, session)
+            with guard():
+                _body(slot, first, session)
     chart, tools = st.columns([3, 2], gap="large")
-    with chart:
+    with chart, guard():
         _chart(slots, session)
     with tools:
-        block_match.render(slots)
+        with guard():
+            block_match.render(slots)
         st.divider()
-        block_latency.render(slots, session)
+        with guard():
+            block_latency.render(slots, session)
     for slot, column in zip(slots, st.columns(len(slots), gap="medium"), strict=True):
-        with column:
+        with column, guard():
             _graph(slot)
 
 

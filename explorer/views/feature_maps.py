@@ -14,6 +14,7 @@ from explorer.ui import components, layer_maps, picture_controls, state
 from explorer.ui.components import Box, Legend, Outline, Tile
 from explorer.ui.figures import maps as figures
 from explorer.ui.figures import pictures, prediction
+from explorer.ui.guard import guard
 from explorer.ui.layer_maps import Cell, LayerMaps
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
@@ -32,9 +33,9 @@ def render(session: Session) -> None:
         st.warning("These are the maps of the last network that could be built.", icon=":material/history:")
     found = layer_maps.current(session)
     left, right = st.columns([2, 3], gap="large")
-    with left:
+    with left, guard():
         _prediction(session)
-    with right:
+    with right, guard():
         _layer(session, found)
     channel = found.channel(state.get("rank"))
     if found.is_vector:
