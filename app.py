@@ -6,6 +6,7 @@ import streamlit as st
 
 from explorer.ui import jobs, session, sidebar, state, weights
 from explorer.ui.guard import attempt, guard
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
 from explorer.views import discover
 
@@ -24,7 +25,7 @@ with guard():
     sidebar.render(chosen, view.of_network)
 st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False)
 for notice in state.notices():
-    st.warning(f"In the link: {notice}", icon=":material/link_off:")
+    st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
 state.control(
     st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
     wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",

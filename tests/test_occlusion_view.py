@@ -157,7 +157,7 @@ def test_an_expensive_run_is_asked_for_and_what_was_done_is_kept() -> None:
         ({"window": "300"}, "window=300 is larger than the image of 64 px; 24 is used."),
         ({"stride": "65", "window": "20"}, "stride=65 is larger than the image of 64 px; 3 is used."),
         ({"target": "12"}, "target=12 is not a class: they go from 0 to 11. The most probable is used."),
-        ({"occluded": "$x$"}, "occluded='$x$' is not a layer with maps in this network; none is summed."),
+        ({"occluded": "$x$"}, r"occluded='\$x\$' is not a layer with maps in this network; none is summed."),
         ({"window": "-3"}, "In the link: window='-3' is not between 0 and 4096; 0 is used."),
         ({"fill": "red"}, "In the link: fill='red' is not one of gray, mean, blur; gray is used."),
     ],

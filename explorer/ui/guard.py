@@ -10,6 +10,7 @@ import streamlit as st
 
 from explorer.errors import UserError
 from explorer.ui.jobs import log, unexpected
+from explorer.ui.markdown import markdown_safe
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ def guard() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(markdown_safe(str(error)), icon=":material/error:")
     except Exception as error:  # Streamlit's own control flow is no Exception
         log(error)
         st.error(unexpected(error), icon=":material/bug_report:")

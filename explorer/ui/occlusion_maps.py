@@ -23,6 +23,7 @@ from explorer.ui.figures import occlusion as figures
 from explorer.ui.figures import pictures, prediction
 from explorer.ui.figures.pictures import Placement
 from explorer.ui.figures.prediction import percent
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 
@@ -108,7 +109,7 @@ def _live(shown: Shown, picture: np.ndarray, title: str, texts: list[list[str]],
     found, chosen = shown.found, shown.chosen
     outlines = [] if chosen is None else [Outline(found.box(*found.lowest), "lowest", dashed=True),
                                           Outline(found.box(*chosen), "chosen")]  # fmt: skip
-    st.markdown(f"**{title}**")
+    st.markdown(f"**{markdown_safe(title)}**")
     components.picture(
         picture, f"{title} by position of the square", key=f"map {title}", at=shown.placement, texts=texts,
         outlines=outlines, legend=legend, chosen=chosen, pick=move if chosen else None,

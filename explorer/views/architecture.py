@@ -13,6 +13,7 @@ from explorer.analyze import Analysis
 from explorer.ui import receipt_panel, state, theme, units, widgets
 from explorer.ui.figures import graph_dot, layers, overlay
 from explorer.ui.guard import guard
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session, partial_analysis
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -26,7 +27,7 @@ def render(session: Session) -> None:
     with left:
         if session.spec_error:
             with guard():
-                _failure(session)
+                _failure(session, session.spec_error)
         state.control(
             st.segmented_control, "panel", "Panel", options=list(PANELS), required=True,
             label_visibility="collapsed", format_func=lambda name: PANELS[name][0],
@@ -91,9 +92,9 @@ def _knobs(session: Session) -> None:
     widgets.knobs(session.preset_spec)
 
 
-def _failure(session: Session) -> None:
+def _failure(session: Session, why: str) -> None:
     """Why the knobs at hand make no network, and its graph up to where it stops."""
-    st.error(f"These knobs make no network: {session.spec_error}", icon=":material/error:")
+    st.error(f"These knobs make no network: {markdown_safe(why)}", icon=":material/error:")
     partial = partial_analysis(session)
     if partial and partial.graph.failure:
         with st.expander(f"As far as it goes: up to {partial.graph.failure.path}", expanded=True):

@@ -15,6 +15,7 @@ from explorer.ui.block_slots import Slot
 from explorer.ui.figures import graph_dot
 from explorer.ui.figures.blocks import Bar, relative
 from explorer.ui.guard import guard
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.view import View
 
@@ -76,7 +77,7 @@ def _head(slot: Slot, count: int) -> None:
 
 def _body(slot: Slot, first: Slot | None, session: Session) -> None:
     if slot.error:
-        st.error(slot.error, icon=":material/error:")
+        st.error(markdown_safe(slot.error), icon=":material/error:")
     elif first:
         st.table(_table(slot, first, session), border="horizontal", hide_index=True, hide_header=True)
     changed = len(state.knobs(slot.knobs))

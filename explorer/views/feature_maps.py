@@ -16,6 +16,7 @@ from explorer.ui.figures import maps as figures
 from explorer.ui.figures import pictures, prediction
 from explorer.ui.guard import guard
 from explorer.ui.layer_maps import Cell, LayerMaps
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -64,7 +65,7 @@ def _layer(session: Session, found: LayerMaps) -> None:
         format_func=lambda name: layer_label(session.analysis, name),
     )  # fmt: skip
     if state.get("layer") not in ("", found.layer):
-        st.caption(f"{state.get('layer')} has no maps to show, so this is a layer in the middle.")
+        st.caption(f"{markdown_safe(state.get('layer'))} has no maps to show, so this is a layer in the middle.")
     _metrics(found)
     if found.broken:
         st.error(f"{found.broken:,} of {len(found.maps):,} channels hold NaN or infinity (vermilion in the maps); "
