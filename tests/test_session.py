@@ -118,6 +118,16 @@ def test_a_new_preset_forgets_knobs_and_layer() -> None:
     assert link(app) == {"preset": "resnet34"}
 
 
+def test_a_new_preset_forgets_what_was_chosen_in_the_old_network() -> None:
+    app = open_app(
+        preset="resnet18", layer="layer1.0.conv1", channel="3", row="2", column="1", page="2", target="7",
+        occluded="layer1.0.conv1", position="1,2", window="40", weights="random",
+    )  # fmt: skip
+    assert len(link(app)) == 11
+    app.selectbox(key="widget:preset").set_value("resnet34").run()
+    assert link(app) == {"preset": "resnet34", "window": "40"}
+
+
 def test_a_link_that_the_browser_brings_later_replaces_the_state() -> None:
     app = open_app(preset="vgg11")
     app.query_params.clear()

@@ -31,7 +31,7 @@ Cell = tuple[int, int]
 
 ENDS = {"own": "From least to greatest", "zero": "From 0"}
 LEAST_SPAN = 0.02  # of a probability: less is not drawn as if it were much
-SETTINGS = (Setting("ends", "own", choices=tuple(ENDS)), Setting("position", ""), *picture_controls.SETTINGS)
+SETTINGS = (Setting("ends", "own", choices=tuple(ENDS)), Setting("position", "", of_network=True), *picture_controls.SETTINGS)
 
 
 @dataclass(frozen=True, eq=False)

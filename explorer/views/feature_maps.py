@@ -266,7 +266,7 @@ VIEW = View(
     settings=(
         Setting("rank", "mean", choices=tuple(RANKINGS)),
         Setting("scale", "own", choices=tuple(SCALES)),
-        Setting("page", 1, low=1, high=100_000),
+        Setting("page", 1, low=1, high=100_000, of_network=True),
         *picture_controls.SETTINGS,
     ),
 )  # fmt: skip

@@ -225,8 +225,8 @@ VIEW = View(
         Setting("window", 0, low=0, high=4096),
         Setting("stride", 0, low=0, high=4096),
         Setting("fill", "gray", choices=tuple(FILLS)),
-        Setting("target", -1, low=-1, high=100_000),
-        Setting("occluded", ""),
+        Setting("target", -1, low=-1, high=100_000, of_network=True),
+        Setting("occluded", "", of_network=True),
         *occlusion_maps.SETTINGS,
     ),
 )  # fmt: skip
