@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, get_args, get_origin
 
 import streamlit as st
@@ -74,10 +75,17 @@ def _widget(knob: Knob, value: Any) -> tuple[Any, dict[str, Any]]:
         return st.selectbox, {"options": list(knob.choices), "format_func": knob_layout.show}
     kind = type(value)
     low, high, step = (None if v is None else kind(v) for v in (knob.low, knob.high, knob.step))
-    limits = {"min_value": low, "max_value": high, "step": step or kind(1)}
-    if low is not None and high is not None and knob_layout.steps(knob) <= FEW_STEPS:
+    limits = {"min_value": low, "max_value": high, "step": step or _step(value)}
+    if kind is float:
+        limits["format"] = "%g"  # a fixed number of digits would round what a link or a preset has
+    if None not in (low, high, step) and knob_layout.steps(knob) <= FEW_STEPS:
         return st.slider, limits
     return st.number_input, limits
+
+
+def _step(value: int | float) -> int | float:
+    """One unit of a value's first digit, for floats that declare no step: 1e-06 for 3e-06."""
+    return 1 if isinstance(value, int) else 10.0 ** math.floor(math.log10(abs(value) or 0.1))
 
 
 def _help(knob: Knob) -> str:
