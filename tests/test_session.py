@@ -112,6 +112,12 @@ def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_li
     assert metrics(open_app(preset="vgg16", k__depths="2,2,4,3,3")) == after
 
 
+def test_a_field_that_became_global_has_no_difference_in_pixels() -> None:
+    app = open_app(preset="resnet50", k__attention="se")
+    (field,) = [metric for metric in app.metric if metric.label == "Receptive field"]
+    assert field.value == "global" and not field.delta
+
+
 def test_a_new_preset_forgets_knobs_and_layer() -> None:
     app = open_app(preset="resnet18", k__depths="1,1,1,1", layer="layer1.0.conv1")
     app.selectbox(key="widget:preset").set_value("resnet34").run()

@@ -70,7 +70,8 @@ def _metric(
 
 def _receptive_field(now: Analysis, before: Analysis) -> None:
     strict, local = now.receptive_field, now.local_receptive_field
-    delta = units.difference(strict.size[0], before.receptive_field.size[0])
+    old = before.receptive_field
+    delta = None if strict.is_global or old.is_global else units.difference(strict.size[0], old.size[0])
     gates = "" if strict.size == local.size else f" Without gates that read the whole map: {units.pair(local.size)} px."
     st.metric(
         "Receptive field", "global" if strict.is_global else f"{units.pair(strict.size)} px", delta,
@@ -165,7 +166,7 @@ def _explain(report: Any, unit: tuple[int, int], box: tuple[int, int, int, int])
 
 def _costs(session: Session) -> None:
     st.plotly_chart(layers.costs(session.analysis), key="costs", config=_PLAIN)
-    st.caption("A stage is all layers whose maps have the same size; the head works without positions.")
+    st.caption("A stage is all layers whose maps have the same size; tokens are a sequence, the head has no positions.")
     if session.analysis.unknown:
         st.warning(f"Not counted, as their operation is unknown: {', '.join(session.analysis.unknown)}.")
 
