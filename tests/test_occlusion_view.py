@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.analysis.occlusion import OcclusionMap
 from explorer.images import encode_png
 from explorer.squares import square_boxes
-from explorer.ui import cells
+from explorer.ui import cells, occlusion_maps
 from explorer.ui import session as sessions
 from explorer.ui.figures import occlusion as figures
 from explorer.ui.figures.pictures import INVALID
@@ -104,6 +104,16 @@ def test_positions_outside_are_moved_inside() -> None:
     assert cells.decode("3,4", (9, 9)) == cells.decode(f"{' ' * 9}3, 4", (9, 9)) == (3, 4)
     assert cells.decode("9999999999999,4", (9, 9)) == (8, 4)
     assert cells.decode(cells.encode((2, 7)), (9, 9)) == (2, 7)
+
+
+@pytest.mark.parametrize(("side", "chosen", "said"), [(3, (0, 0), 3), (3, None, 0), (150, (0, 0), 0)])
+def test_positions_are_described_once_the_map_is_done_and_only_few_of_them(
+    side: int, chosen: occlusion_maps.Cell | None, said: int
+) -> None:
+    found = found_map(np.zeros((side, side), int).tolist())
+    session: Any = None
+    shown = occlusion_maps.Shown(session, found, torch.zeros(1), chosen)
+    assert len(shown.texts(lambda row, column: "said")) == said
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------

@@ -31,7 +31,11 @@ Cell = tuple[int, int]
 
 ENDS = {"own": "From least to greatest", "zero": "From 0"}
 LEAST_SPAN = 0.02  # of a probability: less is not drawn as if it were much
-SETTINGS = (Setting("ends", "own", choices=tuple(ENDS)), Setting("position", "", of_network=True), *picture_controls.SETTINGS)
+SETTINGS = (
+    Setting("ends", "own", choices=tuple(ENDS)),
+    Setting("position", "", of_network=True),
+    *picture_controls.SETTINGS,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +77,10 @@ class Shown:
         return figures.classes(self.view, self.found, colours, self.placement, state.get("opacity"))
 
     def texts(self, say: Callable[[int, int], str]) -> list[list[str]]:
-        """What is said of every position."""
+        """What is said of every position; nothing while the map fills in, which would send it all at every look."""
         rows, columns = self.found.shape
+        if self.chosen is None or rows * columns > components.HOVERED:
+            return []
         done = self.found.done
         return [[_at(say(r, c), r, c) if done[r, c] else "not tried" for c in range(columns)] for r in range(rows)]
 

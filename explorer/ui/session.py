@@ -112,7 +112,7 @@ class Session:
             raise UserError(self.image_error or "Choose a picture in the sidebar first.")
         return self.image
 
-    @property
+    @cached_property
     def view(self) -> Any:
         """The part of the picture that the network sees, uint8 [H, W, 3]. Raises UserError."""
         return self.preprocessing.view(self.picture.pixels)

@@ -24,7 +24,6 @@ from explorer.ui.view import View
 RANKINGS = {"mean": "Mean", "maximum": "Maximum", "positive_share": "Share above 0", "number": "Channel number"}
 SCALES = {"own": "Of each map", "shared": "Same for all"}
 PAGE = 36  # tiles of one page
-HOVERED = 20_000  # cells up to which their values are sent to the browser
 _PLAIN = {"displayModeBar": False}
 
 
@@ -123,7 +122,7 @@ def _choose_channel(found: LayerMaps, channel: int) -> None:
 
 def _vector(session: Session, found: LayerMaps, channel: int) -> None:
     values = found.maps[:, 0, 0]
-    names = session.categories if len(values) == len(session.categories) else None
+    names = session.categories if layer_maps.holds_classes(session.analysis.graph, found.layer) else None
     st.subheader("Activations", anchor=False)
     st.plotly_chart(figures.vector(values, names, channel), key="vector", config=_PLAIN)
     left, right = st.columns([1, 1], gap="large")
@@ -193,14 +192,14 @@ def _large(session: Session, found: LayerMaps, channel: int) -> None:
     at, scale = found.placement(session), found.scale(channel, state.get("scale") == "shared")
     values = found.maps[channel]
     shown = pictures.overlay(session.view, values, at, scale, state.get("opacity"), state.get("smooth"))
-    box = _seen(session, found, unit)
+    box, sees = _seen(session, found, unit), _sees(session, found)
     components.picture(
         shown, f"Channel {channel} of {found.layer} over the picture", key="large_map", at=at, texts=_texts(values),
-        outlines=[Outline(box, "what the chosen unit sees")] if box else [], chosen=unit,
+        outlines=[Outline(box, f"what the chosen unit {sees}")] if box else [], chosen=unit,
         pick=lambda cell: _choose(row=cell[0], column=cell[1]),
         legend=Legend("Activation", pictures.CIVIDIS, f"{scale[0]:.3g}", f"{scale[1]:.3g}"),
     )  # fmt: skip
-    st.caption(_explain(unit, box))
+    st.caption(_explain(unit, box, sees))
     _channel_controls(found, channel)
     picture_controls.render()
     with st.container(horizontal=True):
@@ -214,7 +213,13 @@ def _seen(session: Session, found: LayerMaps, unit: Cell) -> Box | None:
     return report.local_receptive_field.box(*unit) if report.is_map else None
 
 
-def _explain(unit: Cell, box: Box | None) -> str:
+def _sees(session: Session, found: LayerMaps) -> str:
+    """The frame is the local field; a gate before the layer reads more."""
+    report = session.analysis[found.layer]
+    return "sees" if report.receptive_field.axes == report.local_receptive_field.axes else "sees without gates"
+
+
+def _explain(unit: Cell, box: Box | None, sees: str) -> str:
     row, column = unit
     if box is None:
         return (
@@ -223,13 +228,13 @@ def _explain(unit: Cell, box: Box | None) -> str:
         )
     top, left, bottom, right = box
     return (
-        f"The frame is what the unit at row {row}, column {column} sees: rows {top} to {bottom - 1}, columns {left} to "
-        f"{right - 1}. Click the picture to choose another unit."
+        f"The frame is what the unit at row {row}, column {column} {sees}: rows {top} to {bottom - 1}, columns {left} "
+        f"to {right - 1}. Click the picture to choose another unit."
     )
 
 
 def _texts(values: np.ndarray) -> list[list[str]]:
-    if values.size > HOVERED:
+    if values.size > components.HOVERED:
         return []
     return [[f"{v:.4g} · row {r}, column {c}" for c, v in enumerate(row)] for r, row in enumerate(values)]
 
