@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer.ui import jobs, session, sidebar, state, weights
-from explorer.ui.guard import guard
+from explorer.ui.guard import attempt, guard
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
 from explorer.views import discover
 
@@ -14,15 +15,17 @@ views = discover()
 first = next(iter(views))
 own = [setting for view in views.values() for setting in view.settings]
 knobs = [of for view in views.values() for of in view.knobs]
-state.begin([Setting("view", first, choices=tuple(views)), *session.SETTINGS, *own], knobs)
+settings = [Setting("view", first, choices=tuple(views)), *session.SETTINGS, *own]
+chosen = attempt(lambda: session.begin(settings, knobs)) or attempt(session.start_over)
+if chosen is None:
+    st.stop()
 view = views[state.get("view")]
-chosen = session.current()
 jobs.retain(chosen.key, besides=[weights.DOWNLOAD])
 with guard():
     sidebar.render(chosen, view.of_network)
 st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False)
 for notice in state.notices():
-    st.warning(f"In the link: {notice}", icon=":material/link_off:")
+    st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
 state.control(
     st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
     wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",

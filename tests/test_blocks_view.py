@@ -127,7 +127,7 @@ def test_a_block_that_cannot_be_built_says_which_knob_and_why_and_the_others_sta
         ({"k4.width": "9"}, "In the link: block 4: width is a knob of no block, as none is chosen there."),
         ({"match": "3"}, "match=3 is no block that can stand there; block 2 is used."),
         ({"match_to": "2"}, "match_to=2 is no block that can stand there; block 1 is used."),
-        ({"match_knob": "<b>"}, "match_knob='<b>' does not change the MACs of Inverted residual alone; the first"),
+        ({"match_knob": "<b>"}, r"match_knob='\<b\>' does not change the MACs of Inverted residual alone; the first"),
         ({"figure": "speed"}, "In the link: figure='speed' is not one of macs, params; macs is used."),
     ],
 )

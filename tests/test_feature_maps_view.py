@@ -10,9 +10,12 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+import models
 from explorer.analysis.activations import Prediction, channel_statistics, histogram
+from explorer.analyze import analyze
 from explorer.axes import Axis
 from explorer.images import encode_png
+from explorer.ui import layer_maps
 from explorer.ui import session as sessions
 from explorer.ui.figures import maps, pictures, prediction
 from explorer.ui.layer_maps import LayerMaps
@@ -182,6 +185,23 @@ def test_a_layer_without_positions_is_a_chart_with_class_names() -> None:
     assert headings(app) == ["Prediction", "Layer", "Activations"]
     assert set(app.dataframe[0].value.columns) == {"Unit", "Class", "Activation"}
     assert next(iter(app.dataframe[0].value["Class"])) == "cat"
+
+
+def test_a_hidden_layer_as_long_as_the_list_of_classes_has_no_class_names() -> None:
+    app = open_maps(layer="classifier.3", **{"k.fc_widths": "64,12"})
+    assert not app.error and len(app.dataframe[0].value) == 12
+    assert set(app.dataframe[0].value.columns) == {"Unit", "Activation"}
+
+
+def test_classes_are_the_output_and_what_is_only_reshaped_to_it() -> None:
+    graph = analyze(models.build("nin_mini", device="meta"), (3, 64, 64)).graph
+    named = [layer.id for layer in graph if layer_maps.holds_classes(graph, layer.id)]
+    assert [graph[name].kind for name in named] == ["adaptive_avg_pool", "flatten"]
+
+
+def test_behind_a_gate_the_frame_is_what_the_unit_sees_without_it() -> None:
+    captions = [caption.value for caption in open_maps(preset="senet_mini").caption]
+    assert any("sees without gates: rows" in caption for caption in captions)
 
 
 def test_nan_is_flagged_and_ranked_last() -> None:

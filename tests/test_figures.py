@@ -30,6 +30,19 @@ def resnet() -> Analysis:
 
 
 @pytest.mark.parametrize(
+    ("preset", "names"),
+    [
+        ("vit_ti_16", ["14 × 14", "tokens", "head"]),
+        ("convnext_mini", ["32 × 32", "16 × 16", "8 × 8", "4 × 4", "head"]),  # its blocks work on [N, H, W, C]
+    ],
+)
+def test_only_what_has_no_positions_is_the_head(preset: str, names: list[str]) -> None:
+    found = layers.stages(analysis(preset).layers)
+    assert [stage.name for stage in found] == names
+    assert found[-1].macs < 0.01 * sum(stage.macs for stage in found)
+
+
+@pytest.mark.parametrize(
     ("preset", "layers_with_weights"),
     [
         ("lenet5", 5), ("alexnet", 8), ("vgg16", 16), ("googlenet", 22), ("resnet18", 18), ("resnet50", 50),

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.analysis.occlusion import OcclusionMap
 from explorer.images import encode_png
 from explorer.squares import square_boxes
-from explorer.ui import cells
+from explorer.ui import cells, occlusion_maps
 from explorer.ui import session as sessions
 from explorer.ui.figures import occlusion as figures
 from explorer.ui.figures.pictures import INVALID
@@ -101,9 +101,19 @@ def test_text_that_is_no_position(text: str) -> None:
 
 
 def test_positions_outside_are_moved_inside() -> None:
-    assert cells.decode("3,4", (9, 9)) == (3, 4)
+    assert cells.decode("3,4", (9, 9)) == cells.decode(f"{' ' * 9}3, 4", (9, 9)) == (3, 4)
     assert cells.decode("9999999999999,4", (9, 9)) == (8, 4)
     assert cells.decode(cells.encode((2, 7)), (9, 9)) == (2, 7)
+
+
+@pytest.mark.parametrize(("side", "chosen", "said"), [(3, (0, 0), 3), (3, None, 0), (150, (0, 0), 0)])
+def test_positions_are_described_once_the_map_is_done_and_only_few_of_them(
+    side: int, chosen: occlusion_maps.Cell | None, said: int
+) -> None:
+    found = found_map(np.zeros((side, side), int).tolist())
+    session: Any = None
+    shown = occlusion_maps.Shown(session, found, torch.zeros(1), chosen)
+    assert len(shown.texts(lambda row, column: "said")) == said
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
@@ -157,7 +167,7 @@ def test_an_expensive_run_is_asked_for_and_what_was_done_is_kept() -> None:
         ({"window": "300"}, "window=300 is larger than the image of 64 px; 24 is used."),
         ({"stride": "65", "window": "20"}, "stride=65 is larger than the image of 64 px; 3 is used."),
         ({"target": "12"}, "target=12 is not a class: they go from 0 to 11. The most probable is used."),
-        ({"occluded": "$x$"}, "occluded='$x$' is not a layer with maps in this network; none is summed."),
+        ({"occluded": "$x$"}, r"occluded='\$x\$' is not a layer with maps in this network; none is summed."),
         ({"window": "-3"}, "In the link: window='-3' is not between 0 and 4096; 0 is used."),
         ({"fill": "red"}, "In the link: fill='red' is not one of gray, mean, blur; gray is used."),
     ],

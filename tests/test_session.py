@@ -13,6 +13,7 @@ import models
 from explorer.errors import UserError
 from explorer.knob_text import decode_knob, encode_knob, plain
 from explorer.ui import weights
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
 from explorer.ui.units import count, difference, pair, shape
 from explorer.views import discover
@@ -70,6 +71,30 @@ def test_a_view_file_is_found_by_itself() -> None:
     assert len(discover()) == len(files) >= 3
 
 
+def test_where_a_preset_cannot_be_opened_the_first_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = weights.sources
+
+    def broken(preset: str) -> Any:
+        if preset == "resnet_mini":
+            raise KeyError(preset)
+        return good(preset)
+
+    monkeypatch.setattr(weights, "sources", broken)
+    app = open_app(preset="resnet_mini", view="contest")
+    (error,) = errors(app)
+    assert "failed inside" in error and link(app) == {"view": "contest"}
+    app.segmented_control(key="widget:view").set_value("architecture").run()
+    assert not errors(app) and app.title[0].value == "ZFNet · zfnet_mini"
+
+
+def test_a_page_that_cannot_begin_is_a_sentence_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(preset: str) -> Any:
+        raise OSError("metrics.json")
+
+    monkeypatch.setattr(weights, "sources", broken)
+    assert set(errors(open_app())) == {"This failed inside the program (OSError); the server's log has the details."}
+
+
 # -- the main job -----------------------------------------------------------------------------------------------------
 
 
@@ -87,10 +112,26 @@ def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_li
     assert metrics(open_app(preset="vgg16", k__depths="2,2,4,3,3")) == after
 
 
+def test_a_field_that_became_global_has_no_difference_in_pixels() -> None:
+    app = open_app(preset="resnet50", k__attention="se")
+    (field,) = [metric for metric in app.metric if metric.label == "Receptive field"]
+    assert field.value == "global" and not field.delta
+
+
 def test_a_new_preset_forgets_knobs_and_layer() -> None:
     app = open_app(preset="resnet18", k__depths="1,1,1,1", layer="layer1.0.conv1")
     app.selectbox(key="widget:preset").set_value("resnet34").run()
     assert link(app) == {"preset": "resnet34"}
+
+
+def test_a_new_preset_forgets_what_was_chosen_in_the_old_network() -> None:
+    app = open_app(
+        preset="resnet18", layer="layer1.0.conv1", channel="3", row="2", column="1", page="2", target="7",
+        occluded="layer1.0.conv1", position="1,2", window="40", weights="random",
+    )  # fmt: skip
+    assert len(link(app)) == 11
+    app.selectbox(key="widget:preset").set_value("resnet34").run()
+    assert link(app) == {"preset": "resnet34", "window": "40"}
 
 
 def test_a_link_that_the_browser_brings_later_replaces_the_state() -> None:
@@ -133,17 +174,36 @@ def test_an_image_too_small_is_refused_with_the_layer() -> None:
     assert "image_size=16" in error and "features.4" in error
 
 
+def test_an_error_in_a_panel_leaves_the_knobs_that_mend_it() -> None:
+    app = open_app(panel="fields", k__in_channels="4")
+    assert len(errors(app)) == 1
+    app.slider(key="widget:knob zfnet_mini in_channels").set_value(3).run()
+    assert not errors(app)
+
+
+def test_without_a_picture_the_receptive_field_says_so_beside_the_knobs() -> None:
+    app = open_app(panel="fields")
+    app.segmented_control(key="widget:source").set_value("upload").run()
+    assert len(errors(app)) == 1 and app.slider(key="widget:knob zfnet_mini dropout")
+
+
+def test_the_receptive_field_panel_opens_on_the_last_map_with_positions() -> None:
+    app = open_app(preset="vit_ti_16", panel="fields")
+    assert not errors(app)
+    assert app.selectbox(key="widget:layer").value == "conv_proj"
+
+
 # -- links ------------------------------------------------------------------------------------------------------------
 
 HOSTILE = {
     "preset": ["resnet51", "../../etc/passwd", "", "<script>", "\x00"],
     "seed": ["-1", "1e400", "nan", "99999999999999999999", "0x10", "1; drop table"],
-    "view": ["nope", "__init__"],
+    "view": ["nope", "__init__", "![x](//evil.example/p.png)"],
     "image": ["../secret", "upload", "cat.png"],
     "device": ["cuda:99", "meta"],
     "layer": ["features.999", "__class__"],
     "channel": ["5000", "-2", "x"],
-    "weights": ["IMAGENET1K_V9", "file.safetensors"],
+    "weights": ["![x](//evil.example/p.png)", "IMAGENET1K_V9", "file.safetensors"],
     "k.widths": ["1,2,3,4,five", "[" * 5000, "9" * 4000, "96,256,384,384,100000", "-1,-1,-1,-1,-1"],
     "k.norm": ["batch'", "__import__('os')"],
     "k.__class__": ["x"],
@@ -158,8 +218,8 @@ def test_a_bad_value_in_a_link_is_one_sentence_and_the_rest_is_kept(name: str) -
     for text in HOSTILE[name]:
         app = open_app(**{name: text, **rest, "panel": "costs"})
         told = [element.value for element in app.warning] + errors(app)
-        assert len(told) == 1 and name.removeprefix("k.") in told[0] and len(told[0]) < 400, (text, told)
-        assert "Traceback" not in told[0] and link(app)["panel"] == "costs"
+        assert len(told) == 1 and markdown_safe(name.removeprefix("k.")) in told[0] and len(told[0]) < 400, (text, told)
+        assert "Traceback" not in told[0] and "![" not in told[0] and link(app)["panel"] == "costs"
         assert app.title[0].value == ("ZFNet · zfnet" if rest else "ZFNet · zfnet_mini")
 
 

@@ -62,6 +62,9 @@ def test_every_knob_has_a_control_with_its_value(name: str) -> None:
             assert [found[f"{field} {i}"].value for i in range(len(value))] == list(value)
         else:
             assert found[field].value == value and described.help in found[field].help
+            if isinstance(value, float) and described.choices is None:
+                assert float(found[field].proto.format % value) == value, "the format rounds it"
+                assert 0 < found[field].step <= max(value, 0.1), "one step is more than all of it"
     assert changed(app) == {}
 
 
@@ -133,6 +136,32 @@ def test_knobs_of_a_module_inside_a_stage_can_be_changed() -> None:
     assert plain(spec)["stages"][1] == plain(models.preset("googlenet").spec)["stages"][1]
     click(app, "Remove stage")
     assert len(changed(app)["stages"]) == 2
+
+
+def test_a_tiny_float_is_shown_and_moves_by_steps_of_its_own_size() -> None:
+    layer_scale = controls(page("convnext_tiny"))["layer_scale"]
+    assert (layer_scale.value, layer_scale.proto.step, layer_scale.proto.format) == (1e-6, 1e-6, "%g")
+    app = layer_scale.set_value(2e-6).run()
+    assert changed(app) == {"layer_scale": 2e-6}
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "text", "added"),
+    [
+        ("mobilenet_v2", "stages", "[]", "Add stage"),
+        ("googlenet", "stages", "[]", "Add stage"),
+        ("googlenet", "stages", "[[]]", "Add module"),
+        ("inception_v2", "modules", "[]", "Add module"),
+    ],
+)
+def test_a_list_that_a_link_emptied_is_filled_with_what_the_preset_has(
+    preset: str, name: str, text: str, added: str
+) -> None:
+    app = page(preset, **{name: text})
+    app.session_state[f"nested {preset} ('{name}',) 0"] = True
+    click(app.run(), added)
+    own = plain(models.preset(preset).spec)[name]
+    assert changed(app)[name] == ((own[0][-1],),) if text == "[[]]" else (own[-1],)
 
 
 def button(app: AppTest, label: str) -> Any:

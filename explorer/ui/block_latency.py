@@ -17,6 +17,7 @@ from explorer.errors import MemoryLimitError
 from explorer.ui import block_slots, jobs, state
 from explorer.ui.block_slots import Built, Slot
 from explorer.ui.jobs import Job
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session, devices, spec_key
 from explorer.ui.settings import Setting
 
@@ -53,7 +54,7 @@ def render(slots: Sequence[Slot], session: Session) -> None:
         jobs.show(job, "Measuring latency")
         return
     if job is not None and job.error:
-        st.error(job.error, icon=":material/error:")
+        st.error(markdown_safe(job.error), icon=":material/error:")
     some = len(missing) < len(tasks)
     st.button("Measure again" if some else "Measure latency", icon=":material/timer:", on_click=_again, args=(tasks,),
               disabled=not tasks)  # fmt: skip
@@ -77,7 +78,7 @@ def _again(tasks: list[Task]) -> None:
 def _explain(tasks: list[Task], stopped: bool) -> None:
     found = [_found().get(task.key) for task in tasks]
     for sentence in dict.fromkeys(one for one in found if isinstance(one, str)):
-        st.warning(sentence, icon=":material/memory:")
+        st.warning(markdown_safe(sentence), icon=":material/memory:")
     passes = [one.passes for one in found if isinstance(one, Latency)]
     if stopped:
         st.caption(":orange-badge[Stopped] What was measured until then is shown.")

@@ -12,6 +12,7 @@ from explorer.errors import UserError
 from explorer.knob_text import plain, shorten
 from explorer.ui import block_slots, knob_layout, state
 from explorer.ui.block_slots import Slot
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import spec_key
 from explorer.ui.settings import Setting
 from models.spec import Spec
@@ -58,7 +59,7 @@ def _chosen(slots: Sequence[Slot]) -> tuple[Slot, Slot]:
 
 
 def _warn(sentence: str) -> None:
-    st.warning(sentence, icon=":material/link_off:")
+    st.warning(markdown_safe(sentence), icon=":material/link_off:")
 
 
 def _choose(name: str, place: int) -> None:
@@ -110,4 +111,4 @@ def _outcome(changed: Slot) -> None:
     if isinstance(found, Match):
         (st.success if found.is_close else st.warning)(found.sentence(), icon=":material/balance:")
     else:
-        st.error(found, icon=":material/error:")
+        st.error(markdown_safe(found), icon=":material/error:")

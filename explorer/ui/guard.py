@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import streamlit as st
 
 from explorer.errors import UserError
 from explorer.ui.jobs import log, unexpected
+from explorer.ui.markdown import markdown_safe
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -17,7 +21,14 @@ def guard() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(markdown_safe(str(error)), icon=":material/error:")
     except Exception as error:  # Streamlit's own control flow is no Exception
         log(error)
         st.error(unexpected(error), icon=":material/bug_report:")
+
+
+def attempt(work: Callable[[], T]) -> T | None:
+    """What the work returns; None, with a sentence on the page, where it fails."""
+    with guard():
+        return work()
+    return None

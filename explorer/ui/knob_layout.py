@@ -45,11 +45,6 @@ def lengths(spec: type[Spec]) -> list[list[str]]:
     return list(found.values())
 
 
-def together(spec: type[Spec], name: str) -> list[str]:
-    """The tuple knobs that change their length with this one, itself included."""
-    return next((names for names in lengths(spec) if name in names), [name])
-
-
 def is_nested(annotation: Any) -> bool:
     """Whether a field holds Specs, or tuples of them."""
     if get_origin(annotation) is tuple:
@@ -85,3 +80,10 @@ def changed(value: Any, path: Path, new: Any) -> Any:
     if isinstance(value, Mapping):
         return {**value, first: changed(value[first], rest, new)}
     return (*value[:first], changed(value[first], rest, new), *value[first + 1 :])
+
+
+def at(value: Any, path: Path) -> Any:
+    """The part of plain data at `path`; of tuples with fewer entries, their last."""
+    for step in path:
+        value = value[min(step, len(value) - 1) if isinstance(value, tuple) else step]
+    return value

@@ -14,6 +14,7 @@ from explorer.analysis import activations
 from explorer.analysis.activations import ChannelStatistics, Histogram, Prediction
 from explorer.analyze import Analysis
 from explorer.execute import first_tensor, run
+from explorer.graph import LayerGraph
 from explorer.ui import state
 from explorer.ui.figures import pictures
 from explorer.ui.figures.pictures import Placement, Range
@@ -108,3 +109,12 @@ def predicted(session: Session) -> Prediction:
 @st.cache_data(max_entries=32, show_spinner="Running the network…")
 def _predicted(key: Any, _session: Session) -> Prediction:
     return activations.top_classes(first_tensor(run(_session.program, _session.input).output))
+
+
+_SAME_VALUES = frozenset({"flatten", "reshape", "squeeze", "identity", "dropout", "contiguous"})
+
+
+def holds_classes(graph: LayerGraph, layer: str) -> bool:
+    """Whether a layer's values are the classes': those of the network's output, or only reshaped to it."""
+    readers = graph.consumers[layer]
+    return layer in graph.outputs or any(graph[r].kind in _SAME_VALUES and holds_classes(graph, r) for r in readers)

@@ -23,6 +23,7 @@ from explorer.ui.figures import occlusion as figures
 from explorer.ui.figures import pictures, prediction
 from explorer.ui.figures.pictures import Placement
 from explorer.ui.figures.prediction import percent
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 
@@ -30,7 +31,11 @@ Cell = tuple[int, int]
 
 ENDS = {"own": "From least to greatest", "zero": "From 0"}
 LEAST_SPAN = 0.02  # of a probability: less is not drawn as if it were much
-SETTINGS = (Setting("ends", "own", choices=tuple(ENDS)), Setting("position", ""), *picture_controls.SETTINGS)
+SETTINGS = (
+    Setting("ends", "own", choices=tuple(ENDS)),
+    Setting("position", "", of_network=True),
+    *picture_controls.SETTINGS,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +77,10 @@ class Shown:
         return figures.classes(self.view, self.found, colours, self.placement, state.get("opacity"))
 
     def texts(self, say: Callable[[int, int], str]) -> list[list[str]]:
-        """What is said of every position."""
+        """What is said of every position; nothing while the map fills in, which would send it all at every look."""
         rows, columns = self.found.shape
+        if self.chosen is None or rows * columns > components.HOVERED:
+            return []
         done = self.found.done
         return [[_at(say(r, c), r, c) if done[r, c] else "not tried" for c in range(columns)] for r in range(rows)]
 
@@ -108,7 +115,7 @@ def _live(shown: Shown, picture: np.ndarray, title: str, texts: list[list[str]],
     found, chosen = shown.found, shown.chosen
     outlines = [] if chosen is None else [Outline(found.box(*found.lowest), "lowest", dashed=True),
                                           Outline(found.box(*chosen), "chosen")]  # fmt: skip
-    st.markdown(f"**{title}**")
+    st.markdown(f"**{markdown_safe(title)}**")
     components.picture(
         picture, f"{title} by position of the square", key=f"map {title}", at=shown.placement, texts=texts,
         outlines=outlines, legend=legend, chosen=chosen, pick=move if chosen else None,

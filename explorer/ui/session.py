@@ -6,6 +6,7 @@ Cached modules are in eval mode and never changed; the executor leaves them as t
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +24,7 @@ from explorer.network import LoadedNetwork, Network
 from explorer.preprocessing import Preprocessing
 from explorer.trace import TracedProgram
 from explorer.ui import pictures, state, weights
-from explorer.ui.settings import Setting
+from explorer.ui.settings import KnobSet, Setting
 from models.layers import tolerant
 from models.registry import Architecture
 from models.spec import NetSpec, Spec, unchecked
@@ -111,7 +112,7 @@ class Session:
             raise UserError(self.image_error or "Choose a picture in the sidebar first.")
         return self.image
 
-    @property
+    @cached_property
     def view(self) -> Any:
         """The part of the picture that the network sees, uint8 [H, W, 3]. Raises UserError."""
         return self.preprocessing.view(self.picture.pixels)
@@ -143,6 +144,18 @@ class Session:
     def key(self) -> tuple[str, ...]:
         """The same of network and picture together."""
         return (*self.network_key, self.image.digest if self.image else "")
+
+
+def begin(settings: Iterable[Setting], knob_sets: Iterable[KnobSet]) -> Session:
+    """Start a run: the state from the link, and the session from the state."""
+    state.begin(settings, knob_sets)
+    return current()
+
+
+def start_over() -> Session:
+    """The session of the first preset, where that of the link could not be opened."""
+    state.start_over()
+    return current()
 
 
 def current() -> Session:

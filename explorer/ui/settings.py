@@ -19,7 +19,8 @@ class Setting:
     """One value of the state that a link keeps.
 
     default: also tells the type (bool, int, float or str). choices: a tuple, or a function where they depend on what
-    is installed; empty for free text, which the view that uses it has to check.
+    is installed; empty for free text, which the view that uses it has to check. of_network: whether it means nothing
+    in another network.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Setting:
     low: int | float | None = None
     high: int | float | None = None
     choices: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = ()
+    of_network: bool = False
 
     def encode(self, value: Any) -> str:
         """The value as a link says it."""

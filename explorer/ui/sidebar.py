@@ -12,6 +12,7 @@ import models
 from explorer.images import LoadedImage, resize
 from explorer.ui import jobs, pictures, state, weights
 from explorer.ui import session as sessions
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from models.weights import WeightsSource
 
@@ -63,9 +64,9 @@ def _weights(session: Session) -> None:
     if asked == weights.FILE:
         _upload("weights file", "A .safetensors file", weights.take, type="safetensors", max_upload_size=1000)
     if session.weights_error:
-        st.error(session.weights_error, icon=":material/error:")
+        st.error(markdown_safe(session.weights_error), icon=":material/error:")
     elif asked != weights.FILE or session.source.kind == "file":
-        st.caption(session.source.note)
+        st.caption(markdown_safe(session.source.note))
     if session.source.kind == "random":
         state.control(st.number_input, "seed", "Seed", min_value=0, max_value=2**31 - 1, step=1)
     _download(session.source)
@@ -77,7 +78,7 @@ def _download(source: WeightsSource) -> None:
         return
     if job is None or job.finished:
         if job and job.error:
-            st.error(job.error, icon=":material/cloud_off:")
+            st.error(markdown_safe(job.error), icon=":material/cloud_off:")
         st.button("Download", key="download", icon=":material/download:", on_click=_start_download, args=(source,),
                   width="stretch")  # fmt: skip
         return
@@ -107,12 +108,13 @@ def _picture(session: Session) -> None:
     else:
         st.camera_input("Take a picture", key="photo", on_change=_hand_over, args=("photo", pictures.take))
     if session.image_error:
-        st.error(session.image_error, icon=":material/broken_image:")
+        st.error(markdown_safe(session.image_error), icon=":material/broken_image:")
     if session.image:
         height, width = session.image.pixels.shape[:2]
-        st.image(_small(session.image), width="stretch", caption=f"{session.image.name} · {width} × {height} px")
+        caption = f"{markdown_safe(session.image.name)} · {width} × {height} px"
+        st.image(_small(session.image), width="stretch", caption=caption, alt=session.image.name)
         for notice in session.image.notices:
-            st.caption(notice)
+            st.caption(markdown_safe(notice))
 
 
 def _small(image: LoadedImage) -> np.ndarray:

@@ -21,12 +21,12 @@ from models.spec import Spec
 START = "zfnet_mini"
 CORE = (
     Setting("preset", START, choices=lambda: tuple(models.presets())),
-    Setting("weights", ""),  # "" is the best that the preset has
+    Setting("weights", "", of_network=True),  # "" is the best that the preset has
     Setting("seed", 0, low=0, high=2**31 - 1),
-    Setting("layer", ""),  # "" is the view's own choice
-    Setting("channel", -1, low=-1, high=65_535),
-    Setting("row", -1, low=-1, high=65_535),  # of the chosen unit, -1 as above
-    Setting("column", -1, low=-1, high=65_535),
+    Setting("layer", "", of_network=True),  # "" is the view's own choice
+    Setting("channel", -1, low=-1, high=65_535, of_network=True),
+    Setting("row", -1, low=-1, high=65_535, of_network=True),  # of the chosen unit, -1 as above
+    Setting("column", -1, low=-1, high=65_535, of_network=True),
 )
 PRESET = KnobSet("k.", lambda values: models.preset(values["preset"]).spec, lambda values: values["preset"])
 _STATE, _KNOBS, _WRITTEN, _TOUCHED, _FRESH, _NOTICES = "state", "knobs", "written", "touched", "fresh", "notices"
@@ -45,6 +45,11 @@ def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:
     st.session_state[_FRESH] = _STATE not in st.session_state or is_other
     if st.session_state[_FRESH]:
         _read(params, table)
+
+
+def start_over() -> None:
+    """Put everything but the view back to its default, where the preset cannot be opened."""
+    _read({"view": get("view")}, st.session_state["settings"])
 
 
 def end() -> None:
@@ -75,12 +80,13 @@ def get(name: str) -> Any:
 
 
 def put(name: str, value: Any) -> None:
-    """Change a setting; what hangs on a preset (knobs, weights, layer) goes with it."""
+    """Change a setting; what hangs on a preset (knobs, weights, layer, class) goes with it."""
     touch()
     values = st.session_state[_STATE]
     if name == "preset" and value != values["preset"]:
         clear_knobs()
-        values.update(weights="", layer="", channel=-1)
+        table = st.session_state["settings"].values()
+        values.update({setting.name: setting.default for setting in table if setting.of_network})
     values[name] = value
 
 

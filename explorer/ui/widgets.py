@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, get_args, get_origin
 
 import streamlit as st
 
+from explorer.knob_text import plain
 from explorer.ui import knob_layout, state
 from explorer.ui.knob_layout import Path
 from explorer.ui.settings import KnobSet
@@ -73,10 +75,17 @@ def _widget(knob: Knob, value: Any) -> tuple[Any, dict[str, Any]]:
         return st.selectbox, {"options": list(knob.choices), "format_func": knob_layout.show}
     kind = type(value)
     low, high, step = (None if v is None else kind(v) for v in (knob.low, knob.high, knob.step))
-    limits = {"min_value": low, "max_value": high, "step": step or kind(1)}
-    if low is not None and high is not None and knob_layout.steps(knob) <= FEW_STEPS:
+    limits = {"min_value": low, "max_value": high, "step": step or _step(value)}
+    if kind is float:
+        limits["format"] = "%g"  # a fixed number of digits would round what a link or a preset has
+    if None not in (low, high, step) and knob_layout.steps(knob) <= FEW_STEPS:
         return st.slider, limits
     return st.number_input, limits
+
+
+def _step(value: int | float) -> int | float:
+    """One unit of a value's first digit, for floats that declare no step: 1e-06 for 3e-06."""
+    return 1 if isinstance(value, int) else 10.0 ** math.floor(math.log10(abs(value) or 0.1))
 
 
 def _help(knob: Knob) -> str:
@@ -179,8 +188,13 @@ def _fields(of: KnobSet, spec: type[Spec], path: Path, value: dict[str, Any]) ->
 
 def _entry_buttons(of: KnobSet, path: Path, value: tuple[Any, ...], what: str) -> None:
     with st.container(horizontal=True):
-        _button(f"Add {what}", ":material/add:", False, _store, of, path, (*value, value[-1]))
+        _button(f"Add {what}", ":material/add:", False, _store, of, path, (*value, _another(of, path, value)))
         _button(f"Remove {what}", ":material/remove:", len(value) < 2, _store, of, path, value[:-1])
+
+
+def _another(of: KnobSet, path: Path, value: tuple[Any, ...]) -> Any:
+    """What a new entry begins with: the last one again, or the preset's where a link has emptied the tuple."""
+    return value[-1] if value else knob_layout.at(plain(state.base(of)), path)[-1]
 
 
 # -- marks ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from explorer.analyze import Analysis
 from explorer.ui import receipt_panel, state, theme, units, widgets
 from explorer.ui.figures import graph_dot, layers, overlay
 from explorer.ui.guard import guard
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session, partial_analysis
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -20,18 +21,20 @@ from explorer.ui.view import View
 
 def render(session: Session) -> None:
     """Draw the whole page: figures on top, a panel beside the knobs."""
-    _metrics(session)
+    with guard():
+        _metrics(session)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         if session.spec_error:
-            _failure(session)
+            with guard():
+                _failure(session, session.spec_error)
         state.control(
             st.segmented_control, "panel", "Panel", options=list(PANELS), required=True,
             label_visibility="collapsed", format_func=lambda name: PANELS[name][0],
         )  # fmt: skip
         with guard():  # a panel that cannot be drawn must not take the knobs away
             PANELS[state.get("panel")][1](session)
-    with right:
+    with right, guard():
         _knobs(session)
 
 
@@ -67,7 +70,8 @@ def _metric(
 
 def _receptive_field(now: Analysis, before: Analysis) -> None:
     strict, local = now.receptive_field, now.local_receptive_field
-    delta = units.difference(strict.size[0], before.receptive_field.size[0])
+    old = before.receptive_field
+    delta = None if strict.is_global or old.is_global else units.difference(strict.size[0], old.size[0])
     gates = "" if strict.size == local.size else f" Without gates that read the whole map: {units.pair(local.size)} px."
     st.metric(
         "Receptive field", "global" if strict.is_global else f"{units.pair(strict.size)} px", delta,
@@ -89,9 +93,9 @@ def _knobs(session: Session) -> None:
     widgets.knobs(session.preset_spec)
 
 
-def _failure(session: Session) -> None:
+def _failure(session: Session, why: str) -> None:
     """Why the knobs at hand make no network, and its graph up to where it stops."""
-    st.error(f"These knobs make no network: {session.spec_error}", icon=":material/error:")
+    st.error(f"These knobs make no network: {markdown_safe(why)}", icon=":material/error:")
     partial = partial_analysis(session)
     if partial and partial.graph.failure:
         with st.expander(f"As far as it goes: up to {partial.graph.failure.path}", expanded=True):
@@ -124,7 +128,7 @@ def _draw(analysis: Analysis, level: int, selected: str | None = None) -> None:
 def _fields(session: Session) -> None:
     st.plotly_chart(layers.growth(session.analysis, session.layer), key="growth", config=_PLAIN)
     names = [layer.id for layer in session.analysis.layers if layers.has_positions(layer)]
-    chosen = session.layer if session.layer in names else session.analysis.head_layer
+    chosen = session.layer if session.layer in names else names[-1]  # the input, if no other
     state.keep(st.selectbox, "layer", "Layer", chosen, lambda name: state.put("layer", name), options=names)
     report = session.analysis[chosen]
     rows, columns = report.output_shape[2:]
@@ -162,7 +166,7 @@ def _explain(report: Any, unit: tuple[int, int], box: tuple[int, int, int, int])
 
 def _costs(session: Session) -> None:
     st.plotly_chart(layers.costs(session.analysis), key="costs", config=_PLAIN)
-    st.caption("A stage is all layers whose maps have the same size; the head works without positions.")
+    st.caption("A stage is all layers whose maps have the same size; tokens are a sequence, the head has no positions.")
     if session.analysis.unknown:
         st.warning(f"Not counted, as their operation is unknown: {', '.join(session.analysis.unknown)}.")
 

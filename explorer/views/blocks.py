@@ -14,6 +14,8 @@ from explorer.ui.block_latency import BATCHES
 from explorer.ui.block_slots import Slot
 from explorer.ui.figures import graph_dot
 from explorer.ui.figures.blocks import Bar, relative
+from explorer.ui.guard import guard
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.view import View
 
@@ -28,16 +30,19 @@ def render(session: Session) -> None:
     for slot, column in zip(slots, st.columns(len(slots), gap="medium"), strict=True):
         with column:
             _head(slot, len(slots))
-            _body(slot, first, session)
+            with guard():
+                _body(slot, first, session)
     chart, tools = st.columns([3, 2], gap="large")
-    with chart:
+    with chart, guard():
         _chart(slots, session)
     with tools:
-        block_match.render(slots)
+        with guard():
+            block_match.render(slots)
         st.divider()
-        block_latency.render(slots, session)
+        with guard():
+            block_latency.render(slots, session)
     for slot, column in zip(slots, st.columns(len(slots), gap="medium"), strict=True):
-        with column:
+        with column, guard():
             _graph(slot)
 
 
@@ -72,7 +77,7 @@ def _head(slot: Slot, count: int) -> None:
 
 def _body(slot: Slot, first: Slot | None, session: Session) -> None:
     if slot.error:
-        st.error(slot.error, icon=":material/error:")
+        st.error(markdown_safe(slot.error), icon=":material/error:")
     elif first:
         st.table(_table(slot, first, session), border="horizontal", hide_index=True, hide_header=True)
     changed = len(state.knobs(slot.knobs))

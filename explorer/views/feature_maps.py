@@ -14,7 +14,9 @@ from explorer.ui import components, layer_maps, picture_controls, state
 from explorer.ui.components import Box, Legend, Outline, Tile
 from explorer.ui.figures import maps as figures
 from explorer.ui.figures import pictures, prediction
+from explorer.ui.guard import guard
 from explorer.ui.layer_maps import Cell, LayerMaps
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -22,7 +24,6 @@ from explorer.ui.view import View
 RANKINGS = {"mean": "Mean", "maximum": "Maximum", "positive_share": "Share above 0", "number": "Channel number"}
 SCALES = {"own": "Of each map", "shared": "Same for all"}
 PAGE = 36  # tiles of one page
-HOVERED = 20_000  # cells up to which their values are sent to the browser
 _PLAIN = {"displayModeBar": False}
 
 
@@ -32,9 +33,9 @@ def render(session: Session) -> None:
         st.warning("These are the maps of the last network that could be built.", icon=":material/history:")
     found = layer_maps.current(session)
     left, right = st.columns([2, 3], gap="large")
-    with left:
+    with left, guard():
         _prediction(session)
-    with right:
+    with right, guard():
         _layer(session, found)
     channel = found.channel(state.get("rank"))
     if found.is_vector:
@@ -63,7 +64,7 @@ def _layer(session: Session, found: LayerMaps) -> None:
         format_func=lambda name: layer_label(session.analysis, name),
     )  # fmt: skip
     if state.get("layer") not in ("", found.layer):
-        st.caption(f"{state.get('layer')} has no maps to show, so this is a layer in the middle.")
+        st.caption(f"{markdown_safe(state.get('layer'))} has no maps to show, so this is a layer in the middle.")
     _metrics(found)
     if found.broken:
         st.error(f"{found.broken:,} of {len(found.maps):,} channels hold NaN or infinity (vermilion in the maps); "
@@ -121,7 +122,7 @@ def _choose_channel(found: LayerMaps, channel: int) -> None:
 
 def _vector(session: Session, found: LayerMaps, channel: int) -> None:
     values = found.maps[:, 0, 0]
-    names = session.categories if len(values) == len(session.categories) else None
+    names = session.categories if layer_maps.holds_classes(session.analysis.graph, found.layer) else None
     st.subheader("Activations", anchor=False)
     st.plotly_chart(figures.vector(values, names, channel), key="vector", config=_PLAIN)
     left, right = st.columns([1, 1], gap="large")
@@ -191,14 +192,14 @@ def _large(session: Session, found: LayerMaps, channel: int) -> None:
     at, scale = found.placement(session), found.scale(channel, state.get("scale") == "shared")
     values = found.maps[channel]
     shown = pictures.overlay(session.view, values, at, scale, state.get("opacity"), state.get("smooth"))
-    box = _seen(session, found, unit)
+    box, sees = _seen(session, found, unit), _sees(session, found)
     components.picture(
         shown, f"Channel {channel} of {found.layer} over the picture", key="large_map", at=at, texts=_texts(values),
-        outlines=[Outline(box, "what the chosen unit sees")] if box else [], chosen=unit,
+        outlines=[Outline(box, f"what the chosen unit {sees}")] if box else [], chosen=unit,
         pick=lambda cell: _choose(row=cell[0], column=cell[1]),
         legend=Legend("Activation", pictures.CIVIDIS, f"{scale[0]:.3g}", f"{scale[1]:.3g}"),
     )  # fmt: skip
-    st.caption(_explain(unit, box))
+    st.caption(_explain(unit, box, sees))
     _channel_controls(found, channel)
     picture_controls.render()
     with st.container(horizontal=True):
@@ -212,7 +213,13 @@ def _seen(session: Session, found: LayerMaps, unit: Cell) -> Box | None:
     return report.local_receptive_field.box(*unit) if report.is_map else None
 
 
-def _explain(unit: Cell, box: Box | None) -> str:
+def _sees(session: Session, found: LayerMaps) -> str:
+    """The frame is the local field; a gate before the layer reads more."""
+    report = session.analysis[found.layer]
+    return "sees" if report.receptive_field.axes == report.local_receptive_field.axes else "sees without gates"
+
+
+def _explain(unit: Cell, box: Box | None, sees: str) -> str:
     row, column = unit
     if box is None:
         return (
@@ -221,13 +228,13 @@ def _explain(unit: Cell, box: Box | None) -> str:
         )
     top, left, bottom, right = box
     return (
-        f"The frame is what the unit at row {row}, column {column} sees: rows {top} to {bottom - 1}, columns {left} to "
-        f"{right - 1}. Click the picture to choose another unit."
+        f"The frame is what the unit at row {row}, column {column} {sees}: rows {top} to {bottom - 1}, columns {left} "
+        f"to {right - 1}. Click the picture to choose another unit."
     )
 
 
 def _texts(values: np.ndarray) -> list[list[str]]:
-    if values.size > HOVERED:
+    if values.size > components.HOVERED:
         return []
     return [[f"{v:.4g} · row {r}, column {c}" for c, v in enumerate(row)] for r, row in enumerate(values)]
 
@@ -264,7 +271,7 @@ VIEW = View(
     settings=(
         Setting("rank", "mean", choices=tuple(RANKINGS)),
         Setting("scale", "own", choices=tuple(SCALES)),
-        Setting("page", 1, low=1, high=100_000),
+        Setting("page", 1, low=1, high=100_000, of_network=True),
         *picture_controls.SETTINGS,
     ),
 )  # fmt: skip

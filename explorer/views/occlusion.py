@@ -18,6 +18,7 @@ from explorer.ui.components import Outline
 from explorer.ui.figures import pictures
 from explorer.ui.figures.prediction import percent
 from explorer.ui.jobs import Job
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.occlusion_maps import Shown
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
@@ -58,7 +59,7 @@ def render(session: Session) -> None:
         filling = _filling(session, plan.fill)
         jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling))
     elif job.error:
-        st.error(job.error, icon=":material/error:")
+        st.error(markdown_safe(job.error), icon=":material/error:")
     elif job.partial is not None:
         _result(session, plan, job.partial)
 
@@ -112,7 +113,7 @@ def _within(name: str, value: int, high: int, default: int, what: str) -> int:
 
 
 def _warn(sentence: str) -> None:
-    st.warning(sentence, icon=":material/link_off:")
+    st.warning(markdown_safe(sentence), icon=":material/link_off:")
 
 
 def _number(name: str, label: str, value: int, high: int, help: str) -> None:
@@ -206,7 +207,7 @@ def _result(session: Session, plan: Plan, found: OcclusionMap) -> None:
 
 
 def _lowest(session: Session, found: OcclusionMap) -> None:
-    name, (top, left, bottom, right) = session.categories[found.target], found.box(*found.lowest)
+    name, (top, left, bottom, right) = markdown_safe(session.categories[found.target]), found.box(*found.lowest)
     now, before = percent(float(found.probability[found.lowest])), percent(found.baseline)
     where = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}"
     falls = found.probability[found.lowest] < found.baseline
@@ -224,8 +225,8 @@ VIEW = View(
         Setting("window", 0, low=0, high=4096),
         Setting("stride", 0, low=0, high=4096),
         Setting("fill", "gray", choices=tuple(FILLS)),
-        Setting("target", -1, low=-1, high=100_000),
-        Setting("occluded", ""),
+        Setting("target", -1, low=-1, high=100_000, of_network=True),
+        Setting("occluded", "", of_network=True),
         *occlusion_maps.SETTINGS,
     ),
 )  # fmt: skip

@@ -79,3 +79,16 @@ def test_light_and_dark_follow_the_system(tiny: str, page: Page, dark_page: Page
         wait_until_idle(opened)
     assert background(page) == "rgb(255, 255, 255)"
     assert background(dark_page) == "rgb(16, 22, 29)"
+
+
+def test_text_of_a_link_is_shown_and_nothing_is_fetched_for_it(server: str, page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    picture = "![x](//evil.example/p.png)"
+    page.goto(f"{server}/?view={picture}&weights=%3Cb%3E{picture}&https://evil.example=1&panel=:material/bug_report:$x$")
+    wait_until_idle(page)
+    shown = page.get_by_test_id("stAlert")
+    expect(shown.filter(has_text="view='![x](//evil.example/p.png)' is not one of")).to_be_visible()
+    expect(page.get_by_test_id("stSidebar").get_by_test_id("stAlert")).to_contain_text("<b>![x](//evil.example")
+    assert shown.count() == 4 and shown.locator("a, img, .katex").count() == 0
+    assert not [url for url in asked if url.split("?")[0].count("evil")]

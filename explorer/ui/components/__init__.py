@@ -18,6 +18,7 @@ from explorer.ui.figures.pictures import Placement, address, edges
 
 Box = tuple[int, int, int, int]
 
+HOVERED = 20_000  # cells up to which what is said of them is sent to the browser
 _HERE = Path(__file__).parent
 
 

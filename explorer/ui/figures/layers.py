@@ -12,16 +12,17 @@ from plotly.subplots import make_subplots
 
 from explorer.analysis.depth import depths
 from explorer.analyze import Analysis, LayerReport
+from explorer.graph import Shape
 from explorer.ui import units
 
 BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"  # Okabe and Ito
 GRAY = "#8a8f98"
-HEAD = "head"
+HEAD, TOKENS = "head", "tokens"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Layers whose outputs have the same height and width; "head" for those without positions."""
+    """Layers whose maps have the same height and width; "tokens" for sequences, "head" for those without positions."""
 
     name: str
     params: int
@@ -32,9 +33,10 @@ class Stage:
 def stages(layers: tuple[LayerReport, ...]) -> list[Stage]:
     """Sums over the layers of each map size, in order of appearance."""
     found: dict[str, list[LayerReport]] = {}
+    sizes = {layer.output_shape[2:] for layer in layers if has_positions(layer)} - {(1, 1)}
     for layer in layers:
         if layer.kind != "input":
-            found.setdefault(_stage(layer), []).append(layer)
+            found.setdefault(_stage(layer.output_shape, sizes), []).append(layer)
     return [
         Stage(name, sum(layer.params for layer in members), sum(layer.macs or 0 for layer in members), len(members))
         for name, members in found.items()
@@ -42,9 +44,13 @@ def stages(layers: tuple[LayerReport, ...]) -> list[Stage]:
     ]
 
 
-def _stage(layer: LayerReport) -> str:
-    size = layer.output_shape[2:]
-    return f"{size[0]} × {size[1]}" if len(size) == 2 and max(size) > 1 else HEAD
+def _stage(shape: Shape, sizes: set[Shape]) -> str:
+    """By the sizes that maps have: a map is [N, C, H, W], or [N, H, W, C] within a block."""
+    places = (shape[2:], shape[1:3]) if len(shape) == 4 else (shape[2:],)
+    for size in places:
+        if size in sizes:
+            return f"{size[0]} × {size[1]}"
+    return HEAD if any(max(size, default=1) == 1 for size in places) else TOKENS
 
 
 def has_positions(layer: LayerReport) -> bool:
