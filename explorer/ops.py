@@ -204,7 +204,7 @@ def module_arguments(module: nn.Module) -> Arguments:
         found["align_corners"] = bool(module.align_corners)
     for base, border in _PADS.items():
         if isinstance(module, base):
-            found["mode"], found["pad"] = border, tuple(getattr(module, "padding"))  # noqa: B009
+            found["mode"], found["pad"] = border, tuple(own["padding"])
     if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
         found["training"] = True  # it keeps no statistics, and so computes them at inference too
     if isinstance(module, nn.ChannelShuffle):
