@@ -80,6 +80,24 @@ def test_columns_are_added_and_taken_away_with_their_knobs() -> None:
     assert "remove block 1" not in [button.key for button in app.button]
 
 
+@pytest.mark.parametrize(
+    ("matched", "removed", "left"),
+    [
+        ({"match": "3", "match_to": "2"}, 1, {"match": "2", "match_to": "1"}),
+        ({"match": "3", "match_to": "1"}, 2, {"match": "2", "match_to": "1"}),
+        ({"match": "1", "match_to": "3"}, 1, {"match": "2", "match_to": "1"}),
+        ({"match": "1", "match_to": "3"}, 2, {"match": "1", "match_to": "2"}),
+        ({"match": "3", "match_to": "2"}, 3, {"match": "2", "match_to": "1"}),
+    ],
+)
+def test_a_match_follows_its_blocks_when_one_is_taken_away(
+    matched: dict[str, str], removed: int, left: dict[str, str]
+) -> None:
+    app = open_blocks(block3="mbconv", **matched)
+    checked(app.button(key=f"remove block {removed}").click().run())
+    assert {name: str(app.session_state["state"][name]) for name in left} == left and not app.warning
+
+
 def test_another_block_comes_with_its_own_defaults() -> None:
     app = open_blocks(k2__expansion="2.0")
     app.selectbox(key="widget:block2").set_value("fire").run()

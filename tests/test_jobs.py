@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -42,6 +44,19 @@ def test_a_job_reports_progress_and_ends_with_its_result() -> None:
     assert (job.share, job.partial, job.finished, job.result) == (0.75, [1, 2, 3], False, None)
     gate.set()
     assert job.wait(10) and job.result == 42 and job.error is None and not job.cancelled
+
+
+def test_a_job_that_has_ended_holds_nothing_of_its_work() -> None:
+    class Picture:
+        pass
+
+    def start(picture: Picture) -> tuple[Job, weakref.ref[Picture]]:
+        return Job(("look",), lambda job: str(picture)).start(), weakref.ref(picture)
+
+    job, picture = start(Picture())
+    assert job.wait(10) and job.result
+    gc.collect()
+    assert picture() is None
 
 
 def test_the_time_left_goes_by_the_speed_so_far() -> None:

@@ -173,7 +173,7 @@ def nl_params(layers: int) -> int:
 BASIC_SHORTCUTS, SHORTCUTS = 2 * (128 + 256 + 512), 2 * (256 + 512 + 1024 + 2048)
 
 PARAMS = {
-    "lenet5": 61_706,  # FIELD_NOTES: 10 classes, 32×32
+    "lenet5": 61_706,  # LeCun et al. 1998, figure 2, C3 reading all maps: 156 + 2,416 + 48,120 + 10,164 + 850
     "alexnet": 61_100_840,  # from here on, where nothing else is said: torchvision
     "alexnet_2012": by_hand(
         "3>96 11 1, 96>256 5 2, 256>384 3 1, 384>384 3 2, 384>256 3 2", (256 * 36, 4096, 4096, 1000)

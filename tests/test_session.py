@@ -290,6 +290,13 @@ def test_an_uploaded_picture_is_used_and_a_broken_one_is_one_sentence() -> None:
     assert app.selectbox(key="widget:sample").value == "cat"
 
 
+def test_a_look_at_upload_keeps_the_chosen_sample() -> None:
+    app = open_app(image="boat")
+    for source in ("upload", "camera", "sample"):
+        app.segmented_control(key="widget:source").set_value(source).run()
+    assert app.selectbox(key="widget:sample").value == "boat" and link(app) == {"image": "boat"}
+
+
 def test_a_file_that_holds_no_weights_is_one_sentence() -> None:
     app = open_app()
     app.selectbox(key="widget:weights").set_value("file").run()

@@ -112,3 +112,16 @@ def _outcome(changed: Slot) -> None:
         (st.success if found.is_close else st.warning)(found.sentence(), icon=":material/balance:")
     else:
         st.error(markdown_safe(found), icon=":material/error:")
+
+
+def remove(place: int) -> None:
+    """Take a column away; the two that are matched keep to their blocks, unless it is one of them."""
+    pair = state.get("match"), state.get("match_to")
+    block_slots.remove(place)
+    if place in pair:
+        left = SETTINGS[1].default, SETTINGS[2].default
+        state.put("match_knob", "")
+    else:
+        left = tuple(old - (old > place) for old in pair)
+    for name, value in zip(("match", "match_to"), left, strict=True):
+        state.put(name, value)

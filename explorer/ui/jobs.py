@@ -109,7 +109,12 @@ class Job:
             log(error)
             self.error = unexpected(error)
         finally:
+            self.work = _ended  # what it held (network, picture) is free, though the job stays for its result
             self.ended_s = time.monotonic()
+
+
+def _ended(job: Job) -> None:
+    """The work of a job that has none left."""
 
 
 _running: weakref.WeakSet[Job] = weakref.WeakSet()

@@ -170,7 +170,10 @@ def _occluded(shown: Shown) -> None:
     picture = occlude(session.input.cpu(), box, fill_value=shown.filling)
     pixels = to_pixels(picture, session.preprocessing.mean, session.preprocessing.std)
     st.markdown("**With the square in place**")
-    st.image(pictures.enlarge(pixels, pictures.zoom_of(pixels.shape[:2])), width="stretch")  # pyright: ignore[reportArgumentType]
+    large = pictures.enlarge(pixels, pictures.zoom_of(pixels.shape[:2]))  # pyright: ignore[reportArgumentType]
+    top, left, bottom, right = box
+    st.image(large, width="stretch",
+             alt=f"The picture without rows {top} to {bottom - 1}, columns {left} to {right - 1}")  # fmt: skip
     predicted = _predicted((*session.key, state.get("fill"), box), session, picture)
     if not predicted.is_finite:
         st.error("The output holds NaN or infinity.", icon=":material/error:")

@@ -13,6 +13,7 @@ from explorer.ui import state
 
 SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
 FIRST = "cat"
+_LEFT = "left sample"
 OWN = ("upload", "camera")  # pictures that no link can carry
 
 
@@ -26,6 +27,13 @@ def sample() -> str:
     """The name of the chosen sample, of the first one where none is chosen."""
     chosen = state.get("image")
     return chosen if chosen in samples() else FIRST
+
+
+def choose(source: str) -> None:
+    """Take the picture from "upload" or "camera", or the sample again that was chosen before them."""
+    if source in OWN and state.get("image") not in OWN:
+        st.session_state[_LEFT] = state.get("image")
+    state.put("image", source if source in OWN else st.session_state.get(_LEFT, ""))
 
 
 def current() -> tuple[LoadedImage | None, str | None]:

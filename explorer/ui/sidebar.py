@@ -95,8 +95,7 @@ def _picture(session: Session) -> None:
     source = asked if asked in pictures.OWN else "sample"
     state.keep(
         st.segmented_control, "source", "Picture", source,
-        lambda chosen: state.put("image", "" if chosen == "sample" else chosen),
-        options=list(SOURCES), format_func=SOURCES.__getitem__, width="stretch", required=True,
+        pictures.choose, options=list(SOURCES), format_func=SOURCES.__getitem__, width="stretch", required=True,
     )  # fmt: skip
     if source == "sample":
         state.keep(

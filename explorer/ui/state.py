@@ -133,9 +133,9 @@ def _knob_sets() -> tuple[KnobSet, ...]:
     return st.session_state["knob sets"]
 
 
-def control(widget: Callable[..., Any], name: str, label: str, *, key: str = "", **options: Any) -> Any:
-    """Draw a Streamlit widget that shows and changes a setting; `key` tells two widgets of one setting apart."""
-    return keep(widget, f"{name}{key}", label, get(name), lambda value: put(name, value), **options)
+def control(widget: Callable[..., Any], name: str, label: str, **options: Any) -> Any:
+    """Draw a Streamlit widget that shows and changes a setting."""
+    return keep(widget, name, label, get(name), lambda value: put(name, value), **options)
 
 
 def keep(

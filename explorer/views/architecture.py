@@ -122,7 +122,7 @@ def _graph(session: Session) -> None:
 def _draw(analysis: Analysis, level: int, selected: str | None = None) -> None:
     source = graph_dot.dot(fold.fold(analysis.graph, level), dark=theme.is_dark(), selected=selected)
     with st.container(border=True, horizontal_alignment="center"):
-        st.graphviz_chart(source, width="content")
+        st.graphviz_chart(source, width="content", alt=f"Graph of {len(analysis.graph)} layers, as listed under Layers")
 
 
 def _fields(session: Session) -> None:

@@ -72,7 +72,7 @@ def _head(slot: Slot, count: int) -> None:
         )  # fmt: skip
         if count > block_slots.FEWEST:
             st.button("", key=f"remove block {slot.place}", icon=":material/close:", type="tertiary",
-                      help=f"Take {slot.label} away.", on_click=block_slots.remove, args=(slot.place,))  # fmt: skip
+                      help=f"Take {slot.label} away.", on_click=block_match.remove, args=(slot.place,))  # fmt: skip
 
 
 def _body(slot: Slot, first: Slot | None, session: Session) -> None:

@@ -49,6 +49,7 @@ def test_a_click_chooses_a_channel_then_a_unit_and_the_link_keeps_both(server: s
     expect(page.get_by_role("heading", name=f"Channel {chosen}", exact=True)).to_be_visible()
     wait_until_idle(page)
     expect(tiles.nth(7)).to_have_attribute("aria-pressed", "true")
+    expect(tiles.nth(7)).to_be_focused()
     page.locator(".stage").click(position={"x": 4, "y": 4})
     expect(page.get_by_text("the unit at row 0, column 0 sees")).to_be_visible()
     wait_until_idle(page)

@@ -1,5 +1,6 @@
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".root");
+  const focused = root.querySelector("button:focus")?.dataset.id; // the choice draws all tiles anew
   root.style.gridTemplateColumns = `repeat(${data.columns}, minmax(0, 1fr))`;
   root.replaceChildren(...data.tiles.map((tile) => {
     const button = document.createElement("button");
@@ -18,4 +19,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
     button.append(image, caption);
     return button;
   }));
+  if (focused !== undefined) root.querySelector(`button[data-id="${focused}"]`)?.focus();
 }

@@ -26,14 +26,14 @@ _THEMES = {
 }
 
 
-def dot(folded: FoldedGraph, *, dark: bool = False, selected: str | None = None, horizontal: bool = False) -> str:
+def dot(folded: FoldedGraph, *, dark: bool = False, selected: str | None = None) -> str:
     """DOT source: one box per node with its output shape, frames around opened modules, ×N on repeats.
 
     `selected` is the id of a layer whose node is drawn with a thick border.
     """
     theme = _THEMES["dark" if dark else "light"]
     graph = graphviz.Digraph()
-    graph.attr(rankdir="LR" if horizontal else "TB", bgcolor="transparent", nodesep="0.25", ranksep="0.3")
+    graph.attr(bgcolor="transparent", nodesep="0.25", ranksep="0.3")
     graph.attr("node", shape="box", style="filled,rounded", fontname="Helvetica", fontsize="12", margin="0.14,0.07",
                fillcolor=theme["fill"], fontcolor=theme["text"], penwidth="1.6")  # fmt: skip
     graph.attr("edge", color=theme["line"], fontcolor=theme["line"], fontname="Helvetica", fontsize="10",
