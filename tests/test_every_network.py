@@ -12,7 +12,7 @@ from explorer.views import discover
 from explorer.views.architecture import PANELS
 
 APP = Path(__file__).parents[1] / "app.py"
-SMALLEST = [next(name for name, preset in one.presets.items() if preset.compact) for one in models.architectures()]
+SMALLEST = [min(one.presets, key=lambda name: not one.presets[name].compact) for one in models.architectures()]
 # These compute with the network, or have rules for each kind of layer; the other panels take turns.
 ALWAYS = [{"view": "architecture", "panel": "fields"}, {"view": "maps"}, {"view": "occlusion", "window": "48"}]
 IN_TURN = [{"view": "architecture", "panel": name} for name in PANELS if name != "fields"]

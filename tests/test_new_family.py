@@ -130,6 +130,7 @@ def test_one_file_is_a_new_architecture_in_the_app_with_controls_for_its_knobs(f
 
 def test_the_tests_of_every_family_run_on_a_new_one(found: Found) -> None:
     assert {test for test in found.passed if "toy" in test} == {
+        "test_preset_holds_the_rules_of_its_spec[toy_24]",
         "test_preset_trains[toy_24]",
         "test_tools_can_reach_every_operation[toy_24]",
         "test_building_is_deterministic_under_a_seed[toy]",

@@ -17,30 +17,7 @@ from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
 from explorer.ui.units import count, difference, pair, shape
 from explorer.views import discover
-
-APP = Path(__file__).parents[1] / "app.py"
-
-
-def open_app(**link: str) -> AppTest:
-    """The page that a link opens; knobs are written with two underscores in place of `k.`."""
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    for name, text in link.items():
-        app.query_params[name.replace("k__", "k.")] = text
-    return app.run()
-
-
-def metrics(app: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in app.metric}
-
-
-def errors(app: AppTest) -> list[str]:
-    assert not app.exception
-    return [element.value for element in app.error]
-
-
-def link(app: AppTest) -> dict[str, str]:
-    return {name: text[0] if isinstance(text, list) else text for name, text in app.query_params.items()}
-
+from tests.page import APP, errors, link, metrics, open_app
 
 # -- opening ----------------------------------------------------------------------------------------------------------
 
@@ -69,30 +46,6 @@ def test_a_view_file_is_found_by_itself() -> None:
     folder = APP.parent / "explorer" / "views"
     files = [path for path in folder.glob("*.py") if "\nVIEW = View(" in path.read_text(encoding="utf-8")]
     assert len(discover()) == len(files) >= 3
-
-
-def test_where_a_preset_cannot_be_opened_the_first_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = weights.sources
-
-    def broken(preset: str) -> Any:
-        if preset == "resnet_mini":
-            raise KeyError(preset)
-        return good(preset)
-
-    monkeypatch.setattr(weights, "sources", broken)
-    app = open_app(preset="resnet_mini", view="contest")
-    (error,) = errors(app)
-    assert "failed inside" in error and link(app) == {"view": "contest"}
-    app.segmented_control(key="widget:view").set_value("architecture").run()
-    assert not errors(app) and app.title[0].value == "ZFNet · zfnet_mini"
-
-
-def test_a_page_that_cannot_begin_is_a_sentence_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(preset: str) -> Any:
-        raise OSError("metrics.json")
-
-    monkeypatch.setattr(weights, "sources", broken)
-    assert set(errors(open_app())) == {"This failed inside the program (OSError); the server's log has the details."}
 
 
 # -- the main job -----------------------------------------------------------------------------------------------------
@@ -149,48 +102,6 @@ def test_a_click_with_the_link_of_the_click_before_does_not_undo_it() -> None:
     app.query_params["preset"] = "vgg11"  # as a browser does that has not seen the answer yet
     app.number_input(key="widget:knob vgg11 depths 1").set_value(3).run()
     assert link(app)["k.depths"] == "2,3,2,2,2"
-
-
-# -- knobs that make no network ---------------------------------------------------------------------------------------
-
-
-def test_a_spec_that_cannot_be_says_which_knob_and_keeps_the_last_figures() -> None:
-    app = open_app(preset="zfnet")
-    good = metrics(app)
-    app.number_input(key="widget:knob zfnet widths 1").set_value(254).run()
-    changed = metrics(app)
-    app.selectbox(key="widget:knob zfnet groups 1").set_value(4).run()
-    (error,) = errors(app)
-    assert "widths" in error and "groups" in error and "254" in error
-    assert metrics(app) == changed != good
-    assert any("up to features.4" in expander.label for expander in app.expander)
-    app.button(key="reset groups").click().run()
-    assert not errors(app)
-
-
-def test_an_image_too_small_is_refused_with_the_layer() -> None:
-    app = open_app(preset="zfnet", k__image_size="16")
-    (error,) = errors(app)
-    assert "image_size=16" in error and "features.4" in error
-
-
-def test_an_error_in_a_panel_leaves_the_knobs_that_mend_it() -> None:
-    app = open_app(panel="fields", k__in_channels="4")
-    assert len(errors(app)) == 1
-    app.slider(key="widget:knob zfnet_mini in_channels").set_value(3).run()
-    assert not errors(app)
-
-
-def test_without_a_picture_the_receptive_field_says_so_beside_the_knobs() -> None:
-    app = open_app(panel="fields")
-    app.segmented_control(key="widget:source").set_value("upload").run()
-    assert len(errors(app)) == 1 and app.slider(key="widget:knob zfnet_mini dropout")
-
-
-def test_the_receptive_field_panel_opens_on_the_last_map_with_positions() -> None:
-    app = open_app(preset="vit_ti_16", panel="fields")
-    assert not errors(app)
-    assert app.selectbox(key="widget:layer").value == "conv_proj"
 
 
 # -- links ------------------------------------------------------------------------------------------------------------
@@ -274,35 +185,6 @@ def test_a_network_of_two_channels_shows_no_picture_and_keeps_its_knobs(view: st
     app = open_app(view=view, panel="fields", k__in_channels="2")
     assert errors(app) == ["in_channels=2: a picture has 3 channels, or 1 in gray."]
     assert [heading.value for heading in app.subheader] == (["Knobs"] if view == "architecture" else [])
-
-
-def test_an_uploaded_picture_is_used_and_a_broken_one_is_one_sentence() -> None:
-    app = open_app()
-    app.segmented_control(key="widget:source").set_value("upload").run()
-    assert link(app) == {}
-    app.file_uploader[0].upload("broken.png", b"\x89PNG\r\n\x1a\n broken").run()
-    (error,) = errors(app)
-    assert "broken.png" in error
-    app.file_uploader[0].set_value(None)
-    app.file_uploader[0].upload("boat.png", (APP.parent / "assets/samples/boat.png").read_bytes()).run()
-    assert not errors(app)
-    app.segmented_control(key="widget:source").set_value("sample").run()
-    assert app.selectbox(key="widget:sample").value == "cat"
-
-
-def test_a_look_at_upload_keeps_the_chosen_sample() -> None:
-    app = open_app(image="boat")
-    for source in ("upload", "camera", "sample"):
-        app.segmented_control(key="widget:source").set_value(source).run()
-    assert app.selectbox(key="widget:sample").value == "boat" and link(app) == {"image": "boat"}
-
-
-def test_a_file_that_holds_no_weights_is_one_sentence() -> None:
-    app = open_app()
-    app.selectbox(key="widget:weights").set_value("file").run()
-    app.file_uploader[0].upload("mine.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{").run()
-    (error,) = errors(app)
-    assert "mine.safetensors" in error
 
 
 def test_a_download_without_a_network_is_one_sentence_and_the_page_goes_on(
