@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import models
 from explorer import device as devices
 from explorer.analyze import Analysis, analyze
-from explorer.errors import SpecError, TraceError, UnknownNameError, UserError
+from explorer.errors import SpecError, UnknownNameError, UserError
 from explorer.knob_text import decode_knob
 from explorer.preprocessing import Preprocessing
 from explorer.trace import TracedProgram, trace
@@ -47,11 +47,12 @@ def structure(spec: Spec, size: InputSize) -> Analysis:
 
     The network is built unchecked: the analysis itself finds out what a check would, which then only says it better.
     """
-    try:
-        return analyze(models.build(spec, device="meta", unchecked=True), size)
-    except TraceError:
-        models.check(spec)  # pyright: ignore[reportArgumentType]  (frozen, so hashable)
-        raise
+    module = models.build(spec, device="meta", unchecked=True)
+    found = analyze(module, size, partial=True)  # without torch.export, which lets pass what a run refuses
+    if found.graph.failure is None:
+        return found
+    models.check(spec)  # pyright: ignore[reportArgumentType]  (frozen, so hashable)
+    return analyze(module, size)
 
 
 @dataclass(frozen=True, eq=False)
