@@ -31,6 +31,7 @@ _THIN = "Its 3×3 window works on 14 and 20 channels: it is made to be stacked d
 _PATHS = "Its 3×3 window is cut into 32 paths of one channel each: it is made for wider networks."
 REASONS = {  # why a network misses 90 %
     "lenet_mini": "Two windows of 5×5 px with average pools: a unit of its last map sees 16 px of 64.",
+    "vit_mini": "It has no windows and learns what a neighbour is: six epochs of 12,288 pictures are few for that.",
     "anynet_mini_squeeze_excitation": _ALONE,
     "anynet_mini_global_context": _ALONE,
     "anynet_mini_non_local": _ALONE,
