@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import models
 from explorer import device as devices
 from explorer.analyze import Analysis, analyze
+from explorer.cancelling import Cancellable
 from explorer.errors import SpecError, UnknownNameError, UserError
 from explorer.knob_text import decode_knob
 from explorer.preprocessing import Preprocessing
@@ -162,10 +163,17 @@ def weights_source(preset: str, choice: str | None = None) -> WeightsSource:
     raise UnknownNameError(f"weights={choice!r} of {preset} is not one of {', '.join(s.name for s in found)}.")
 
 
-def load(network: Network, source: WeightsSource, device: str | None = None, **options: Any) -> LoadedNetwork:
+def load(
+    network: Network,
+    source: WeightsSource,
+    device: str | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancel: Callable[[], bool] = lambda: False,
+) -> LoadedNetwork:
     """Build one of our presets on a device with weights; what does not fit in memory is refused before.
 
-    options: progress and cancel of a download. Raises MemoryLimitError, WeightsError, UserError, Cancelled.
+    progress: of a download, in bytes. Raises MemoryLimitError, WeightsError, UserError, Cancelled.
     """
     spec = network.spec
     if not isinstance(spec, NetSpec):
@@ -173,10 +181,11 @@ def load(network: Network, source: WeightsSource, device: str | None = None, **o
     prepared, target = preprocessing(source, spec), devices.resolve(device)
     figures = network.analysis()
     devices.ensure_fits(figures.weight_bytes + figures.peak_bytes, target, network.name)
-    module = network.build("cpu")
-    weights.load(module, source, **options)
+    with Cancellable(cancel):
+        module = network.build("cpu")
+    weights.load(module, source, progress=progress, cancel=cancel)
     module = module.to(target)
-    return LoadedNetwork(module, trace(module, network.input_size), prepared, _classes(source, spec))
+    return LoadedNetwork(module, trace(module, network.input_size), prepared, classes(source, spec))
 
 
 def preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
@@ -197,6 +206,7 @@ def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]
     return values if len(values) == channels else (sum(values) / len(values),) * channels
 
 
-def _classes(source: WeightsSource, spec: NetSpec) -> tuple[str, ...]:
+def classes(source: WeightsSource, spec: NetSpec) -> tuple[str, ...]:
+    """The names of the classes, without building; numbers where the weights name none for this many."""
     named = source.classes or ()
     return named if len(named) == spec.num_classes else tuple(f"class {i}" for i in range(spec.num_classes))

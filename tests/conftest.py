@@ -45,6 +45,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharersToget
 
 
 @pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of a test in this process waits for what it needs: no browser is there to look again."""
+    monkeypatch.setattr("explorer.ui.awaited.GRACE_S", 60)
+
+
+@pytest.fixture(autouse=True)
 def seed() -> None:
     """Seeds the global generators, so that a test's numbers do not depend on the tests before it."""
     random.seed(0)

@@ -247,6 +247,21 @@ def test_stop_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("[Stopped]" in text for text in texts(app.caption))
 
 
+def test_latency_waits_for_what_would_slow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: dict[str, int] = {}
+    monkeypatch.setattr(block_latency.latency, "measure", quick(calls))
+    app = open_blocks(view="occlusion", window="12", stride="1")
+    click(app, "Run")
+    app.segmented_control(key="widget:view").set_value("blocks").run()
+    assert "Measure latency" not in [button.label for button in app.button]
+    app.query_params["measured"] = "1"
+    checked(app.run())
+    assert block_latency.KIND not in app.session_state["jobs"] and not calls
+    app.button(key="stop occlusion").click().run()
+    assert app.session_state["jobs"]["occlusion"].wait(20)
+    assert measured(checked(app.run())) and calls["calls"] == 4
+
+
 def test_a_batch_that_does_not_fit_is_one_sentence_and_the_rest_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_latency.latency, "measure", quick({}))
     monkeypatch.setattr(block_latency.device, "free_bytes", lambda where: 400_000)

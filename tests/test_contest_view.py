@@ -43,6 +43,11 @@ def test_upwards_errors_halve_and_a_network_without_an_error_has_a_place() -> No
     assert (axis["type"], axis["autorange"]) == ("log", "reversed")
 
 
+def test_the_chosen_network_is_named_where_its_point_is() -> None:
+    (note,) = scatter(FIELD, "macs", chosen="c").to_plotly_json()["layout"]["annotations"]
+    assert (note["text"], 10 ** note["x"], 10 ** note["y"]) == ("C", pytest.approx(8), pytest.approx(0.06))
+
+
 def test_the_table_is_the_shipped_one_best_first() -> None:
     (table,) = open_contest().dataframe
     shown = dict(zip(table.value["Preset"], table.value["Accuracy"], strict=True))

@@ -131,6 +131,15 @@ def test_bars_name_the_classes_best_first() -> None:
     assert list(figure.data[0].text) == ["90 %", "10 %"]
 
 
+def test_marks_in_the_names_of_a_persons_classes_are_shown_and_not_read() -> None:
+    names, shown = ["<b>cat</b> & <a href='//x.example'>y</a>", "dog"], "&lt;b&gt;cat&lt;/b&gt; &amp; &lt;a"
+    bars: Any = prediction.bars(Prediction(((0, 0.9), (1, 0.1)), is_finite=True), names)
+    vector: Any = maps.vector(np.arange(2.0), names)
+    for written in (bars.layout.yaxis.ticktext, bars.data[0].customdata, vector.data[0].customdata):
+        assert written[0].startswith(shown)
+    assert vector.layout.xaxis.ticktext[0].startswith(shown)
+
+
 @pytest.mark.parametrize("count", [12, 1000])
 def test_a_vector_with_nan_is_drawn_without_it(count: int) -> None:
     values = np.arange(count, dtype=np.float32)
@@ -216,15 +225,15 @@ def test_nan_is_flagged_and_ranked_last() -> None:
 
 
 def test_a_network_with_nan_says_so_and_the_page_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = sessions._build
+    good = sessions.Session.load
 
-    def broken(session: sessions.Session) -> Any:
-        loaded = good(session)
+    def broken(session: sessions.Session, *args: Any) -> Any:
+        loaded = good(session, *args)
         with torch.no_grad():
             loaded.module.state_dict()["features.8.weight"][:3] = torch.nan
         return loaded
 
-    monkeypatch.setattr(sessions, "_build", broken)
+    monkeypatch.setattr(sessions.Session, "load", broken)
     app = open_maps(seed="77", weights="random", layer="features.8")
     sentences = [error.value for error in app.error]
     assert "The output holds NaN or infinity, so there is no prediction." in sentences

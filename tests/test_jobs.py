@@ -130,7 +130,7 @@ def test_durations_are_written_for_people(seconds: float, text: str) -> None:
 def test_a_job_is_described_in_its_own_units() -> None:
     job = Job(("x",), endless, show=lambda count: f"{count} MB", done=5, total=10)
     assert describe(job).startswith("5 MB of 10 MB · ") and describe(job).endswith("left")
-    assert describe(Job(("x",), endless)) == "starting…"
+    assert describe(Job(("x",), endless)) == "0 s"
 
 
 # -- on a page --------------------------------------------------------------------------------------------------------

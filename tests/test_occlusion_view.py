@@ -192,15 +192,15 @@ def test_a_picture_of_one_pixel_can_be_occluded() -> None:
 
 
 def test_an_output_with_nan_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = sessions._build
+    good = sessions.Session.load
 
-    def broken(session: sessions.Session) -> Any:
-        loaded = good(session)
+    def broken(session: sessions.Session, *args: Any) -> Any:
+        loaded = good(session, *args)
         with torch.no_grad():
             loaded.module.state_dict()["features.8.weight"][:3] = torch.nan
         return loaded
 
-    monkeypatch.setattr(sessions, "_build", broken)
+    monkeypatch.setattr(sessions.Session, "load", broken)
     app = finished(open_occlusion(window="31", stride="31", weights="random", seed="78"))
     assert [error.value for error in app.error] == [
         "The network's output for this image is not finite: there is nothing to compare with."

@@ -220,6 +220,19 @@ def maps_along(graph: LayerGraph, fields: dict[str, LayerFields], count: int) ->
     return [*maps[:: max(1, len(maps) // count)], maps[-1]]
 
 
+@pytest.mark.parametrize("name", ["vit_mini", "anynet_mini_transformer"])
+def test_scores_of_positions_by_positions_are_no_map_of_the_picture(name: str) -> None:
+    program, fields = fields_of(models.build(name, device="meta").eval(), input_size(name, 64))
+    scores = [layer for layer in program.graph if layer.kind == "softmax"]
+    assert scores and all(layer.is_map and not fields[layer.id].is_map for layer in scores)
+
+
+def test_maps_that_attention_is_laid_out_as_again_are_maps() -> None:
+    program, fields = fields_of(models.build("nlnet_mini", device="meta").eval(), input_size("nlnet_mini", 64))
+    assert fields["layer3.1.gather.reshape"].strict.is_global and fields["layer3.1.gather.reshape"].is_map
+    assert fields["layer3.1.add"].is_map
+
+
 TRANSFORMERS = list(models.architecture_of("vit_b_16").presets)
 
 

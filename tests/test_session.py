@@ -219,8 +219,8 @@ def script() -> None:
     state.begin(session.SETTINGS)
     current = session.current()
     try:
-        st.session_state["module"] = current.module
-        st.session_state["logits"] = current.module(current.input)
+        st.session_state["module"] = module = current.load().module
+        st.session_state["logits"] = module(current.input)
         st.session_state["classes"] = current.categories
     except UserError as error:
         st.error(str(error))

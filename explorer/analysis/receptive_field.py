@@ -7,6 +7,7 @@ these intervals generalise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,6 +15,7 @@ from explorer.axes import Axis
 from explorer.fields import follow
 from explorer.graph import LayerGraph
 from explorer.layout import MAP
+from explorer.states import State
 
 Box = tuple[int, int, int, int]
 
@@ -78,6 +80,7 @@ def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
     """The fields of every layer, by layer id. A layer of unknown kind, or one whose rule fails, is taken to
     read everything."""
     states, lost = follow(graph)
+    maps = _maps(graph, states)
     image = graph.layers[0].output_shape[-2:]
     image_size = (image[0], image[1])
     found = {}
@@ -87,9 +90,26 @@ def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
             ReceptiveField(state.strict, image_size),
             ReceptiveField(state.local or state.strict, image_size),
             has_map=state.has_map,
-            is_map=layer.is_map and state.layout in (MAP, None),  # None: its units see everything
+            is_map=layer.id in maps,
             is_known=layer.kind != "unknown" and layer.id not in lost,
         )
+    return found
+
+
+def _maps(graph: LayerGraph, states: Mapping[str, State]) -> set[str]:
+    """Ids of the layers laid out as [N, C, H, W].
+
+    Where the layout was lost, because each value sees everything, those of the size of a map that they are made from:
+    attention's scores of positions by positions are not.
+    """
+    sizes: dict[str, set[tuple[int, int]]] = {}
+    found = set()
+    for layer in graph:
+        state = states[layer.id]
+        before = {(1, 1)}.union(*(sizes[source] for source in layer.inputs))
+        sizes[layer.id] = before if state.layout is None else {state.map_size}
+        if layer.is_map and (state.layout == MAP or state.layout is None and layer.output_shape[-2:] in before):
+            found.add(layer.id)
     return found
 
 

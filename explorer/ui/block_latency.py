@@ -14,7 +14,7 @@ from explorer.analysis import latency
 from explorer.analysis.latency import Latency
 from explorer.budget import InputSize
 from explorer.errors import MemoryLimitError
-from explorer.ui import block_slots, jobs, state
+from explorer.ui import block_slots, jobs, state, weights
 from explorer.ui.block_slots import Built, Slot
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
@@ -48,6 +48,9 @@ def render(slots: Sequence[Slot], session: Session) -> None:
     missing = [task for task in tasks if task.key not in _found()]
     key = (*session.key, tuple(task.key for task in tasks))
     job = jobs.current(KIND, key)
+    if (job is None or job.finished) and (other := jobs.under_way(besides=(KIND, weights.DOWNLOAD))):
+        jobs.show(other, f"Waiting for what would slow the measurement: {other.key[0]}")
+        return
     if state.get("measured") and missing and job is None:
         job = jobs.start(KIND, key, _work(missing, _found()), show=lambda done: f"{done // 100}")
     if job is not None and not job.finished:

@@ -165,6 +165,11 @@ def current(kind: str, key: tuple[Any, ...] | None = None) -> Job | None:
     return job
 
 
+def under_way(besides: Collection[str] = ()) -> Job | None:
+    """A job of this session that runs, of any kind but some."""
+    return next((job for kind, job in _jobs().items() if kind not in besides and not job.finished), None)
+
+
 def retain(key: tuple[Any, ...], besides: Collection[str] = ()) -> None:
     """Stop the session's jobs whose keys do not begin with this one, except for some kinds."""
     for kind, job in _jobs().items():
@@ -214,7 +219,7 @@ def describe(job: Job) -> str:
     if job._stop.is_set() and not job.finished:
         return "stopping…"
     if not job.total:
-        return "starting…"
+        return duration(job.elapsed_s)
     left = f"{duration(job.eta_s)} left" if job.eta_s is not None else "measuring the time left…"
     return f"{job.show(job.done)} of {job.show(job.total)} · {left}"
 

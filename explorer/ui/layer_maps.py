@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,8 +17,10 @@ from explorer.analyze import Analysis
 from explorer.execute import first_tensor, run
 from explorer.graph import LayerGraph
 from explorer.ui import state
+from explorer.ui.awaited import awaited
 from explorer.ui.figures import pictures
 from explorer.ui.figures.pictures import Placement, Range
+from explorer.ui.jobs import Job
 from explorer.ui.session import Session
 
 Cell = tuple[int, int]
@@ -78,12 +81,25 @@ class LayerMaps:
         return row, column
 
 
-def current(session: Session) -> LayerMaps:
-    """The maps of the chosen layer, or of one in the middle. Raises UserError."""
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the network makes of the picture: its prediction, and the maps of one layer."""
+
+    prediction: Prediction
+    maps: LayerMaps
+
+
+def current(session: Session) -> Look | None:
+    """With the maps of the chosen layer, or of one in the middle; None while it is worked out. Raises UserError."""
     chosen = state.get("layer")
     shown = chosen in activations.layers_with_maps(session.analysis.graph)
     layer = chosen if shown else middle(session.analysis)
-    return _compute((*session.key, layer), layer, session)
+    key = (*session.key, layer)
+
+    def work(job: Job) -> Look:
+        return Look(_predicted(session.key, session, job.should_stop), _maps(key, layer, session, job.should_stop))
+
+    return awaited("maps", key, f"Running the picture through {session.preset}", work)
 
 
 def middle(analysis: Analysis) -> str:
@@ -94,21 +110,18 @@ def middle(analysis: Analysis) -> str:
     return found[len(found) // 2].id
 
 
-@st.cache_resource(max_entries=6, show_spinner="Running the network…")
-def _compute(key: Any, layer: str, _session: Session) -> LayerMaps:
-    maps = activations.feature_maps(_session.program, _session.input, layer)
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _maps(key: Any, layer: str, _session: Session, _cancel: Callable[[], bool]) -> LayerMaps:
+    program = _session.load(_cancel).program
+    maps = activations.feature_maps(program, _session.input, layer, _cancel)
     statistics = activations.channel_statistics(maps)
     return LayerMaps(layer, maps.float().cpu().numpy(), statistics, activations.histogram(maps))
 
 
-def predicted(session: Session) -> Prediction:
-    """The five most probable classes of the picture. Raises UserError."""
-    return _predicted(session.key, session)
-
-
-@st.cache_data(max_entries=32, show_spinner="Running the network…")
-def _predicted(key: Any, _session: Session) -> Prediction:
-    return activations.top_classes(first_tensor(run(_session.program, _session.input).output))
+@st.cache_data(max_entries=32, show_spinner=False)
+def _predicted(key: Any, _session: Session, _cancel: Callable[[], bool]) -> Prediction:
+    found = run(_session.load(_cancel).program, _session.input, cancel=_cancel)
+    return activations.top_classes(first_tensor(found.output))
 
 
 _SAME_VALUES = frozenset({"flatten", "reshape", "squeeze", "identity", "dropout", "contiguous"})

@@ -18,11 +18,13 @@ from explorer.execute import first_tensor, run
 from explorer.preprocessing import to_pixels
 from explorer.squares import occlude
 from explorer.ui import cells, components, picture_controls, state
+from explorer.ui.awaited import awaited
 from explorer.ui.components import Legend, Outline
 from explorer.ui.figures import occlusion as figures
 from explorer.ui.figures import pictures, prediction
 from explorer.ui.figures.pictures import Placement
 from explorer.ui.figures.prediction import percent
+from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
@@ -174,7 +176,14 @@ def _occluded(shown: Shown) -> None:
     top, left, bottom, right = box
     st.image(large, width="stretch",
              alt=f"The picture without rows {top} to {bottom - 1}, columns {left} to {right - 1}")  # fmt: skip
-    predicted = _predicted((*session.key, state.get("fill"), box), session, picture)
+    key = (*session.key, state.get("fill"), box)
+
+    def work(job: Job) -> Prediction:
+        return _predicted(key, session, picture, job.should_stop)
+
+    predicted = awaited("occluded", key, "Running the network", work)
+    if predicted is None:
+        return
     if not predicted.is_finite:
         st.error("The output holds NaN or infinity.", icon=":material/error:")
         return
@@ -183,8 +192,9 @@ def _occluded(shown: Shown) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _predicted(key: Any, _session: Session, _picture: Tensor) -> Prediction:
-    return top_classes(first_tensor(run(_session.program, _picture.to(_session.device)).output), k=3)
+def _predicted(key: Any, _session: Session, _picture: Tensor, _cancel: Callable[[], bool]) -> Prediction:
+    found = run(_session.load(_cancel).program, _picture.to(_session.device), cancel=_cancel)
+    return top_classes(first_tensor(found.output), k=3)
 
 
 def position(shown: Shown) -> None:

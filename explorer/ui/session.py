@@ -6,14 +6,13 @@ Cached modules are in eval mode and never changed; the executor leaves them as t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import streamlit as st
 import torch
-from torch import nn
 
 import models
 from explorer import device, network
@@ -22,7 +21,6 @@ from explorer.errors import MemoryLimitError, SpecError, TraceError, UserError
 from explorer.images import LoadedImage
 from explorer.network import LoadedNetwork, Network
 from explorer.preprocessing import Preprocessing
-from explorer.trace import TracedProgram
 from explorer.ui import pictures, state, weights
 from explorer.ui.settings import KnobSet, Setting
 from models.layers import tolerant
@@ -42,6 +40,7 @@ class Session:
 
     spec: the newest that can be built; where the knobs at hand cannot, spec_error says why and `spec` is the last
     good one. weights_error: why `source` is not what was asked for. image_error: why there is no image.
+    weights_digest: what tells these weights from all others.
     """
 
     architecture: Architecture
@@ -50,6 +49,7 @@ class Session:
     spec_error: str | None
     source: WeightsSource
     weights_error: str | None
+    weights_digest: str
     seed: int
     image: LoadedImage | None
     image_error: str | None
@@ -75,30 +75,20 @@ class Session:
         """The same of the preset, for the differences. Raises TraceError."""
         return analysis_of(self.preset_spec)
 
-    @cached_property
-    def built(self) -> LoadedNetwork:
-        """The network with its weights, on the device.
+    def load(self, cancel: Callable[[], bool] = lambda: False) -> LoadedNetwork:
+        """The network with its weights, on the device: seconds of work the first time, so it is called in jobs.
 
-        Raises MemoryLimitError before anything is allocated, WeightsError, UserError where a download comes first.
+        Raises MemoryLimitError before anything is allocated, WeightsError, UserError where a download comes first,
+        Cancelled.
         """
         if self.source.needs_download:
             raise UserError(f"The weights {self.source.title} are not here yet: download them in the sidebar.")
-        return _build(self)
-
-    @property
-    def module(self) -> nn.Module:
-        """The network with its weights, in eval mode. Raises as `built`."""
-        return self.built.module
-
-    @property
-    def program(self) -> TracedProgram:
-        """The runnable program of `module`, for the executor. Raises as `built`."""
-        return self.built.program
+        return _load(self, cancel)
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The classes' names, numbers where the weights name none. Raises as `built`."""
-        return self.built.classes
+        """The classes' names, numbers where the weights name none."""
+        return network.classes(self.source, self.spec)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -138,7 +128,7 @@ class Session:
     def network_key(self) -> tuple[str, ...]:
         """What names this network in caches and jobs: equal keys give equal results."""
         seed = str(self.seed) if self.source.kind == "random" else ""
-        return spec_key(self.spec), weights.digest(self.source), seed, self.device
+        return spec_key(self.spec), self.weights_digest, seed, self.device
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -164,8 +154,9 @@ def current() -> Session:
     architecture = models.architecture_of(preset)
     base = architecture.presets[preset].spec
     spec, spec_error = _spec(base, preset)
+    source, weights_error = weights.chosen(preset, spec != base)
     session = Session(
-        architecture, preset, spec, spec_error, *weights.chosen(preset, spec != base), state.get("seed"),
+        architecture, preset, spec, spec_error, source, weights_error, weights.digest(source), state.get("seed"),
         *pictures.current(), state.get("device") or device.default().device,
     )  # fmt: skip
     if state.is_fresh():
@@ -235,18 +226,18 @@ def _analysis(key: str, _spec: NetSpec) -> Analysis:
     return network.structure(_spec, input_size(_spec))
 
 
-def _build(session: Session) -> LoadedNetwork:
+def _load(session: Session, cancel: Callable[[], bool]) -> LoadedNetwork:
     try:
-        return _built(session.network_key, session)
+        return _loaded(session.network_key, session, cancel)
     except MemoryLimitError:
-        _built.clear()  # networks that nobody looks at may hold the memory
-        return _built(session.network_key, session)
+        _loaded.clear()  # networks that nobody looks at may hold the memory
+        return _loaded(session.network_key, session, cancel)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Building the network…")
-def _built(key: tuple[str, ...], _session: Session) -> LoadedNetwork:
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _loaded(key: tuple[str, ...], _session: Session, _cancel: Callable[[], bool]) -> LoadedNetwork:
     spec, seed = _session.spec, _session.seed
     described = Network(
         _session.preset, lambda where: models.build(spec, device=where, seed=seed), input_size(spec), spec
     )
-    return network.load(described, _session.source, _session.device)
+    return network.load(described, _session.source, _session.device, cancel=_cancel)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from explorer import images
 from explorer.analysis import activations
+from explorer.analysis.activations import Prediction
 from explorer.analyze import Analysis
 from explorer.ui import components, layer_maps, picture_controls, state
 from explorer.ui.components import Box, Legend, Outline, Tile
@@ -31,10 +32,12 @@ def render(session: Session) -> None:
     """Draw the whole page."""
     if session.spec_error:
         st.warning("These are the maps of the last network that could be built.", icon=":material/history:")
-    found = layer_maps.current(session)
+    if (look := layer_maps.current(session)) is None:
+        return
+    found = look.maps
     left, right = st.columns([2, 3], gap="large")
     with left, guard():
-        _prediction(session)
+        _prediction(session, look.prediction)
     with right, guard():
         _layer(session, found)
     channel = found.channel(state.get("rank"))
@@ -47,9 +50,8 @@ def render(session: Session) -> None:
 # -- top of the page --------------------------------------------------------------------------------------------------
 
 
-def _prediction(session: Session) -> None:
+def _prediction(session: Session, predicted: Prediction) -> None:
     st.subheader("Prediction", anchor=False)
-    predicted = layer_maps.predicted(session)
     if not predicted.is_finite:
         st.error("The output holds NaN or infinity, so there is no prediction.", icon=":material/error:")
         return

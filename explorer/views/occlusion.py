@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from explorer.execute import run
 from explorer.knob_text import shorten
 from explorer.squares import default_stride, default_window, fill_values, square_boxes
 from explorer.ui import cells, components, jobs, occlusion_maps, state
+from explorer.ui.awaited import awaited
 from explorer.ui.components import Outline
 from explorer.ui.figures import pictures
 from explorer.ui.figures.prediction import percent
@@ -52,16 +54,14 @@ def render(session: Session) -> None:
     passes = square_boxes(session.preprocessing.crop, plan.window, plan.stride)[..., 0].size
     if job is None and passes * session.analysis.macs <= CHEAP_MACS:
         job = jobs.start(KIND, key, _work(session, plan))
-    _status(session, plan, key, job, passes)
     if job is None:
+        _ask(session, plan, key, passes)
         _preview(session, plan)
     elif not job.finished:
         filling = _filling(session, plan.fill)
         jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling))
-    elif job.error:
-        st.error(markdown_safe(job.error), icon=":material/error:")
-    elif job.partial is not None:
-        _result(session, plan, job.partial)
+    else:
+        _ended(session, plan, key, job, passes)
 
 
 def _preview(session: Session, plan: Plan) -> None:
@@ -137,9 +137,10 @@ def _filling(session: Session, fill: str) -> torch.Tensor:
 
 def _work(session: Session, plan: Plan) -> Any:
     """The job, with all that it needs taken from the session before it starts."""
-    program, image, filling = session.program, session.input, _filling(session, plan.fill)
+    image, filling = session.input, _filling(session, plan.fill)
 
     def work(job: Job) -> OcclusionMap | None:
+        program = session.load(job.should_stop).program
         steps = occlusion_steps(program, image, plan.target, plan.window, plan.stride, layer=plan.layer,
                                 fill_value=filling, cancel=job.should_stop)  # fmt: skip
         for found in steps:
@@ -149,34 +150,51 @@ def _work(session: Session, plan: Plan) -> Any:
     return work
 
 
-@st.cache_data(max_entries=16, show_spinner="Timing one forward pass…")
-def _pass_seconds(key: Any, _session: Session) -> float:
+@st.cache_data(max_entries=16, show_spinner=False)
+def _pass_seconds(key: Any, _session: Session, _cancel: Callable[[], bool]) -> float:
+    program, image = _session.load(_cancel).program, _session.input
     started = time.perf_counter()
-    run(_session.program, _session.input)
+    run(program, image, cancel=_cancel)
     return time.perf_counter() - started
 
 
-def _status(session: Session, plan: Plan, key: tuple[Any, ...], job: Job | None, passes: int) -> None:
-    """How much work it is, or was, and the button that starts it."""
-    if job is not None and not job.finished:
-        return
-    count = f"{passes:,} positions, one forward pass each" if passes > 1 else "1 position, one forward pass"
-    if job is None:
-        took = jobs.duration(max(1, passes * _pass_seconds(session.network_key, session)))
-        text = f"**{count}**: about {took} on {session.device.upper()}."
-    elif job.partial is not None and not job.partial.done.all():
-        done = int(job.partial.done.sum())
-        text = f":orange-badge[Partial] Stopped after {done:,} of {passes:,} positions; the clear cells were not tried."
-    elif job.error:
-        text = f"{count}."
+def _ask(session: Session, plan: Plan, key: tuple[Any, ...], passes: int) -> None:
+    """How long it would take, and the button that starts it."""
+
+    def work(job: Job) -> float:
+        return _pass_seconds(session.network_key, session, job.should_stop)
+
+    seconds = awaited("timing", session.key, f"Timing one forward pass of {session.preset}", work)
+    if seconds is not None:
+        took = jobs.duration(max(1, passes * seconds))
+        text = f"**{_count(passes)}**: about {took} on {session.device.upper()}."
+        _run_button("Run", text, session, plan, key)
+
+
+def _ended(session: Session, plan: Plan, key: tuple[Any, ...], job: Job, passes: int) -> None:
+    """What came of the run: all of it, a part, or an error; then the button that runs it again."""
+    found: OcclusionMap | None = job.partial
+    if found is not None and found.done.all():
+        st.markdown(f"{_count(passes)}, took {job.elapsed_s:.1f} s.")
     else:
-        text = f"{count}, took {job.elapsed_s:.1f} s."
-    whole = job is not None and job.partial is not None and bool(job.partial.done.all())
+        done = int(found.done.sum()) if found is not None else 0
+        stopped = f"Stopped after {done:,} of {passes:,} positions; the clear cells were not tried."
+        text = f"{_count(passes)}." if job.error else f":orange-badge[Partial] {stopped}"
+        _run_button("Run again", text, session, plan, key)
+    if job.error:
+        st.error(markdown_safe(job.error), icon=":material/error:")
+    elif found is not None:
+        _result(session, plan, found)
+
+
+def _run_button(label: str, text: str, session: Session, plan: Plan, key: tuple[Any, ...]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        if not whole:
-            st.button("Run" if job is None else "Run again", type="primary", icon=":material/play_arrow:",
-                      on_click=_start, args=(session, plan, key))  # fmt: skip
+        st.button(label, type="primary", icon=":material/play_arrow:", on_click=_start, args=(session, plan, key))
         st.markdown(text)
+
+
+def _count(passes: int) -> str:
+    return f"{passes:,} positions, one forward pass each" if passes > 1 else "1 position, one forward pass"
 
 
 def _start(session: Session, plan: Plan, key: tuple[Any, ...]) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from explorer.analysis.activations import Histogram
 from explorer.ui.figures.pictures import Range, colourise, enlarge
+from explorer.ui.figures.prediction import plotly_safe
 
 TILE_PX = 112  # larger maps are made smaller for the grid
 GAP_PX = 4
@@ -77,7 +78,7 @@ def vector(values: np.ndarray, names: Sequence[str] | None = None, chosen: int |
     """The outputs [C] of a layer without positions, over their number; names, where they are classes."""
     at = np.arange(len(values))
     shown = np.where(np.isfinite(values), values, np.nan)
-    labels = names or [f"unit {i}" for i in at]
+    labels = [plotly_safe(name) for name in names] if names else [f"unit {i}" for i in at]
     common = {"x": at, "y": shown, "customdata": labels, "hovertemplate": "%{customdata}: %{y:.4g}<extra></extra>"}
     figure = go.Figure()
     if len(values) <= BARS:
@@ -93,7 +94,7 @@ def vector(values: np.ndarray, names: Sequence[str] | None = None, chosen: int |
         xaxis_title=None if names else "unit", yaxis_title="activation", bargap=0.15,
     )  # fmt: skip
     if names and len(names) <= 40:
-        figure.update_xaxes(tickvals=at, ticktext=list(names))
+        figure.update_xaxes(tickvals=at, ticktext=labels)
     figure.update_xaxes(fixedrange=True)
     figure.update_yaxes(fixedrange=True)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 import plotly.graph_objects as go
 
@@ -18,19 +19,24 @@ def bars(prediction: Prediction, names: Sequence[str]) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=shares, y=list(range(len(shares))), orientation="h", text=[percent(share) for share in shares],
-            textposition="outside", cliponaxis=False, customdata=labels,
+            textposition="outside", cliponaxis=False, customdata=[plotly_safe(label) for label in labels],
             hovertemplate="%{customdata}: %{x:.4f}<extra></extra>",
         )
     )  # fmt: skip
     figure.update_xaxes(range=[0, 1.2], visible=False, fixedrange=True)
     figure.update_yaxes(
-        tickvals=list(range(len(labels))), ticktext=[shortened(label) for label in labels], autorange="reversed",
-        fixedrange=True, automargin=True, ticks="", showgrid=False,
+        tickvals=list(range(len(labels))), ticktext=[plotly_safe(shortened(label)) for label in labels],
+        autorange="reversed", fixedrange=True, automargin=True, ticks="", showgrid=False,
     )  # fmt: skip
     figure.update_layout(
         height=ROW_PX * len(labels) + 8, margin={"l": 0, "r": 0, "t": 4, "b": 4}, bargap=0.35, dragmode=False
     )
     return figure
+
+
+def plotly_safe(name: str) -> str:
+    """A name from outside, as a class of a person's weights: Plotly would read a few HTML tags in it."""
+    return escape(name, quote=False)
 
 
 def shortened(name: str, length: int = 22) -> str:
