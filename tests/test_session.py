@@ -7,6 +7,7 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
 import models
@@ -87,12 +88,26 @@ def test_a_new_preset_forgets_what_was_chosen_in_the_old_network() -> None:
     assert link(app) == {"preset": "resnet34", "window": "40"}
 
 
-def test_a_link_that_the_browser_brings_later_replaces_the_state() -> None:
+@pytest.mark.parametrize("went_back", [True, False])
+def test_the_link_replaces_the_state_where_a_person_went_back_to_it(
+    monkeypatch: pytest.MonkeyPatch, went_back: bool
+) -> None:
     app = open_app(preset="vgg11")
     app.query_params.clear()
     app.query_params["preset"] = "lenet5"
+    monkeypatch.setattr(ScriptRunContext, "reset", history_navigation(ScriptRunContext.reset, went_back))
     app.run()
-    assert app.title[0].value == "LeNet-5 · lenet5"
+    assert app.title[0].value == ("LeNet-5 · lenet5" if went_back else "VGG · vgg11")
+    assert link(app) == {"preset": "lenet5" if went_back else "vgg11"}
+
+
+def history_navigation(reset: Any, went_back: bool) -> Any:
+    """A run as Streamlit starts it after *Back*, or after anything else."""
+
+    def changed(*args: Any, **options: Any) -> None:
+        reset(*args, **options | {"is_history_navigation": went_back})
+
+    return changed
 
 
 def test_a_click_with_the_link_of_the_click_before_does_not_undo_it() -> None:

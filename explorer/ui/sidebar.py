@@ -131,7 +131,6 @@ def _upload(key: str, label: str, take: Callable[[bytes | None, str], None], **o
 
 def _hand_over(key: str, take: Callable[[bytes | None, str], None]) -> None:
     """Pass a file on in the moment it arrives: the widget forgets it when it is not drawn."""
-    state.touch()
     file = st.session_state[key]
     take(file.getvalue(), file.name) if file else take(None, "")
 

@@ -7,9 +7,11 @@ silence and knows nothing of knobs. So the state lives here, under one key; widg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import models
 from explorer.errors import UserError
@@ -29,22 +31,29 @@ CORE = (
     Setting("column", -1, low=-1, high=65_535, of_network=True),
 )
 PRESET = KnobSet("k.", lambda values: models.preset(values["preset"]).spec, lambda values: values["preset"])
-_STATE, _KNOBS, _WRITTEN, _TOUCHED, _FRESH, _NOTICES = "state", "knobs", "written", "touched", "fresh", "notices"
+_STATE, _KNOBS, _WRITTEN, _FRESH, _NOTICES = "state", "knobs", "written", "fresh", "notices"
+_RUN, _SHOWN = "run", "shown"
 NOT_IN_LINK = ("upload", "camera", "file")
 
 
 def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:
-    """Start a run: take over the link if the browser brings another one than this session wrote."""
+    """Start a run: take over the link of a new session, or the one that a person went back to.
+
+    Else the state is newer: a click that overtakes the answer to the one before it brings the link of before.
+    """
     table = {setting.name: setting for setting in (*CORE, *extra)}
     st.session_state["settings"] = table
     st.session_state["knob sets"] = (PRESET, *knob_sets)
-    params = st.query_params.to_dict()
-    touched = st.session_state.pop(_TOUCHED, False)
-    # A click that overtakes the answer to the one before it brings the link of before: the state is newer.
-    is_other = params != st.session_state.get(_WRITTEN) and not touched
-    st.session_state[_FRESH] = _STATE not in st.session_state or is_other
+    st.session_state[_RUN] = st.session_state.get(_RUN, 0) + 1
+    st.session_state[_FRESH] = _STATE not in st.session_state or _went_back()
     if st.session_state[_FRESH]:
-        _read(params, table)
+        _read(st.query_params.to_dict(), table)
+
+
+def _went_back() -> bool:
+    """Whether this run comes from the browser's *Back* or *Forward*."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def start_over() -> None:
@@ -55,7 +64,8 @@ def start_over() -> None:
 def end() -> None:
     """Finish a run: write what differs from the defaults to the link."""
     params = link()
-    if st.query_params.to_dict() != params:
+    # What this run was told of the browser's link may be older than what the run before wrote there.
+    if params != st.query_params.to_dict() or params != st.session_state.get(_WRITTEN):
         st.query_params.from_dict(params)
     st.session_state[_WRITTEN] = params
 
@@ -69,11 +79,6 @@ def link() -> dict[str, str]:
     return found | {name: encode_knob(value) for name, value in changes.items()}
 
 
-def touch() -> None:
-    """Called where a person does something: from now on the state is newer than the link."""
-    st.session_state[_TOUCHED] = True
-
-
 def get(name: str) -> Any:
     """The value of a setting."""
     return st.session_state[_STATE][name]
@@ -81,7 +86,6 @@ def get(name: str) -> Any:
 
 def put(name: str, value: Any) -> None:
     """Change a setting; what hangs on a preset (knobs, weights, layer, class) goes with it."""
-    touch()
     values = st.session_state[_STATE]
     if name == "preset" and value != values["preset"]:
         clear_knobs()
@@ -114,13 +118,11 @@ def knob_values(of: KnobSet = PRESET) -> dict[str, Any]:
 
 def put_knobs(values: Mapping[str, Any], of: KnobSet = PRESET) -> None:
     """Change knobs, given as plain values."""
-    touch()
     _keep(of, settings.changed_knobs(base(of), {**knobs(of), **values}))
 
 
 def clear_knobs(names: Iterable[str] | None = None, of: KnobSet = PRESET) -> None:
     """Back to the preset's values, for some knobs or all."""
-    touch()
     gone = set(knobs(of) if names is None else names)
     _keep(of, {name: value for name, value in knobs(of).items() if name not in gone})
 
@@ -142,15 +144,32 @@ def keep(
     widget: Callable[..., Any], key: str, label: str, value: Any, store: Callable[[Any], None], **options: Any
 ) -> Any:
     """Draw a widget that shows `value` whatever it showed before, and hands what a person chooses to `store`."""
-    key = f"widget:{key}"
-    if key not in st.session_state or st.session_state[key] != value:
+    key, run = f"widget:{key}", st.session_state[_RUN]
+    shown: dict[str, _Shown] = st.session_state.setdefault(_SHOWN, {})
+    # A browser starts one that the page before had not with its default, whatever our state of it is.
+    is_new = key not in shown or shown[key].run < run - 1
+    if is_new or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
-    return widget(label, key=key, on_change=lambda: _take(key, store), **options)
+    shown[key] = _Shown(value, run)
+    return widget(label, key=key, on_change=lambda: _take(key, store, shown[key]), **options)
 
 
-def _take(key: str, store: Callable[[Any], None]) -> None:
+@dataclass
+class _Shown:
+    """What a widget showed, and in which run."""
+
+    value: Any
+    run: int
+
+
+def _take(key: str, store: Callable[[Any], None], shown: _Shown) -> None:
+    """Hand on what a person chose: not a switch that was clicked off, nor what the widget showed anyway.
+
+    A click that overtakes the answer to the one before it brings the values of all widgets of the old page.
+    """
     value = st.session_state[key]
-    if value is not None:  # a switch that was clicked off keeps its value
+    if value is not None and value != shown.value:
+        shown.value = value
         store(value)
 
 
