@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx, nn
@@ -22,6 +21,7 @@ from torch.utils import _pytree as pytree
 from explorer import ops
 from explorer.errors import Cancelled, UnknownNameError, UserError
 from explorer.graph import Layer, LayerGraph
+from explorer.order import last_uses, plan_of
 from explorer.trace import TracedProgram, mode
 
 
@@ -109,25 +109,6 @@ def first_tensor(output: Any) -> Tensor:
     return next(leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor))
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a program tells before it is run: the layer of each node, and what has to run before it."""
-
-    layers: dict[fx.Node, Layer]
-    dependencies: dict[fx.Node, list[fx.Node]]
-
-
-_plans: WeakKeyDictionary[TracedProgram, _Plan] = WeakKeyDictionary()
-
-
-def _plan(program: TracedProgram) -> _Plan:
-    """The plan of a program, made at its first run."""
-    if program not in _plans:
-        layers = {node: program.graph[name] for name, node in program.nodes.items()}
-        _plans[program] = _Plan(layers, _dependencies(program, layers))
-    return _plans[program]
-
-
 class _Run:
     """One execution: the values alive, by operation."""
 
@@ -143,7 +124,7 @@ class _Run:
         self.program, self.image, self.capture, self.rules = program, image, capture, rules
         self.cancel = cancel or (lambda: False)
         self.given = {program.nodes[name]: value for name, value in start.items()}
-        self.plan = _plan(program)
+        self.plan = plan_of(program)
         self.layers = self.plan.layers
         self.values: dict[fx.Node, Any] = {}
         self.captured: dict[str, Any] = {}
@@ -151,7 +132,7 @@ class _Run:
     def execute(self, last: fx.Node) -> Execution:
         wanted = {last, *(self.program.nodes[name] for name in self.capture)}
         order = self._order(wanted)
-        done = _last_uses(order, set(self.given), keep=last)
+        done = last_uses(order, set(self.given), keep=last)
         for node in order:
             self._step(node)
             for dead in done.get(node, ()):
@@ -225,33 +206,6 @@ class _Run:
         if self.image is None:
             raise ValueError("the layers in `start` do not cover all paths from the input: an image is needed")
         return _copy(self.image)
-
-
-def _dependencies(program: TracedProgram, layers: Mapping[fx.Node, Layer]) -> dict[fx.Node, list[fx.Node]]:
-    """What has to run before each node: its inputs, and the last operation on their storage, which may have written
-    into it (`F.relu_(x)` whose result nobody reads)."""
-    last_on: dict[int, fx.Node] = {}
-    found: dict[fx.Node, list[fx.Node]] = {}
-    for node in program.program.nodes:
-        inputs = list(node.all_input_nodes)
-        held = [buffer.id for source in inputs if source in layers for buffer in layers[source].buffers]
-        found[node] = inputs + [last_on[buffer] for buffer in held if buffer in last_on]
-        if node in layers:
-            last_on.update({buffer.id: node for buffer in layers[node].buffers})
-    return found
-
-
-def _last_uses(order: list[fx.Node], given: set[fx.Node], keep: fx.Node) -> dict[fx.Node, list[fx.Node]]:
-    """For each node the values that nothing reads after it."""
-    last = {}
-    for node in order:
-        last[node] = node
-        last.update(dict.fromkeys([] if node in given else node.all_input_nodes, node))
-    del last[keep]
-    found: dict[fx.Node, list[fx.Node]] = {}
-    for node, reader in last.items():
-        found.setdefault(reader, []).append(node)
-    return found
 
 
 def _attribute(program: TracedProgram, node: fx.Node) -> Any:
