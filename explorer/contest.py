@@ -41,6 +41,10 @@ REASONS = {  # why a network misses 90 %
     "anynet_mini_preact_bottleneck": _THIN,
     "anynet_mini_resnext": _PATHS,
     "anynet_mini_resnext_preact": _PATHS,
+    "anynet_mini_depthwise_separable": "Its window looks at 32 and 56 channels one by one, and only 1×1 convolutions "
+    "find what they have in common: it is made to be stacked deep.",
+    "anynet_mini_shuffle_unit_v1": "More than half of its maps are its input, pooled; the others come from windows on "
+    "16 and 20 channels one by one, and from 1×1 convolutions cut into four groups.",
     "anynet_mini_inception_b": "More than half of its maps are its input, pooled; its windows add few of their own.",
     "anynet_mini_inception_resnet_c": "Its 1×3 and 3×1 windows work on 5 to 10 channels: it is made for wide maps.",
 }

@@ -20,7 +20,7 @@ from explorer.training_run import Recipe, Settings
 
 FOLDER = Path(__file__).parent.parent / "assets" / "weights"
 TABLE: dict[str, dict[str, Any]] = json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
-COMPACT = [name for name in models.presets() if models.preset(name).compact and name in TABLE]
+COMPACT = [name for name in models.presets() if models.preset(name).compact]
 FIRST = {"googlenet_mini", "nin_mini", "resnet_mini", "vgg_mini", "zfnet_mini"}  # what the app shows first
 
 
@@ -30,7 +30,6 @@ def unseen() -> Labelled:
 
 
 def test_weights_rows_and_compact_presets_go_together() -> None:
-    assert set(COMPACT) >= FIRST
     assert sorted(TABLE) == sorted(COMPACT) == sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
@@ -44,15 +43,13 @@ def test_accuracy_on_unseen_items_is_the_tables(name: str, unseen: Labelled) -> 
 
 
 def test_networks_that_miss_90_percent_and_no_others_have_a_reason() -> None:
-    assert {name for name, row in TABLE.items() if row["accuracy"] < 0.9} == set(REASONS) & set(TABLE)
+    assert {name for name, row in TABLE.items() if row["accuracy"] < 0.9} == set(REASONS)
 
 
-def test_all_were_trained_alike_and_all_or_none_measured_on_one_machine() -> None:
-    for name in ("epochs", "seed", "train_items"):
+def test_all_were_trained_alike_and_measured_on_one_machine() -> None:
+    for name in ("epochs", "seed", "train_items", "latency_on"):
         assert len({row[name] for row in TABLE.values()}) == 1, name
-    measured = [row for row in TABLE.values() if "latency_ms" in row]
-    assert len(measured) in (0, len(TABLE)) and len({row["latency_on"] for row in measured}) <= 1
-    assert all(0 < row["latency_ms"]["1"] < row["latency_ms"]["32"] for row in measured)
+    assert all(0 < row["latency_ms"]["1"] < row["latency_ms"]["32"] for row in TABLE.values())
 
 
 def test_the_weights_take_30_megabytes_at_most() -> None:
