@@ -136,7 +136,7 @@ def _shipped(preset_name: str) -> list[WeightsSource]:
     if row is None or not path.exists():  # a contest that was stopped may leave one without the other
         return []
     facts = _facts(path.name, path)
-    note = f"{row['accuracy']:.1%} right on unseen pictures of the program's own set, after {row['epochs']} epochs."
+    note = f"{row['accuracy']:.2%} right on unseen pictures of the program's own set, after {row['epochs']} epochs."
     preprocessing = _described(facts, preset(preset_name).spec)
     return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, _classes(facts), path)]
 
