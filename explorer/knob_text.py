@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from explorer.errors import SpecError
 from models.spec import Spec, first_problem
 
-LONGEST = 2000  # characters of one value
+LONGEST = 20_000  # characters of one value; the longest that a Spec takes are nested ones, of about 5,000
 DEEPEST = 6  # levels of brackets: a nested Spec has at most three
 
 
@@ -52,7 +52,7 @@ def decode_knob(spec: type[Spec], name: str, text: str) -> Any:
 
 
 def _raw(annotation: Any, text: str) -> Any:
-    if len(text) > LONGEST or text.count("[") > 200 or text[: DEEPEST + 1] == "[" * (DEEPEST + 1):
+    if len(text) > LONGEST or text.count("[") > 2000 or text[: DEEPEST + 1] == "[" * (DEEPEST + 1):
         raise ValueError("too long or too deep")
     if get_origin(annotation) is not tuple:
         return text

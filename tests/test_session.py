@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -11,8 +12,10 @@ from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunCon
 from streamlit.testing.v1 import AppTest
 
 import models
+from explorer import device, knob_text
 from explorer.errors import UserError
 from explorer.knob_text import decode_knob, encode_knob, plain
+from explorer.ui import session as sessions
 from explorer.ui import weights
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
@@ -117,6 +120,37 @@ def test_a_click_with_the_link_of_the_click_before_does_not_undo_it() -> None:
     app.query_params["preset"] = "vgg11"  # as a browser does that has not seen the answer yet
     app.number_input(key="widget:knob vgg11 depths 1").set_value(3).run()
     assert link(app)["k.depths"] == "2,3,2,2,2"
+
+
+NESTED = [
+    (preset, name) for entry in models.architectures() for preset, of in entry.presets.items()
+    for name in type(of.spec).model_fields if knob_text._is_nested(type(of.spec).model_fields[name].annotation)
+    if not preset.startswith("anynet_mini_")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("preset", "name"), NESTED)
+def test_a_link_carries_the_longest_value_of_a_nested_knob(preset: str, name: str) -> None:
+    spec = models.preset(preset).spec
+    values = longest = plain(spec)
+    while len(longest[name]) < 64:
+        longest = {**longest, name: (*longest[name], longest[name][-1])}
+        with contextlib.suppress(models.SpecError):
+            values = plain(type(spec).parse(longest))
+    assert decode_knob(type(spec), name, encode_knob(values[name])) == values[name]
+
+
+def test_a_network_runs_on_the_device_that_a_person_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = [device.DeviceInfo("CPU (2 threads)", "cpu"), device.DeviceInfo("Another (CPU 0)", "cpu:0")]
+    monkeypatch.setattr(device, "available", lambda: two)
+    sessions.devices.clear()  # pyright: ignore[reportFunctionMemberAccess]
+    app = open_app(view="maps", device="cpu")
+    box = app.selectbox(key="widget:device")
+    assert (box.options, box.value) == (["CPU (2 threads)", "Another (CPU 0)"], "cpu")
+    box.set_value("cpu:0").run()
+    assert not errors(app) and link(app)["device"] == "cpu:0"
+    assert app.session_state["jobs"]["maps"].key[-3] == "cpu:0", "the device is part of what names the run"
+    sessions.devices.clear()  # pyright: ignore[reportFunctionMemberAccess]
 
 
 # -- links ------------------------------------------------------------------------------------------------------------

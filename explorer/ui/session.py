@@ -187,11 +187,16 @@ def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
 
 def partial_analysis(session: Session) -> Analysis | None:
     """What can be said of the knobs that make no network, up to the layer that fails; None where that is nothing."""
-    base = session.preset_spec
+    values = state.knob_values()
+    return _partial(f"{session.preset} {values}", session, values)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _partial(key: str, _session: Session, _values: dict[str, Any]) -> Analysis | None:
     try:
         with torch.device("meta"), unchecked(), tolerant():
-            draft = type(base).parse(state.knob_values())
-            module = session.architecture.builder(draft).eval()
+            draft = type(_session.preset_spec).parse(_values)
+            module = _session.architecture.builder(draft).eval()
         return analyze(module, input_size(draft), partial=True)
     except Exception:  # whatever a builder makes of values that its Spec refuses: there is just no picture
         return None

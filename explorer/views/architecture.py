@@ -97,8 +97,10 @@ def _failure(session: Session, why: str) -> None:
     """Why the knobs at hand make no network, and its graph up to where it stops."""
     st.error(f"These knobs make no network: {markdown_safe(why)}", icon=":material/error:")
     partial = partial_analysis(session)
-    if partial and partial.graph.failure:
-        with st.expander(f"As far as it goes: up to {partial.graph.failure.path}", expanded=True):
+    if partial:
+        failure = partial.graph.failure
+        title = f"As far as it goes: up to {failure.path}" if failure else "What torch would build of them"
+        with st.expander(title, expanded=True):
             _draw(partial, fold.best_depth(partial.graph))
     st.caption("Figures and panels show the last network that can be built.")
 

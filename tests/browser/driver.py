@@ -27,6 +27,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a camera that shows a moving disc, and asks nobody
+    "--use-fake-ui-for-media-stream",
 ]
 # Streamlit keeps its script's state on the root element; a rerun starts a moment after a click, hence 300 ms.
 IS_IDLE = """() => {

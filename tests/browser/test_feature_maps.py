@@ -40,6 +40,18 @@ def test_an_uploaded_photo_has_maps_and_a_prediction(server: str, page: Page, tm
     assert load(download.value.path().read_bytes()).pixels.shape[1] > 600
 
 
+def test_a_photo_of_the_camera_has_maps(server: str, page: Page) -> None:
+    open_maps(page, server)
+    before = page.locator(".stage img").get_attribute("src")
+    page.get_by_role("radio", name="Camera").click()
+    wait_until_idle(page)
+    page.get_by_role("button", name="Take Photo").click()
+    expect(page.get_by_text("camera-input").first).to_be_visible()
+    wait_until_idle(page)
+    assert page.locator(".stage img").get_attribute("src") != before
+    expect(page.get_by_role("heading", name="Prediction")).to_be_visible()
+
+
 def test_a_click_chooses_a_channel_then_a_unit_and_the_link_keeps_both(server: str, page: Page) -> None:
     open_maps(page, server)
     tiles = page.locator("button[data-id]")
