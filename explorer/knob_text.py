@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from explorer.errors import SpecError
 from models.spec import Spec, first_problem
 
-LONGEST = 20_000  # characters of one value; the longest that a Spec takes are nested ones, of about 5,000
+LONGEST, LONGEST_NESTED = 2000, 20_000  # characters of one value; nested Specs take up to about 5,000
+LONGEST_PROBLEM = 300
 DEEPEST = 6  # levels of brackets: a nested Spec has at most three
 
 
@@ -37,22 +38,24 @@ def decode_knob(spec: type[Spec], name: str, text: str) -> Any:
         hint = f"; did you mean {near[0]}?" if near else "."
         raise SpecError(f"{shorten(name)[1:-1]} is not a knob of this architecture{hint}")
     annotation: Any = spec.model_fields[name].annotation
+    refused = f"{name}={shorten(text)} is not a value that this knob can have."
     try:
         value = TypeAdapter(annotation).validate_python(_raw(annotation, text))
     except ValidationError as error:
-        if _is_nested(annotation):
-            raise SpecError(first_problem(error, spec, name)) from None
-        raise SpecError(f"{name}={shorten(text)} is not a value that this knob can have.") from None
+        problem = first_problem(error, spec, name) if _is_nested(annotation) else refused
     except (ValueError, RecursionError):
-        raise SpecError(f"{name}={shorten(text)} is not a value that this knob can have.") from None
-    description = spec.knobs().get(name)
-    if description and (problem := description.problem(name, value)):
-        raise SpecError(problem)
-    return plain(value)
+        problem = refused
+    else:
+        description = spec.knobs().get(name)
+        problem = description.problem(name, value) if description else None
+        if problem is None:
+            return plain(value)
+    raise SpecError(problem if len(problem) <= LONGEST_PROBLEM else refused)
 
 
 def _raw(annotation: Any, text: str) -> Any:
-    if len(text) > LONGEST or text.count("[") > 2000 or text[: DEEPEST + 1] == "[" * (DEEPEST + 1):
+    longest = LONGEST_NESTED if _is_nested(annotation) else LONGEST
+    if len(text) > longest or text.count("[") > longest // 10 or text[: DEEPEST + 1] == "[" * (DEEPEST + 1):
         raise ValueError("too long or too deep")
     if get_origin(annotation) is not tuple:
         return text
