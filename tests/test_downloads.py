@@ -262,9 +262,7 @@ def test_a_download_that_fails_on_the_command_line_is_a_line_of_its_own(
     assert not (tmp_path / "maps.png").exists()
 
 
-def test_the_page_shows_a_download_and_then_runs_the_network(
-    server: Server, published: dict[str, Tensor]
-) -> None:
+def test_the_page_shows_a_download_and_then_runs_the_network(server: Server, published: dict[str, Tensor]) -> None:
     server.stall = 1000
     app = open_app(preset="resnet_mini", view="maps", layer="conv1", weights="IMAGENET1K_V1")
     assert any("not here yet" in error for error in errors(app))
