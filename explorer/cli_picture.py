@@ -41,6 +41,7 @@ def features_command(
     target.with_suffix(".npy").write_bytes(images.encode_npy(maps))
     channels, rows, width = maps.shape
     print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {target.with_suffix('.npy')}")
+    _say_if_random(name, weights)
     return 0
 
 
@@ -75,6 +76,7 @@ def occlude_command(
     summary = {"network": name, "image": image, **settings, **summarise(found, loaded.classes), "files": files}
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(summary))
+    _say_if_random(name, weights)
     return 0
 
 
@@ -129,8 +131,6 @@ def _pictures(found: OcclusionMap, pixels: np.ndarray) -> dict[str, np.ndarray]:
 
 def _load(name: str, knobs: Knobs, weights: str | None, seed: int, device: str | None) -> LoadedNetwork:
     found = network.find(name, dict(knobs), seed)
-    if ":" in name:
-        raise UserError(f"{name} takes no picture here: choose one of the presets.")
     changed = bool(knobs) and weights is None
     source = network.weights_source(name, "random" if changed else weights)
     told = _Download()
@@ -138,6 +138,12 @@ def _load(name: str, knobs: Knobs, weights: str | None, seed: int, device: str |
         return network.load(found, source, device, progress=told)
     finally:
         told.end()
+
+
+def _say_if_random(name: str, weights: str | None) -> None:
+    """Tell of weights that nobody chose, of a network that has none of its own here."""
+    if ":" in name and weights is None:
+        print(f"{name} was run with random weights.", file=sys.stderr)
 
 
 def _picture(image: str) -> np.ndarray:

@@ -134,9 +134,14 @@ BAD = {
     "unknown layer": (["features", "zfnet_mini", "cat", "--layer", "conv9", "--out", "x.png"], "conv9"),
     "output that is no PNG": (["features", "zfnet_mini", "cat", "--layer", "features.0", "--out", "x.gif"], "x.gif"),
     "output nowhere": (["features", "zfnet_mini", "cat", "--layer", "features.0", "--out", "no/x.png"], "no/x.png"),
-    "foreign network": (
-        ["features", "torchvision:vgg16", "cat", "--layer", "x", "--out", "x.png"],
-        "torchvision:vgg16",
+    "a block with a picture": (["features", "block:fire", "cat", "--layer", "x", "--out", "x.png"], "block:fire"),
+    "weights that torchvision lacks": (
+        ["occlude", "torchvision:vgg11", "cat", "--weights", "IMAGENET1K_V2", "--out", "/tmp"],
+        "'IMAGENET1K_V2' of torchvision:vgg11 is not one of random, IMAGENET1K_V1.",
+    ),
+    "a file for a foreign network": (
+        ["features", "timm:resnet18", "cat", "--weights", "mine.safetensors", "--layer", "x", "--out", "x.png"],
+        "'mine.safetensors' of timm:resnet18 is not one of random.",
     ),
     "unknown weights": (["features", "vgg16", "cat", "--weights", "best", "--layer", "x", "--out", "x.png"], "'best'"),
     "weights that are not there": (

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import resource
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 import explorer.network
@@ -15,9 +21,11 @@ import models
 from explorer import device, images
 from explorer.analysis.occlusion import OcclusionMap
 from explorer.cli_picture import OPACITY, summarise, write_maps
+from explorer.preprocessing import resize
 from explorer.squares import square_boxes
 from explorer.ui.figures import occlusion as figures
 from explorer.ui.figures.pictures import INVALID
+from models.weights import IMAGENET_MEAN, IMAGENET_STD
 from tests.test_cli import ROOT, described, run
 
 SHIPPED = ROOT / "assets" / "weights" / "zfnet_mini.safetensors"
@@ -147,3 +155,72 @@ def test_occlude_takes_a_class_by_name_or_number(capsys, tmp_path):
         summaries.append(json.loads(run(capsys, *command)[1]))
     assert summaries[0] == summaries[1]
     assert summaries[0]["target"] == "boat"
+
+
+# Networks of other libraries, with a layer, and how their pictures are resized.
+NEEDS_TIMM = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
+FOREIGN = [
+    ("torchvision:squeezenet1_1", "features.0", "bilinear"),
+    pytest.param("timm:mobilenetv3_small_050", "conv_stem", "bicubic", marks=NEEDS_TIMM),
+]
+
+
+@pytest.mark.parametrize(("name", "layer", "interpolation"), FOREIGN)
+def test_features_of_a_foreign_network_are_those_that_it_computes_itself(capsys, tmp_path, name, layer, interpolation):
+    options = ("--seed", "3", "--layer", layer, "--out", str(tmp_path / "x.png"))
+    code, _, err = run(capsys, "features", name, "cat", *options)
+    assert (code, err) == (0, f"{name} was run with random weights.\n")
+    pixels = images.load(ROOT / "assets" / "samples" / "cat.png").pixels
+    picture = torch.from_numpy(resize(pixels, (224, 224), "cover", 256, interpolation)).permute(2, 0, 1) / 255
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    with torch.inference_mode():
+        expected = built(name, seed=3).get_submodule(layer)(((picture - mean) / std)[None])[0]
+    np.testing.assert_allclose(np.load(tmp_path / "x.npy"), expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def built(name: str, seed: int) -> nn.Module:
+    """The network as its library makes it after this seed."""
+    library, _, inner = name.partition(":")
+    torch.manual_seed(seed)
+    if library == "torchvision":
+        return torchvision.models.get_model(inner).eval()
+    return import_module("timm").create_model(inner).eval()
+
+
+@pytest.mark.parametrize(("name", "layer", "_"), FOREIGN)
+def test_occlude_maps_a_foreign_network_by_number_of_class(capsys, tmp_path, name, layer, _):
+    options = ("--window", "112", "--stride", "112", "--target", "7", "--layer", layer, "--out", str(tmp_path))
+    code, out, err = run(capsys, "occlude", name, "cat", *options)
+    assert (code, err) == (0, f"{name} was run with random weights.\n")
+    summary = json.loads(out)
+    assert summary["target"] == "class 7" and summary["positions"] == [2, 2]
+    assert np.isfinite(np.load(tmp_path / "probability.npy")).all()
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "googlenet", "efficientnet_b0", "swin_t"])
+def test_published_weights_of_torchvision_bring_their_preprocessing_and_classes(name):
+    source = explorer.network.weights_source(f"torchvision:{name}", "IMAGENET1K_V1")
+    published = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    transform, found = published.transforms(), source.preprocessing
+    assert (found.resize_px, found.crop_px) == (transform.resize_size[0], transform.crop_size[0])
+    assert found.interpolation == transform.interpolation.value
+    assert source.url == published.url and source.classes == tuple(published.meta["categories"])
+    if name != "googlenet":  # its weights expect pixels in [-1, 1], to which torchvision turns these itself
+        assert (found.mean, found.std) == (tuple(transform.mean), tuple(transform.std))
+
+
+def test_published_weights_run_in_torchvisions_network(capsys, tmp_path, monkeypatch):
+    theirs = torchvision.models.squeezenet1_1().eval()
+    source = explorer.network.weights_source("torchvision:squeezenet1_1", "IMAGENET1K_V1")
+    save_file(theirs.state_dict(), path := tmp_path / "cached.safetensors")
+    monkeypatch.setattr("models.weights.fetch", lambda url, *_: path)
+    options = ("--weights", source.name, "--stride", "112", "--window", "112", "--out", str(tmp_path))
+    code, out, err = run(capsys, "occlude", "torchvision:squeezenet1_1", "cat", *options)
+    assert (code, err) == (0, "")
+    picture = Image.open(ROOT / "assets" / "samples" / "cat.png").convert("RGB")
+    transform = torchvision.models.SqueezeNet1_1_Weights.IMAGENET1K_V1.transforms()
+    with torch.inference_mode():
+        answer = theirs(transform(picture)[None]).softmax(1)[0]
+    summary = json.loads(out)
+    assert source.classes is not None and summary["predicted"] == source.classes[int(answer.argmax())]
+    assert summary["baseline_probability"] == pytest.approx(float(answer.max()), rel=1e-2)
