@@ -133,7 +133,7 @@ def _quietly(make: Callable[..., nn.Module], name: str, device: str, seed: int) 
     """Build on a device; some builders compute their widths with tensors, which "meta" cannot: those allocate first."""
     import warnings
 
-    with warnings.catch_warnings(), torch.random.fork_rng():
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         try:
