@@ -73,7 +73,11 @@ def occlude_command(
         fill_value=fill_values(tensor, settings["fill"], mean, std),
     )  # fmt: skip
     files = write_maps(found, loaded.preprocessing.view(pixels), folder)
-    summary = {"network": name, "image": image, **settings, **summarise(found, loaded.classes), "files": files}
+    legend = figures.class_legend(found, figures.class_colours(found), loaded.classes)
+    summary = {
+        "network": name, "image": image, **settings, **summarise(found, loaded.classes),
+        "top_class_colours": legend, "files": files,
+    }  # fmt: skip
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(summary))
     _say_if_random(name, weights)

@@ -105,6 +105,7 @@ def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):
     assert list(probability.shape) == summary["positions"] == [7, 7]
     assert summary["lowest_probability"] == probability.min() == probability[tuple(summary["lowest_position"])]
     assert summary["target"] == summary["predicted"] == "cat"
+    assert summary["top_class_colours"] == {"cat (49)": figures.CLASS_COLOURS[0]}
     assert np.load(tmp_path / "top_class.npy").shape == np.load(tmp_path / "activation.npy").shape == (7, 7)
     assert {*summary["files"], "summary.json"} == {path.name for path in tmp_path.iterdir()}
     drawn = {name: images.load(tmp_path / name).pixels for name in summary["files"] if name.endswith(".png")}
