@@ -128,7 +128,7 @@ def _on_network(parser: argparse.ArgumentParser) -> None:
 
 
 def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("name", help="a preset")
+    parser.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
     parser.add_argument("image", help="a picture file, or the name of a sample (cat, car, …)")
     _knobs(parser)
     parser.add_argument("--weights", help="shipped, random, an ImageNet entry, or a .safetensors file")

@@ -14,13 +14,16 @@ import torch
 from explorer import images, network
 from explorer.analysis import activations, occlusion
 from explorer.analysis.occlusion import OcclusionMap
+from explorer.device import format_bytes
 from explorer.errors import UnknownNameError, UserError
 from explorer.knob_text import shorten
 from explorer.network import LoadedNetwork
 from explorer.squares import default_stride, default_window, fill_values
+from explorer.ui.figures import occlusion as figures
 from explorer.ui.figures.maps import grid
-from explorer.ui.figures.pictures import colourise, enlarge, limits, overlay, stretched
+from explorer.ui.figures.pictures import colourise, enlarge, limits
 
+OPACITY = 0.6  # of a map over the picture
 SAMPLES = Path(__file__).parent.parent / "assets" / "samples"
 Knobs = list[tuple[str, str]]
 
@@ -38,6 +41,7 @@ def features_command(
     target.with_suffix(".npy").write_bytes(images.encode_npy(maps))
     channels, rows, width = maps.shape
     print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {target.with_suffix('.npy')}")
+    _say_if_random(name, weights)
     return 0
 
 
@@ -68,10 +72,15 @@ def occlude_command(
         loaded.program, tensor, number, progress=_show, **settings, **options,
         fill_value=fill_values(tensor, settings["fill"], mean, std),
     )  # fmt: skip
-    summary = {"network": name, "image": image, **settings, **summarise(found, loaded.classes)}
-    write_maps(found, loaded.preprocessing.view(pixels), folder)
+    files = write_maps(found, loaded.preprocessing.view(pixels), folder)
+    legend = figures.class_legend(found, figures.class_colours(found), loaded.classes)
+    summary = {
+        "network": name, "image": image, **settings, **summarise(found, loaded.classes),
+        "top_class_colours": legend, "files": files,
+    }  # fmt: skip
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(summary))
+    _say_if_random(name, weights)
     return 0
 
 
@@ -93,27 +102,52 @@ def summarise(found: OcclusionMap, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def write_maps(found: OcclusionMap, pixels: np.ndarray, folder: Path) -> None:
-    """probability, top_class and (if there) activation, as NPY; probability also as PNG, alone and over the picture."""
-    size = (pixels.shape[0], pixels.shape[1])
-    scale = limits(found.probability)
-    coloured = colourise(found.probability, scale)
-    images.save_png(enlarge(coloured, max(1, 512 // max(found.shape))), folder / "probability.png")
-    shown = overlay(pixels, found.probability, stretched(found.shape, size), scale, 0.6)
-    images.save_png(shown, folder / "overlay.png")
+def write_maps(found: OcclusionMap, pixels: np.ndarray, folder: Path) -> list[str]:
+    """Write probability, top_class and (if there) activation, as NPY and as PNG; returns the names of the files.
+
+    The probability is drawn alone, and over the picture as overlay.png; the others only over the picture.
+    """
     arrays = {"probability": found.probability, "top_class": found.top_class, "activation": found.activation}
-    for name, array in arrays.items():
-        if array is not None:
-            (folder / f"{name}.npy").write_bytes(images.encode_npy(array))
+    there = {f"{name}.npy": images.encode_npy(array) for name, array in arrays.items() if array is not None}
+    there |= {f"{name}.png": images.encode_png(picture) for name, picture in _pictures(found, pixels).items()}
+    for name, content in there.items():
+        (folder / name).write_bytes(content)
+    return sorted(there)
+
+
+def _pictures(found: OcclusionMap, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """The maps as the page draws them, uint8 [H, W, 3]."""
+    place = figures.placement(found, (pixels.shape[0], pixels.shape[1]))
+
+    def over(values: np.ndarray, baseline: float | None) -> np.ndarray:
+        return figures.over(pixels, values, found.done, place, figures.scale(values, baseline), OPACITY, smooth=False)
+
+    alone = colourise(found.probability, limits(found.probability))
+    shown = {
+        "probability": enlarge(alone, max(1, 512 // max(found.shape))),
+        "overlay": over(found.probability, found.baseline),
+        "top_class": figures.classes(pixels, found, figures.class_colours(found), place, OPACITY),
+    }
+    if found.activation is not None:
+        shown["activation"] = over(found.activation, found.baseline_activation)
+    return shown
 
 
 def _load(name: str, knobs: Knobs, weights: str | None, seed: int, device: str | None) -> LoadedNetwork:
     found = network.find(name, dict(knobs), seed)
-    if ":" in name:
-        raise UserError(f"{name} takes no picture here: choose one of the presets.")
     changed = bool(knobs) and weights is None
     source = network.weights_source(name, "random" if changed else weights)
-    return network.load(found, source, device)
+    told = _Download()
+    try:
+        return network.load(found, source, device, progress=told)
+    finally:
+        told.end()
+
+
+def _say_if_random(name: str, weights: str | None) -> None:
+    """Tell of weights that nobody chose, of a network that has none of its own here."""
+    if ":" in name and weights is None:
+        print(f"{name} was run with random weights.", file=sys.stderr)
 
 
 def _picture(image: str) -> np.ndarray:
@@ -147,4 +181,25 @@ def _show(done: int, total: int, seconds_left: float) -> None:
     if sys.stderr.isatty():
         print(f"\r{done}/{total} positions, {seconds_left:.0f} s left ", end="", file=sys.stderr, flush=True)
         if done == total:
+            print(file=sys.stderr)
+
+
+class _Download:
+    """Tells on stderr how far a download is: one line that is rewritten on a terminal, else a line each quarter."""
+
+    def __init__(self) -> None:
+        self.told = -1
+
+    def __call__(self, done: int, total: int) -> None:
+        quarter = 4 * done // total if total else 0
+        text = f"downloading the weights: {format_bytes(done)}" + (f" of {format_bytes(total)}" if total else "")
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        elif quarter > self.told:
+            print(text, file=sys.stderr, flush=True)
+        self.told = quarter
+
+    def end(self) -> None:
+        """Leave the line, so that what follows has one of its own."""
+        if self.told >= 0 and sys.stderr.isatty():
             print(file=sys.stderr)

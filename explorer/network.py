@@ -83,9 +83,9 @@ def find(name: str, knobs: Mapping[str, str] | None = None, seed: int = 0) -> Ne
         case "block":
             return _block(name, knobs, seed)
         case "torchvision":
-            return _torchvision(inner)
+            return _torchvision(inner, seed)
         case "timm":
-            return _timm(inner)
+            return _timm(inner, seed)
     raise UnknownNameError(f"{name!r} is not a preset, block:NAME, torchvision:NAME or timm:NAME.")
 
 
@@ -106,7 +106,7 @@ def _block(name: str, knobs: Mapping[str, str], seed: int) -> Network:
     return Network(name, lambda device: models.build(spec, device=device, seed=seed), size, spec)
 
 
-def _torchvision(name: str) -> Network:
+def _torchvision(name: str, seed: int = 0) -> Network:
     import torchvision
 
     known = torchvision.models.list_models(module=torchvision.models)
@@ -115,10 +115,10 @@ def _torchvision(name: str) -> Network:
     entries = list(torchvision.models.get_model_weights(name))
     crop = getattr(entries[0].transforms(), "crop_size", [224])[0] if entries else 224
     make = torchvision.models.get_model
-    return Network(f"torchvision:{name}", lambda device: _quietly(make, name, device), (3, crop, crop))
+    return Network(f"torchvision:{name}", lambda device: _quietly(make, name, device, seed), (3, crop, crop))
 
 
-def _timm(name: str) -> Network:
+def _timm(name: str, seed: int = 0) -> Network:
     try:
         import timm  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -126,15 +126,16 @@ def _timm(name: str) -> Network:
     if not timm.is_model(name):
         raise UnknownNameError(_unknown(f"timm:{name}", (f"timm:{other}" for other in timm.list_models())))
     size = timm.get_pretrained_cfg(name).input_size  # type: ignore[union-attr]
-    return Network(f"timm:{name}", lambda device: _quietly(timm.create_model, name, device), size)
+    return Network(f"timm:{name}", lambda device: _quietly(timm.create_model, name, device, seed), size)
 
 
-def _quietly(make: Callable[..., nn.Module], name: str, device: str) -> nn.Module:
+def _quietly(make: Callable[..., nn.Module], name: str, device: str, seed: int) -> nn.Module:
     """Build on a device; some builders compute their widths with tensors, which "meta" cannot: those allocate first."""
     import warnings
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
+        torch.manual_seed(seed)
         try:
             with torch.device(device):
                 return make(name).eval()
@@ -150,17 +151,46 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 # -- with weights -----------------------------------------------------------------------------------------------------
 
 
-def weights_source(preset: str, choice: str | None = None) -> WeightsSource:
-    """The weights of a preset by name, or a .safetensors file; the best that need no download where none is named."""
-    found = weights.sources(preset)
+def weights_source(name: str, choice: str | None = None) -> WeightsSource:
+    """A network's weights by name, or a .safetensors file for a preset; the best that need no download by default."""
+    found = _sources(name)
     if choice is None:
         return found[0]
-    if choice.endswith(".safetensors"):
-        return weights.file_source(Path(choice).name, Path(choice), preset)
+    if choice.endswith(".safetensors") and ":" not in name:
+        return weights.file_source(Path(choice).name, Path(choice), name)
     for source in found:
         if source.name == choice:
             return source
-    raise UnknownNameError(f"weights={choice!r} of {preset} is not one of {', '.join(s.name for s in found)}.")
+    raise UnknownNameError(f"weights={choice!r} of {name} is not one of {', '.join(s.name for s in found)}.")
+
+
+def _sources(name: str) -> list[WeightsSource]:
+    """The weights that a network can have: torchvision's own for its networks, random ones alone for timm's."""
+    library, _, inner = name.rpartition(":")
+    match library:
+        case "torchvision":
+            side = _torchvision(inner).input_size[1]
+            published = weights.imagenet(inner, side)
+            usual = weights.Preprocessing(side, side, weights.IMAGENET_MEAN, weights.IMAGENET_STD)
+            return [_random(published[0].preprocessing if published else usual), *published]
+        case "timm":
+            return [_random(_timms_preprocessing(inner))]
+        case "block":
+            raise UserError(f"{name} takes no picture: choose a whole network.")
+    return weights.sources(name)
+
+
+def _random(expected: weights.Preprocessing) -> WeightsSource:
+    return WeightsSource("random", "random", "Random", expected)
+
+
+def _timms_preprocessing(name: str) -> weights.Preprocessing:
+    import timm  # pyright: ignore[reportMissingImports]
+
+    described: Any = timm.get_pretrained_cfg(name)
+    side = min(described.input_size[1:])
+    how = described.interpolation if described.interpolation in ("bilinear", "bicubic") else "bilinear"
+    return weights.Preprocessing(int(side / described.crop_pct), side, described.mean, described.std, how)
 
 
 def load(
@@ -171,21 +201,19 @@ def load(
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] = lambda: False,
 ) -> LoadedNetwork:
-    """Build one of our presets on a device with weights; what does not fit in memory is refused before.
+    """Build a network that takes pictures on a device, with weights; what does not fit in memory is refused before.
 
     progress: of a download, in bytes. Raises MemoryLimitError, WeightsError, UserError, Cancelled.
     """
-    spec = network.spec
-    if not isinstance(spec, NetSpec):
-        raise UserError(f"{network.name} takes no picture here: choose one of the presets.")
-    prepared, target = preprocessing(source, spec), devices.resolve(device)
+    prepared, target = _fitted(source.preprocessing, network.input_size), devices.resolve(device)
     figures = network.analysis()
     devices.ensure_fits(figures.weight_bytes + figures.peak_bytes, target, network.name)
     with Cancellable(cancel):
         module = network.build("cpu")
     weights.load(module, source, progress=progress, cancel=cancel)
     module = module.to(target)
-    return LoadedNetwork(module, trace(module, network.input_size), prepared, classes(source, spec))
+    names = _names(source, figures.layers[-1].output_shape[1])
+    return LoadedNetwork(module, trace(module, network.input_size), prepared, names)
 
 
 def preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
@@ -193,13 +221,16 @@ def preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
 
     Mean and std become their average where it reads another number of channels. Raises UserError naming in_channels.
     """
-    if spec.in_channels not in (1, 3):
-        raise UserError(f"in_channels={spec.in_channels}: a picture has 3 channels, or 1 in gray.")
-    given = source.preprocessing
-    margin = given.resize_px / given.crop_px
-    side = spec.image_size
-    mean, std = (_for_channels(values, spec.in_channels) for values in (given.mean, given.std))
-    return Preprocessing(round(side * margin), (side, side), mean, std, spec.in_channels, given.interpolation)
+    return _fitted(source.preprocessing, (spec.in_channels, spec.image_size, spec.image_size))
+
+
+def _fitted(given: weights.Preprocessing, size: InputSize) -> Preprocessing:
+    channels, height, width = size
+    if channels not in (1, 3):
+        raise UserError(f"in_channels={channels}: a picture has 3 channels, or 1 in gray.")
+    resize_px = round(min(height, width) * given.resize_px / given.crop_px)
+    mean, std = (_for_channels(values, channels) for values in (given.mean, given.std))
+    return Preprocessing(resize_px, (height, width), mean, std, channels, given.interpolation)
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
@@ -208,5 +239,9 @@ def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]
 
 def classes(source: WeightsSource, spec: NetSpec) -> tuple[str, ...]:
     """The names of the classes, without building; numbers where the weights name none for this many."""
+    return _names(source, spec.num_classes)
+
+
+def _names(source: WeightsSource, count: int) -> tuple[str, ...]:
     named = source.classes or ()
-    return named if len(named) == spec.num_classes else tuple(f"class {i}" for i in range(spec.num_classes))
+    return named if len(named) == count else tuple(f"class {i}" for i in range(count))

@@ -67,8 +67,8 @@ def sources(preset_name: str) -> list[WeightsSource]:
     """The weights that a preset can have, those that need no download first. Raises UnknownNameError."""
     chosen = preset(preset_name)
     random = WeightsSource("random", "random", "Random", _default(chosen.spec), "As initialised, untrained.")
-    imagenet = _imagenet(chosen.torchvision, chosen.spec.image_size) if chosen.torchvision else []
-    return [*_shipped(preset_name), random, *imagenet]
+    published = imagenet(chosen.torchvision, chosen.spec.image_size) if chosen.torchvision else []
+    return [*_shipped(preset_name), random, *published]
 
 
 def file_source(name: str, content: bytes | Path, preset_name: str) -> WeightsSource:
@@ -141,8 +141,9 @@ def _shipped(preset_name: str) -> list[WeightsSource]:
     return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, _classes(facts), path)]
 
 
-def _imagenet(builder: str, size_px: int) -> list[WeightsSource]:
-    """What torchvision has for inputs of `size_px`: at another size weights lose accuracy, or do not fit (ViT)."""
+def imagenet(builder: str, size_px: int) -> list[WeightsSource]:
+    """What torchvision has for one of its builders and inputs of `size_px`: at another size weights lose accuracy, or
+    do not fit (ViT)."""
     from torchvision.models import get_model_weights  # only here: it takes a second to import
 
     found = [_published(builder, entry) for entry in get_model_weights(builder) if _is_classifier(entry)]

@@ -1,9 +1,11 @@
-"""Downloads of weights, from a server of the tests' own, and the conversion of what they bring."""
+"""Downloads of weights, from a server of the tests' own: in the library, on the command line and on the page."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,23 +13,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from safetensors.torch import save, save_file
-from torch import nn
+from torch import Tensor
 
 import models
+from explorer import cli
+from explorer.device import format_bytes
+from explorer.ui import weights as app_weights
 from models import download
-from models.convert_checkpoint import convert, main
-from models.errors import Cancelled, WeightsError
+from models.errors import Cancelled
 from models.weights import WeightsSource, load, sources
-from tests.checkpoints import copy_of, pth, refusal, same, tiny, trained, upload
+from tests.checkpoints import copy_of, pth, refusal, same, tiny, trained
+from tests.page import errors, open_app
 
 
 @dataclass
 class Server:
-    """Answers with `body`, and breaks off after `cut` bytes or stalls after `stall` of them."""
+    """Answers with `body`, and breaks off after `cut` bytes, or after `stall` of them waits for the release."""
 
     address: str = ""
     body: bytes = b""
@@ -48,6 +54,8 @@ class Server:
         if self.stall is not None:
             self.stalled.set()
             self.release.wait(60)
+            with contextlib.suppress(OSError):  # nobody reads any more where the download was given up
+                handler.wfile.write(self.body[self.stall :])
         self.answered.set()
 
     def source(self, sha256: str | None = None) -> WeightsSource:
@@ -203,6 +211,74 @@ def test_a_cached_file_of_other_tensors_is_named_with_the_cure(server: Server) -
     )
 
 
+# The command line and the page
+
+
+@pytest.fixture
+def published(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Tensor]]:
+    """Weights of the compact ResNet, which has them on the server in place of those that it ships with."""
+    state = models.build("resnet_mini", seed=5).state_dict()
+    server.body = pth(state, tmp_path)
+    found = [sources("resnet_mini")[-1], server.source()]
+    monkeypatch.setattr("models.weights.sources", lambda preset: found)
+    app_weights.sources.clear()  # pyright: ignore[reportFunctionMemberAccess] (they name the cache)
+    yield state
+    app_weights.sources.clear()  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def features(folder: Path) -> tuple[str, ...]:
+    out = str(folder / "maps.png")
+    return "features", "resnet_mini", "cat", "--weights", "IMAGENET1K_V1", "--layer", "conv1", "--out", out
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_command_line_tells_how_far_a_download_is(
+    terminal: bool, server: Server, published: dict[str, Tensor], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert cli.main(features(tmp_path)) == 0
+    told, size = capsys.readouterr().err, format_bytes(len(server.body))
+    assert told.endswith(f"downloading the weights: {size} of {size}\n")
+    assert told.count("\n") == 1 if terminal else 1 <= told.count("\n") <= 5 and "\r" not in told
+    maps = np.load(tmp_path / "maps.npy")
+    assert server.requests == 1 and maps.shape[0] == len(published["conv1.weight"])
+
+    assert cli.main(features(tmp_path)) == 0
+    assert server.requests == 1 and capsys.readouterr().err == ""
+    assert np.array_equal(maps, np.load(tmp_path / "maps.npy"))
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_download_that_fails_on_the_command_line_is_a_line_of_its_own(
+    terminal: bool, server: Server, published: dict[str, Tensor], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    server.cut = 1000
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert cli.main(features(tmp_path)) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("error: tiny-") and "the connection ended after 1,000 of" in last
+    assert not (tmp_path / "maps.png").exists()
+
+
+def test_the_page_shows_a_download_and_then_runs_the_network(server: Server, published: dict[str, Tensor]) -> None:
+    server.stall = 1000
+    app = open_app(preset="resnet_mini", view="maps", layer="conv1", weights="IMAGENET1K_V1")
+    assert any("not here yet" in error for error in errors(app))
+    app.button(key="download").click().run()
+    job = app.session_state["jobs"][app_weights.DOWNLOAD]
+    assert server.stalled.wait(20) and not job.finished
+    app.run()
+    (progress,) = app.sidebar.get("progress")
+    assert progress.proto.text.startswith("Downloading · ")  # type: ignore[union-attr]
+    server.release.set()
+    assert job.wait(30) and job.error is None
+    assert job.done == job.total == len(server.body)
+    app.run()
+    assert not errors(app) and not [button for button in app.button if button.key == "download"]
+
+
 # The conversion
 
 
@@ -219,42 +295,3 @@ def test_a_pickle_with_code_is_refused_and_not_run(server: Server, tmp_path: Pat
     message = refusal(server.source())
     assert message.startswith("The checkpoint could not be converted: ") and "more than tensors" in message
     assert not (tmp_path / "ran").exists() and cache_files() == []
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"no pickle at all", "is refused"),
-        (None, "cannot be read: [Errno 2] No such file"),
-        ([torch.ones(2)], "is not a state dict"),
-        ({"epoch": 3}, "is not a state dict"),
-        ({"a": torch.ones(2), "b": torch.eye(2).to_sparse()}, "'b' is sparse, quantized or without values"),
-        ({"a": torch.ones(2, device="meta")}, "'a' is sparse, quantized or without values"),
-    ],
-)
-def test_what_is_no_state_dict_is_refused(content: Any, sentence: str, tmp_path: Path) -> None:
-    source, target = tmp_path / "in.pth", tmp_path / "out.safetensors"
-    if isinstance(content, bytes):
-        source.write_bytes(content)
-    elif content is not None:
-        torch.save(content, source)
-    with pytest.raises(WeightsError) as caught:
-        convert(str(source), str(target))
-    assert str(caught.value).startswith(str(source)) and sentence in str(caught.value)
-    assert not target.exists()
-
-
-def test_tensors_that_share_memory_are_converted(tmp_path: Path) -> None:
-    tied = torch.arange(6.0).view(2, 3)
-    torch.save({"a": tied, "b": nn.Parameter(tied), "c": tied.T}, tmp_path / "in.pth")
-    convert(str(tmp_path / "in.pth"), str(tmp_path / "out.safetensors"))
-    content = (tmp_path / "out.safetensors").read_bytes()
-    module = nn.ParameterDict({"a": torch.zeros(2, 3), "b": torch.zeros(2, 3), "c": torch.zeros(3, 2)})
-    load(module, upload(content)())
-    assert same(module.state_dict(), {"a": tied, "b": tied, "c": tied.T})
-
-
-def test_the_converters_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["only_one.pth"]) == 2
-    complaint = capsys.readouterr().err
-    assert complaint.startswith("usage: python -m models.convert_checkpoint") and complaint.count("\n") == 1

@@ -95,6 +95,25 @@ def test_a_file_that_holds_no_weights_is_one_sentence() -> None:
     assert "mine.safetensors" in error
 
 
+OWN = (APP.parent / "assets/weights/zfnet_mini.safetensors").read_bytes()
+OTHERS = (APP.parent / "assets/weights/resnet_mini.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("content", "says"), [(OTHERS, "more tensors differ"), (OWN[:-1], "is cut short: it has")])
+def test_weights_of_another_network_or_cut_short_are_one_sentence_and_the_page_goes_on(
+    content: bytes, says: str
+) -> None:
+    app = open_app(view="maps", weights="file")
+    app.file_uploader[0].upload("bad.safetensors", content).run()
+    told = set(errors(app))
+    assert len(told) == 1 and "bad.safetensors" in (sentence := told.pop()) and says in sentence
+    app.file_uploader[0].set_value(None)
+    app.file_uploader[0].upload("good.safetensors", OWN).run()
+    assert not errors(app)
+    app.selectbox(key="widget:weights").set_value("random").run()
+    assert not errors(app)
+
+
 def test_a_look_at_upload_keeps_the_chosen_sample() -> None:
     app = open_app(image="boat")
     for source in ("upload", "camera", "sample"):

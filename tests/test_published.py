@@ -20,7 +20,17 @@ from models.spec import NetSpec
 from tests.meta_training import image, layers
 
 TORCHVISION = {name: other for name in models.presets() if (other := models.preset(name).torchvision)}
+# Torchvision's classifiers that no preset equals: the program has its convolutional networks, and of the transformers
+# the plain one, ViT-B/16, to compare them with. The others differ in windows and attention, or in size alone.
+TRANSFORMERS = {
+    "maxvit_t", "swin_t", "swin_s", "swin_b", "swin_v2_t", "swin_v2_s", "swin_v2_b",
+    "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14",
+}  # fmt: skip
 FAST_PX = 64  # equal logits need no 224 px
+
+
+def test_every_classifier_of_torchvision_is_a_preset_but_for_further_transformers() -> None:
+    assert set(torchvision.models.list_models(module=torchvision.models)) - set(TORCHVISION.values()) == TRANSFORMERS
 
 
 def macs(model: nn.Module, spec: NetSpec) -> float:
@@ -105,6 +115,21 @@ def by_hand(convolutions: str, linear: tuple[int, ...]) -> int:
         before, after = map(int, channels.split(">"))
         total += (before // int(groups) * int(kernel) ** 2 + 1) * after
     return total
+
+
+def googlenet() -> int:
+    """Table 1 of Szegedy et al. 2014 with biases, and the two auxiliary heads of its section 5, after 4a and 4d."""
+    rows = (
+        (64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64), (192, 96, 208, 16, 48, 64),
+        (160, 112, 224, 24, 64, 64), (128, 128, 256, 24, 64, 64), (112, 144, 288, 32, 64, 64),
+        (256, 160, 320, 32, 128, 128), (256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128),
+    )  # fmt: skip
+    total, channels = by_hand("3>64 7 1, 64>64 1 1, 64>192 3 1", (1024, 1000)), 192
+    for one, reduce3, three, reduce5, five, project in rows:
+        reads = "".join(f"{channels}>{width} 1 1, " for width in (one, reduce3, reduce5, project))
+        total += by_hand(f"{reads}{reduce3}>{three} 3 1, {reduce5}>{five} 5 1", ())
+        channels = one + three + five + project
+    return total + sum(by_hand(f"{width}>128 1 1", (128 * 4 * 4, 1024, 1000)) for width in (512, 528))
 
 
 def bn_inception() -> int:
@@ -194,7 +219,7 @@ PARAMS = {
     "vgg16_bn": 138_365_992,
     "vgg19_bn": 143_678_248,
     "googlenet": 13_004_888,
-    "googlenet_2014": 13_378_280,  # the authors' Caffe model with its two auxiliary heads
+    "googlenet_2014": googlenet(),
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,

@@ -44,43 +44,53 @@ def preactivated(key: str) -> str:
     return key.replace("stem.conv", "conv1").replace("downsample.conv", "downsample.0").replace("head.fc", "fc")
 
 
-def resnet50_with(attention: Callable[..., nn.Module]) -> nn.Module:
-    return timm.create_model("resnet50", block_args={"attn_layer": attention})
+def resnet_with(attention: Callable[..., nn.Module], layers: int = 50) -> nn.Module:
+    return timm.create_model(f"resnet{layers}", block_args={"attn_layer": attention})
 
 
-def gc_resnet50() -> nn.Module:
+def gc_resnet(layers: int) -> nn.Module:
     """timm's context is in every block; GCNet's from the second stage on."""
-    model = resnet50_with(partial(GlobalContext, fuse_add=True, fuse_scale=False, rd_ratio=1 / 16))
+    model = resnet_with(partial(GlobalContext, fuse_add=True, fuse_scale=False, rd_ratio=1 / 16), layers)
     for block in model.get_submodule("layer1").children():
         block.se = None  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
     return model
 
 
-def nl_resnet50() -> nn.Module:
-    """timm's non-local blocks between the blocks of its ResNet-50 (Wang et al. 2018, section 5.1)."""
-    model = timm.create_model("resnet50")
-    for name, channels, blocks in (("layer2", 512, 4), ("layer3", 1024, 6)):
-        layers = []
+def nl_resnet(layers: int) -> nn.Module:
+    """timm's non-local blocks after every other block of its ResNet's stages 2 and 3 (Wang et al. 2018, 5.1)."""
+    model = timm.create_model(f"resnet{layers}")
+    for name, channels in (("layer2", 512), ("layer3", 1024)):
+        stage = []
         for index, block in enumerate(model.get_submodule(name).children()):
-            layers += [block, *([NonLocalAttn(channels, use_scale=False, rd_ratio=1 / 2)] if index % 2 else [])]
-        assert len(layers) == blocks + blocks // 2
-        setattr(model, name, nn.Sequential(*layers))
+            stage += [block, *([NonLocalAttn(channels, use_scale=False, rd_ratio=1 / 2)] if index % 2 else [])]
+        setattr(model, name, nn.Sequential(*stage))
     return model
 
 
+def model_of_timm(name: str) -> Callable[[], nn.Module]:
+    return partial(timm.create_model, name)
+
+
 TWINS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], Callable[[str], str]]] = {
-    "se_resnet50": (partial(timm.create_model, "seresnet50"), {}, squeezed),
-    "se_resnext50_32x4d": (partial(timm.create_model, "seresnext50_32x4d"), {}, squeezed),
-    "gc_resnet50": (gc_resnet50, {}, context),
-    "nl_resnet50": (nl_resnet50, {"sub_sample": False}, non_local),
+    "se_resnet50": (model_of_timm("seresnet50"), {}, squeezed),
+    "se_resnet101": (model_of_timm("seresnet101"), {}, squeezed),
+    "se_resnet152": (model_of_timm("seresnet152"), {}, squeezed),
+    "se_resnext50_32x4d": (model_of_timm("seresnext50_32x4d"), {}, squeezed),
+    "se_resnext101_32x4d": (model_of_timm("seresnext101_32x4d"), {}, squeezed),
+    "gc_resnet50": (partial(gc_resnet, 50), {}, context),
+    "gc_resnet101": (partial(gc_resnet, 101), {}, context),
+    "nl_resnet50": (partial(nl_resnet, 50), {"sub_sample": False}, non_local),
+    "nl_resnet101": (partial(nl_resnet, 101), {"sub_sample": False}, non_local),
     "resnet50": (
-        partial(resnet50_with, partial(NonLocalAttn, use_scale=False)),
+        partial(resnet_with, partial(NonLocalAttn, use_scale=False)),
         {"attention": "non_local", "attention_reduction": 8},
         non_local,
     ),
-    "preact_resnet18": (partial(timm.create_model, "resnetv2_18"), {}, preactivated),
-    "preact_resnet34": (partial(timm.create_model, "resnetv2_34"), {}, preactivated),
-    "preact_resnet50": (partial(timm.create_model, "resnetv2_50"), {}, preactivated),
+    "preact_resnet18": (model_of_timm("resnetv2_18"), {}, preactivated),
+    "preact_resnet34": (model_of_timm("resnetv2_34"), {}, preactivated),
+    "preact_resnet50": (model_of_timm("resnetv2_50"), {}, preactivated),
+    "preact_resnet101": (model_of_timm("resnetv2_101"), {}, preactivated),
+    "preact_resnet152": (model_of_timm("resnetv2_152"), {}, preactivated),
 }
 
 
