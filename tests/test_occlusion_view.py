@@ -112,7 +112,7 @@ def test_positions_are_described_once_the_map_is_done_and_only_few_of_them(
 ) -> None:
     found = found_map(np.zeros((side, side), int).tolist())
     session: Any = None
-    shown = occlusion_maps.Shown(session, found, torch.zeros(1), chosen)
+    shown = occlusion_maps.Shown(session, found, torch.zeros(1), chosen, opacity=0.5, smooth=False)
     assert len(shown.texts(lambda row, column: "said")) == said
 
 

@@ -76,22 +76,32 @@ class ChannelStatistics:
         return np.lexsort((-values, ~self.is_finite))
 
 
+PART = 2**22  # values that are looked at together: float64 takes twice the memory of the maps
+
+
 def channel_statistics(maps: Tensor) -> ChannelStatistics:
     """The statistics of maps [C, H, W]; channels that are not finite count in no figure of the layer."""
-    flat = maps.detach().double().cpu().flatten(1)
-    finite = flat.isfinite().all(1)
-    clean = flat.where(finite[:, None], torch.nan)
-    totals = flat[finite].abs().sum(1).numpy()
+    flat = maps.detach().flatten(1)
+    parts = flat.split(max(1, PART // flat.shape[1]))
+    maximum, mean, positive, total = np.concatenate([_of_channels(part.double().cpu()) for part in parts], axis=1)
+    finite = np.isfinite(total)
+    totals = total[finite]
     return ChannelStatistics(
-        maximum=clean.amax(1).numpy(),
-        mean=clean.mean(1).numpy(),
-        positive_share=(flat > 0).double().mean(1).numpy(),
-        is_finite=finite.numpy(),
-        is_dead=(flat == 0).all(1).numpy(),
+        maximum=np.where(finite, maximum, np.nan),
+        mean=np.where(finite, mean, np.nan),
+        positive_share=positive,
+        is_finite=finite,
+        is_dead=total == 0,
         hoyer_sparsity=_hoyer(totals),
         treves_rolls=float(totals.mean() ** 2 / (totals**2).mean()) if totals.any() else float("nan"),
         channels_for_90_percent=_channels_for(0.9, totals),
     )
+
+
+def _of_channels(values: Tensor) -> np.ndarray:
+    """Maximum, mean, share above 0 and total |activation| of channels [C, positions]: [4, C]."""
+    positive = (values > 0).double().mean(1)
+    return torch.stack([values.amax(1), values.mean(1), positive, values.abs().sum(1)]).numpy()
 
 
 def _hoyer(totals: np.ndarray) -> float:
@@ -120,10 +130,10 @@ class Histogram:
 
 def histogram(maps: Tensor, bins: int = 50) -> Histogram:
     """How often each activation occurs in a layer or one of its channels (any shape)."""
-    values = maps.detach().double().cpu().numpy().ravel()
+    values = maps.detach().float().cpu().numpy().ravel()
     finite = values[np.isfinite(values)]
     counts, edges = np.histogram(finite, bins=bins)
-    return Histogram(counts, edges, values.size - finite.size)
+    return Histogram(counts, edges.astype(np.float64), values.size - finite.size)
 
 
 # -- Predictions ------------------------------------------------------------------------------------------------------

@@ -160,9 +160,16 @@ def current(kind: str, key: tuple[Any, ...] | None = None) -> Job | None:
     if job is None:
         return None
     if key is not None and job.key != (kind, *key):
-        job.stop()
+        _put_aside(kind, job)
         return None
     return job
+
+
+def _put_aside(kind: str, job: Job) -> None:
+    """Stop a job that is not wanted now. One that found nothing yet is forgotten: the person did not stop it."""
+    job.stop()
+    if not job.finished and job.partial is None:
+        _jobs().pop(kind)
 
 
 def under_way(besides: Collection[str] = ()) -> Job | None:
@@ -172,9 +179,9 @@ def under_way(besides: Collection[str] = ()) -> Job | None:
 
 def retain(key: tuple[Any, ...], besides: Collection[str] = ()) -> None:
     """Stop the session's jobs whose keys do not begin with this one, except for some kinds."""
-    for kind, job in _jobs().items():
+    for kind, job in list(_jobs().items()):
         if kind not in besides and job.key[1 : 1 + len(key)] != key:
-            job.stop()
+            _put_aside(kind, job)
 
 
 def discard(kind: str) -> None:

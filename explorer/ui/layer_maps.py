@@ -89,11 +89,15 @@ class Look:
     maps: LayerMaps
 
 
+def chosen(session: Session) -> str:
+    """The id of the chosen layer, or of one in the middle where that one has no maps. Raises TraceError."""
+    layer = state.get("layer")
+    return layer if layer in activations.layers_with_maps(session.analysis.graph) else middle(session.analysis)
+
+
 def current(session: Session) -> Look | None:
-    """With the maps of the chosen layer, or of one in the middle; None while it is worked out. Raises UserError."""
-    chosen = state.get("layer")
-    shown = chosen in activations.layers_with_maps(session.analysis.graph)
-    layer = chosen if shown else middle(session.analysis)
+    """With the maps of the chosen layer; None while it is worked out. Raises UserError."""
+    layer = chosen(session)
     key = (*session.key, layer)
 
     def work(job: Job) -> Look:

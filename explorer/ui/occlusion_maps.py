@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from explorer.ui.figures import occlusion as figures
 from explorer.ui.figures import pictures, prediction
 from explorer.ui.figures.pictures import Placement
 from explorer.ui.figures.prediction import percent
+from explorer.ui.guard import guard
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -44,13 +45,15 @@ SETTINGS = (
 class Shown:
     """What is drawn: the map found so far, what its squares are filled with, and the position that a person chose.
 
-    chosen is None while the map still fills in.
+    chosen is None while the map still fills in. Files are made of it in threads that cannot ask for the state.
     """
 
     session: Session
     found: OcclusionMap
     filling: Tensor
     chosen: Cell | None = None
+    opacity: float = field(default_factory=lambda: state.get("opacity"))
+    smooth: bool = field(default_factory=lambda: state.get("smooth"))
 
     @cached_property
     def view(self) -> np.ndarray:
@@ -70,13 +73,12 @@ class Shown:
 
     def over(self, values: np.ndarray, scale: pictures.Range) -> np.ndarray:
         """Values over the picture, as opacity and smoothness are set."""
-        opacity, smooth = state.get("opacity"), state.get("smooth")
-        return figures.over(self.view, values, self.found.done, self.placement, scale, opacity, smooth)
+        return figures.over(self.view, values, self.found.done, self.placement, scale, self.opacity, self.smooth)
 
     def classes(self) -> np.ndarray:
         """The most probable classes over the picture."""
         colours = figures.class_colours(self.found)
-        return figures.classes(self.view, self.found, colours, self.placement, state.get("opacity"))
+        return figures.classes(self.view, self.found, colours, self.placement, self.opacity)
 
     def texts(self, say: Callable[[int, int], str]) -> list[list[str]]:
         """What is said of every position; nothing while the map fills in, which would send it all at every look."""
@@ -98,7 +100,7 @@ def draw(shown: Shown) -> None:
     parts += [_occluded] if shown.chosen else []
     with st.grid(min_column_width=250 if len(parts) < 4 else 205, gap="medium"):
         for part in parts:
-            with st.container():
+            with st.container(), guard():
                 part(shown)
 
 

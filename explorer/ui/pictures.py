@@ -39,26 +39,26 @@ def choose(source: str) -> None:
 def current() -> tuple[LoadedImage | None, str | None]:
     """The picture, or the sentence that says why there is none; neither before anything was uploaded."""
     if state.get("image") in OWN:
-        return st.session_state.get(_key(), (None, None))
+        return st.session_state.get(_key(state.get("image")), (None, None))
     try:
         return _load(samples()[sample()]), None
     except UserError as error:
         return None, str(error)
 
 
-def take(data: bytes | None, name: str) -> None:
-    """Make a file the picture, or keep the sentence that says why it is none; None takes it away."""
+def take(data: bytes | None, name: str, source: str) -> None:
+    """Make a file the picture of "upload" or "camera", or keep the sentence why it is none; None takes it away."""
     if data is None:
-        st.session_state[_key()] = None, None
+        st.session_state[_key(source)] = None, None
         return
     try:
-        st.session_state[_key()] = images.load(data, name), None
+        st.session_state[_key(source)] = images.load(data, name), None
     except UserError as error:
-        st.session_state[_key()] = None, str(error)
+        st.session_state[_key(source)] = None, str(error)
 
 
-def _key() -> str:
-    return f"picture {state.get('image')}"
+def _key(source: str) -> str:
+    return f"picture {source}"
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

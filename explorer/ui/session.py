@@ -6,10 +6,12 @@ Cached modules are in eval mode and never changed; the executor leaves them as t
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakValueDictionary
 
 import streamlit as st
 import torch
@@ -17,7 +19,7 @@ import torch
 import models
 from explorer import device, network
 from explorer.analyze import Analysis, analyze
-from explorer.errors import MemoryLimitError, SpecError, TraceError, UserError
+from explorer.errors import Cancelled, MemoryLimitError, SpecError, TraceError, UserError
 from explorer.images import LoadedImage
 from explorer.network import LoadedNetwork, Network
 from explorer.preprocessing import Preprocessing
@@ -232,11 +234,20 @@ def _analysis(key: str, _spec: NetSpec) -> Analysis:
 
 
 def _load(session: Session, cancel: Callable[[], bool]) -> LoadedNetwork:
+    lock = _loading.setdefault(session.network_key, threading.Lock())
+    while not lock.acquire(timeout=0.1):  # the cache has a lock of its own, which asks nobody whether to go on
+        if cancel():
+            raise Cancelled
     try:
         return _loaded(session.network_key, session, cancel)
     except MemoryLimitError:
         _loaded.clear()  # networks that nobody looks at may hold the memory
         return _loaded(session.network_key, session, cancel)
+    finally:
+        lock.release()
+
+
+_loading: WeakValueDictionary[tuple[str, ...], threading.Lock] = WeakValueDictionary()
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

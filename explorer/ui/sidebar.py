@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from explorer.ui.session import Session
 from models.weights import WeightsSource
 
 SOURCES = {"sample": "Samples", "upload": "Upload", "camera": "Camera"}
+PICTURE_MB, WEIGHTS_MB = 25, 1000
 TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
 
 
@@ -62,7 +64,7 @@ def _weights(session: Session) -> None:
         options=list(found), format_func=found.__getitem__,
     )  # fmt: skip
     if asked == weights.FILE:
-        _upload("weights file", "A .safetensors file", weights.take, type="safetensors", max_upload_size=1000)
+        _upload("weights file", "A .safetensors file", weights.take, type="safetensors", max_upload_size=WEIGHTS_MB)
     if session.weights_error:
         st.error(markdown_safe(session.weights_error), icon=":material/error:")
     elif asked != weights.FILE or session.source.kind == "file":
@@ -73,11 +75,12 @@ def _weights(session: Session) -> None:
 
 
 def _download(source: WeightsSource) -> None:
-    job = jobs.current(weights.DOWNLOAD, (source.url or "",))
     if not source.needs_download:
         return
-    if job is None or job.finished:
-        if job and job.error:
+    job = jobs.current(weights.DOWNLOAD)  # one of another preset goes on
+    is_own = job is not None and job.key == (weights.DOWNLOAD, source.url or "")
+    if job is None or job.finished or not is_own:
+        if job and job.error and is_own:
             st.error(markdown_safe(job.error), icon=":material/cloud_off:")
         st.button("Download", key="download", icon=":material/download:", on_click=_start_download, args=(source,),
                   width="stretch")  # fmt: skip
@@ -103,9 +106,11 @@ def _picture(session: Session) -> None:
             options=list(pictures.samples()), format_func=str.capitalize, label_visibility="collapsed",
         )  # fmt: skip
     elif source == "upload":
-        _upload("upload", "Upload a picture", pictures.take, type=list(TYPES))
+        take = partial(pictures.take, source="upload")
+        _upload("upload", "Upload a picture", take, type=list(TYPES), max_upload_size=PICTURE_MB)
     else:
-        st.camera_input("Take a picture", key="photo", on_change=_hand_over, args=("photo", pictures.take))
+        take = partial(pictures.take, source="camera")
+        st.camera_input("Take a picture", key="photo", on_change=_hand_over, args=("photo", take))
     if session.image_error:
         st.error(markdown_safe(session.image_error), icon=":material/broken_image:")
     if session.image:

@@ -6,7 +6,7 @@ silence and knows nothing of knobs. So the state lives here, under one key; widg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,18 @@ def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:
     st.session_state[_RUN] = st.session_state.get(_RUN, 0) + 1
     st.session_state[_FRESH] = _STATE not in st.session_state or _went_back()
     if st.session_state[_FRESH]:
+        before = st.session_state.get(_STATE, {})
         _read(st.query_params.to_dict(), table)
+        _keep_own(before)
+
+
+def _keep_own(before: Mapping[str, Any]) -> None:
+    """A person's picture stays over *Back*, and their weights do within the preset: no link can name them."""
+    values = st.session_state[_STATE]
+    for name, default in (("image", ""), ("weights", "")):
+        is_of_here = name == "image" or before.get("preset") == values["preset"]
+        if before.get(name) in NOT_IN_LINK and values[name] == default and is_of_here:
+            values[name] = before[name]
 
 
 def _went_back() -> bool:
@@ -150,25 +161,28 @@ def keep(
     is_new = key not in shown or shown[key].run < run - 1
     if is_new or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
-    shown[key] = _Shown(value, run)
+    shown[key] = _Shown(value, run, options.get("options"))
     return widget(label, key=key, on_change=lambda: _take(key, store, shown[key]), **options)
 
 
 @dataclass
 class _Shown:
-    """What a widget showed, and in which run."""
+    """What a widget showed, in which run, and out of which values."""
 
     value: Any
     run: int
+    offered: Collection[Any] | None
 
 
 def _take(key: str, store: Callable[[Any], None], shown: _Shown) -> None:
     """Hand on what a person chose: not a switch that was clicked off, nor what the widget showed anyway.
 
-    A click that overtakes the answer to the one before it brings the values of all widgets of the old page.
+    A click that overtakes the answer to the one before it brings the values of all widgets of the old page, which
+    the widget may not offer any more.
     """
     value = st.session_state[key]
-    if value is not None and value != shown.value:
+    is_offered = shown.offered is None or value in shown.offered
+    if value is not None and value != shown.value and is_offered:
         shown.value = value
         store(value)
 

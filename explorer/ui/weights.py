@@ -70,9 +70,10 @@ def take(data: bytes | None, name: str) -> None:
 
 
 def digest(source: WeightsSource) -> str:
-    """What tells these weights from all others."""
-    upload = uploaded()
-    return upload.digest if source.kind == "file" and upload else f"{source.name} {source.url or source.path}"
+    """What tells these weights from all others, and whether they have been downloaded."""
+    if source.kind == "file" and (upload := uploaded()):
+        return upload.digest
+    return f"{source.name} {source.url or source.path}" + (" to download" if source.needs_download else "")
 
 
 def download_job(source: WeightsSource) -> Job:

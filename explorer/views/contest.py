@@ -93,13 +93,12 @@ def _select(key: str, entrants: list[Entrant]) -> None:
 
 
 def _row(entrant: Entrant) -> dict[str, Any]:
-    row = shipped_rows()[entrant.preset]
     latencies = {f"Batch {n} (ms)": entrant.costs[f"latency_{n}"] for n in (1, 32) if f"latency_{n}" in entrant.costs}
     return {
         "Network": entrant.title,
         "Accuracy": entrant.accuracy,
-        "Parameters": row["params"],
-        "MACs": units.count(row["macs"]),
+        "Parameters": int(entrant.costs["params"]),
+        "MACs": units.count(int(entrant.costs["macs"])),
         **latencies,
         "Preset": entrant.preset,
         "Note": REASONS.get(entrant.preset, ""),

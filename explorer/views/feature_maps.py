@@ -33,6 +33,7 @@ def render(session: Session) -> None:
     if session.spec_error:
         st.warning("These are the maps of the last network that could be built.", icon=":material/history:")
     if (look := layer_maps.current(session)) is None:
+        _layer_control(session, layer_maps.chosen(session))
         return
     found = look.maps
     left, right = st.columns([2, 3], gap="large")
@@ -60,17 +61,21 @@ def _prediction(session: Session, predicted: Prediction) -> None:
 
 def _layer(session: Session, found: LayerMaps) -> None:
     st.subheader("Layer", anchor=False)
-    state.keep(
-        st.selectbox, "maps layer", "Layer", found.layer, _choose_layer, label_visibility="collapsed",
-        options=activations.layers_with_maps(session.analysis.graph),
-        format_func=lambda name: layer_label(session.analysis, name),
-    )  # fmt: skip
+    _layer_control(session, found.layer)
     if state.get("layer") not in ("", found.layer):
         st.caption(f"{markdown_safe(state.get('layer'))} has no maps to show, so this is a layer in the middle.")
     _metrics(found)
     if found.broken:
         st.error(f"{found.broken:,} of {len(found.maps):,} channels hold NaN or infinity (vermilion in the maps); "
                  "they are ranked last and left out of the figures.", icon=":material/error:")  # fmt: skip
+
+
+def _layer_control(session: Session, layer: str) -> None:
+    state.keep(
+        st.selectbox, "maps layer", "Layer", layer, _choose_layer, label_visibility="collapsed",
+        options=activations.layers_with_maps(session.analysis.graph),
+        format_func=lambda name: layer_label(session.analysis, name),
+    )  # fmt: skip
 
 
 def layer_label(analysis: Analysis, name: str) -> str:
