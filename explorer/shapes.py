@@ -34,11 +34,11 @@ def of_function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> T
     """
     if target is torch.cat and args and set(kwargs) <= {"dim"}:
         return _concat(args[0], *args[1:], **kwargs)
-    if kwargs or len(args) < 2 or not isinstance(args[0], Tensor):
+    if len(args) < 2 or not isinstance(args[0], Tensor):
         return None
-    if target in _BINARY and len(args) == 2:
+    if target in _BINARY and len(args) == 2 and not kwargs:
         return _broadcast(*args)
-    if target is functional.layer_norm:
+    if target is functional.layer_norm and set(kwargs) <= {"weight", "bias", "eps"}:
         return _normalised(args[0], tuple(args[1]))
     return None
 
@@ -110,20 +110,25 @@ def _conv(module: Any, x: Tensor) -> Tensor | None:
 
 
 def _pool(module: Any, x: Tensor) -> Tensor | None:
-    if x.dim() != 4 or module.ceil_mode or getattr(module, "return_indices", False):
+    if x.dim() != 4 or getattr(module, "return_indices", False):
         return None
     kernel, stride, padding = _pair(module.kernel_size), _pair(module.stride), _pair(module.padding)
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         return None
-    return _slid(x, x.shape[1], kernel, stride, _pair(getattr(module, "dilation", 1)), padding)
+    dilation = _pair(getattr(module, "dilation", 1))
+    return _slid(x, x.shape[1], kernel, stride, dilation, padding, up=module.ceil_mode)
 
 
-def _slid(x: Tensor, channels: int, *window: tuple[int, int]) -> Tensor | None:
-    sizes = [
-        (length + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-        for length, kernel, stride, dilation, padding in zip(x.shape[2:], *window, strict=True)
-    ]
+def _slid(x: Tensor, channels: int, *window: tuple[int, int], up: bool = False) -> Tensor | None:
+    sizes = [_positions(*along, up) for along in zip(x.shape[2:], *window, strict=True)]
     return _empty(x, (x.shape[0], channels, *sizes)) if min(sizes) > 0 else None
+
+
+def _positions(length: int, kernel: int, stride: int, dilation: int, padding: int, up: bool) -> int:
+    """How often a window fits; rounded `up`, once more where it then still begins on the map or its first padding."""
+    room = length + 2 * padding - dilation * (kernel - 1) - 1
+    count = room // stride + 1
+    return count + 1 if up and room % stride and count * stride < length + padding else count
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -46,7 +46,7 @@ def taking() -> None:
     pictures.choose("upload")
     st.session_state["taken"] = {}
     for case in CASES:
-        pictures.take(case.data, f"{case.name}.png")
+        pictures.take(case.data, f"{case.name}.png", "upload")
         st.session_state["taken"][case.name] = pictures.current()
 
 

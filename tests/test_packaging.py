@@ -83,5 +83,5 @@ def test_continuous_integration_runs_make_test() -> None:
 def test_server_stays_local() -> None:
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert config["server"]["address"] == "127.0.0.1"
-    assert config["server"]["maxUploadSize"] == sidebar.WEIGHTS_MB, "the server refuses what is larger, whatever the page says"
+    assert config["server"]["maxUploadSize"] == sidebar.WEIGHTS_MB, "the server refuses what is larger"
     assert config["browser"]["gatherUsageStats"] is False

@@ -112,6 +112,8 @@ def test_layer_norms_by_function():
         found = shapes.of_function(functional.layer_norm, (x, last, None, None, 1e-5), {})
         assert (found is not None) == fits
         assert found is None or found.shape == x.shape
+        named = {"weight": None, "bias": None, "eps": 1e-5}
+        assert (shapes.of_function(functional.layer_norm, (x, last), named) is not None) == fits
 
 
 def test_concats_of_channels():

@@ -22,21 +22,18 @@ from tests.benchmarks.timing import Table, best_seconds, seconds
 ROUNDS = 8
 NETWORKS = ("vgg16", "resnet50", "googlenet", "densenet201", "efficientnet_b7", "convnext_base")
 # The peak of resident memory in the first analysis of a new process, above what is resident after the imports, in kB.
-# TORCHS_OWN: what torch itself imports the first time that it runs something on meta.
-TORCHS_OWN = "import torch._dynamo, torch.fx.experimental.symbolic_shapes\n"
 MEMORY = """
 import sys
 from pathlib import Path
 
-import models
-from explorer import analyze
+from explorer import network
 
 def status(field):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(field))
 
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = status("VmRSS:")
-analyze(models.build(sys.argv[1], device="meta"))
+network.find(sys.argv[1]).analysis()
 print(status("VmHWM:") - before)
 """
 
@@ -66,4 +63,3 @@ def test_peak_memory(name: str, table: Table) -> None:
         return int(done.stdout) / 1e3
 
     table.limit(f"{name}, peak above the imports", peak(MEMORY), 50, "{:.0f} MB".format)
-    table.alone(f"{name}, and above torch's imports on meta", f"{peak(TORCHS_OWN + MEMORY):.0f} MB")
