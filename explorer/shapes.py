@@ -120,11 +120,11 @@ def _pool(module: Any, x: Tensor) -> Tensor | None:
 
 
 def _slid(x: Tensor, channels: int, *window: tuple[int, int], up: bool = False) -> Tensor | None:
-    sizes = [_positions(*along, up) for along in zip(x.shape[2:], *window, strict=True)]
+    sizes = [_positions(*along, up=up) for along in zip(x.shape[2:], *window, strict=True)]
     return _empty(x, (x.shape[0], channels, *sizes)) if min(sizes) > 0 else None
 
 
-def _positions(length: int, kernel: int, stride: int, dilation: int, padding: int, up: bool) -> int:
+def _positions(length: int, kernel: int, stride: int, dilation: int, padding: int, *, up: bool) -> int:
     """How often a window fits; rounded `up`, once more where it then still begins on the map or its first padding."""
     room = length + 2 * padding - dilation * (kernel - 1) - 1
     count = room // stride + 1

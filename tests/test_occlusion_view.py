@@ -191,6 +191,18 @@ def test_a_picture_of_one_pixel_can_be_occluded() -> None:
     assert "without a square, and no square" in texts(finished(app)) or "falls from" in texts(app)
 
 
+def test_to_run_without_a_picture_is_one_sentence() -> None:
+    app = open_occlusion(window="12", stride="1")
+    app.segmented_control(key="widget:source").set_value("upload").run()
+    next((button for button in app.button if button.label == "Run"), app.button[0]).click().run()
+    assert not app.exception
+    assert [error.value for error in app.error] == ["Choose a picture in the sidebar first."]
+
+
+def test_classes_of_one_name_are_told_apart_by_their_numbers() -> None:
+    assert view._labels(["cat", "dog", "cat"]) == {-1: view.LIKELY, 0: "cat (0)", 1: "dog", 2: "cat (2)"}
+
+
 def test_an_output_with_nan_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     good = sessions.Session.load
 

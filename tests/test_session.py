@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
+import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
 import models
 from explorer import device, knob_text
 from explorer.errors import UserError
+from explorer.images import encode_png
 from explorer.knob_text import decode_knob, encode_knob, plain
 from explorer.ui import session as sessions
-from explorer.ui import weights
+from explorer.ui import state, weights
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
 from explorer.ui.units import count, difference, pair, shape
@@ -102,6 +105,29 @@ def test_the_link_replaces_the_state_where_a_person_went_back_to_it(
     app.run()
     assert app.title[0].value == ("LeNet-5 · lenet5" if went_back else "VGG · vgg11")
     assert link(app) == {"preset": "lenet5" if went_back else "vgg11"}
+
+
+def test_a_persons_picture_stays_when_they_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_app(preset="vgg11")
+    app.segmented_control(key="widget:source").set_value("upload").run()
+    app.file_uploader[0].upload("mine.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
+    app.number_input(key="widget:knob vgg11 depths 0").set_value(2).run()
+    app.query_params.clear()
+    app.query_params["preset"] = "vgg11"
+    monkeypatch.setattr(ScriptRunContext, "reset", history_navigation(ScriptRunContext.reset, True))
+    app.run()
+    assert link(app) == {"preset": "vgg11"}
+    assert app.session_state["state"]["image"] == "upload" and not errors(app)
+
+
+def test_a_value_that_a_widget_does_not_offer_any_more_is_passed_over() -> None:
+    kept: list[str] = []
+    shown = state._Shown("zfnet_mini", 1, ["zfnet", "zfnet_mini"])
+    st.session_state["widget:preset"] = "vgg11"  # of the architecture that a click before has left
+    state._take("widget:preset", kept.append, shown)
+    st.session_state["widget:preset"] = "zfnet"
+    state._take("widget:preset", kept.append, shown)
+    assert kept == ["zfnet"]
 
 
 def history_navigation(reset: Any, went_back: bool) -> Any:

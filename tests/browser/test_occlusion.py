@@ -21,6 +21,10 @@ def test_a_run_ends_and_a_click_moves_the_square(server: str, page: Page) -> Non
     with page.expect_download() as download:
         page.get_by_role("button", name="Probability (NPY)").click()
     assert np.load(download.value.path()).shape == (9, 9)
+    for name in ("Probability", "Classes"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=f"{name} (PNG)").click()
+        assert load(download.value.path().read_bytes()).pixels.shape[0] >= 64
     page.locator(".stage").first.click()
     expect(page).to_have_url(re.compile("position="))
     wait_until_idle(page)
