@@ -116,23 +116,31 @@ def placed(block: registry.Block, channels: int, width: int, stride: int) -> tup
         return None, block.fit(channels, width, stride), None
     except SpecError:
         pass
-    for inside in (width, channels):  # channels: a block that only adds to them
+    # A block that only adds channels takes those that come, or where these are too many half of those that leave.
+    for inside, own_stride in ((width, 1), (channels, 1), (width // 2, stride), (width // 2, 1)):
         try:
-            return (channels, inside, stride), block.fit(inside, width), None
+            return (channels, inside, stride // own_stride), block.fit(inside, width, own_stride), None
         except SpecError:
             pass
-    try:
-        fitted = block.spec.parse({"in_channels": width})
-        block.output_shape(fitted)
-    except SpecError:  # e.g. channels that its groups do not divide
-        fitted = block.spec()
+    fitted = by_default(block, width, stride)
     inside = getattr(fitted, "in_channels")  # noqa: B009  (every block has it)
     leaving, side, _ = block.output_shape(fitted)
-    own_stride = registry.FIT_PX // max(1, side)
+    own_stride = round(registry.FIT_PX / max(1, side))
     if stride % own_stride:
         raise SpecError(f"block={block.name!r} makes maps {own_stride} times smaller, and the stride here is {stride}.")
     before = (channels, inside, stride // own_stride)
     return before, fitted, (leaving, width, 1)
+
+
+def by_default(block: registry.Block, channels: int, stride: int) -> Spec:
+    """The block's defaults, with the stride where theirs does not divide it, on these channels if it can read them."""
+    own = {"stride": stride} if stride % getattr(block.spec(), "stride", 1) else {}
+    try:
+        fitted = block.spec.parse({**own, "in_channels": channels})
+        block.output_shape(fitted)
+    except SpecError:  # e.g. channels that its groups do not divide
+        return block.spec.parse(own)
+    return fitted
 
 
 def shared(spec: AnyNetSpec, fitted: Spec) -> Spec:
