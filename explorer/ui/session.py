@@ -23,9 +23,9 @@ from explorer.network import LoadedNetwork, Network
 from explorer.preprocessing import Preprocessing
 from explorer.ui import pictures, state, weights
 from explorer.ui.settings import KnobSet, Setting
-from models.layers import tolerant
+from models.draft import draft
 from models.registry import Architecture
-from models.spec import NetSpec, Spec, unchecked
+from models.spec import NetSpec, Spec
 from models.weights import WeightsSource
 
 SETTINGS = (
@@ -187,12 +187,9 @@ def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
 
 def partial_analysis(session: Session) -> Analysis | None:
     """What can be said of the knobs that make no network, up to the layer that fails; None where that is nothing."""
-    base = session.preset_spec
     try:
-        with torch.device("meta"), unchecked(), tolerant():
-            draft = type(base).parse(state.knob_values())
-            module = session.architecture.builder(draft).eval()
-        return analyze(module, input_size(draft), partial=True)
+        spec, module = draft(session.architecture, state.knob_values())
+        return analyze(module, input_size(spec), partial=True)
     except Exception:  # whatever a builder makes of values that its Spec refuses: there is just no picture
         return None
 

@@ -16,6 +16,8 @@ from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 class ShuffleNetV2Spec(AttentionKnobs, NetSpec):
     """The paper's table 5: its columns differ in `widths` and `head_width`; attention ends each unit's convolutions."""
 
+    per_stage = ("depths", "widths", "strides")
+
     depths: tuple[int, ...] = knob(
         (4, 8, 4), low=1, high=24, step=1, length=(1, 6), help="Units per stage.", paper=(4, 8, 4)
     )
@@ -40,8 +42,7 @@ class ShuffleNetV2Spec(AttentionKnobs, NetSpec):
     dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
 
     def check(self) -> None:
-        if not len(self.depths) == len(self.widths) == len(self.strides):
-            self.refuse("depths", "widths", "strides", why="each needs one entry per stage")
+        super().check()
         if any(width % 2 for width in self.widths):
             self.refuse("widths", why="half of the channels comes from each branch, so they must be even")
 
