@@ -14,7 +14,10 @@ from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 
 
 class MobileNetV1Spec(AttentionKnobs, NetSpec):
-    """The paper's table 1, its layers grouped by the side of their map; attention ends each block."""
+    """The paper's table 1, its layers grouped by the side of their map; attention ends each block.
+
+    The resolution multiplier ρ (section 3.4) is the knob image_size: 224 · ρ.
+    """
 
     per_stage = ("depths", "widths", "strides")
 
