@@ -15,6 +15,7 @@ from models import registry
 from models.draft import draft
 from models.families.anynet import StageSpec
 from models.spec import NetSpec, unchecked
+from tests.page import errors, open_app
 from tests.strategies import extremes
 
 
@@ -69,3 +70,10 @@ def test_anynet_is_drawn_up_to_the_slot_in_which_a_block_cannot_stand(
         stage = StageSpec.parse(dict(zip(StageSpec.model_fields, ("halving", *row), strict=True)))
     failure = drawn(base, stages=(base.stages[0], stage)).failure
     assert failure and failure.path == path and "'halving' makes maps 2 times smaller" in failure.reason
+
+
+def test_the_page_says_why_and_draws_the_stages_that_there_are() -> None:
+    app = open_app(preset="resnet_mini", k__depths="1,1,1,1,1")
+    assert any("each needs one entry per stage" in error for error in errors(app))
+    (drawing,) = [expander for expander in app.expander if expander.label.startswith("As far as it goes")]
+    assert drawing.label.endswith("avgpool")
