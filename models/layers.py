@@ -102,7 +102,8 @@ def tolerant() -> Iterator[None]:
         _tolerant.reset(token)
 
 
-def _built(make: Callable[[], nn.Module]) -> nn.Module:
+def built(make: Callable[[], nn.Module]) -> nn.Module:
+    """`make()`; within `tolerant`, where that is refused, an `Unbuildable` that says why."""
     try:
         return make()
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
@@ -118,7 +119,7 @@ def activation(name: str) -> nn.Module:
 
 def norm(name: str, channels: int) -> nn.Module:
     """The named normalisation over `channels`; "layer" is GroupNorm(1), "group" takes gcd(32, channels) groups."""
-    return _built(lambda: _NORMS[name](channels))
+    return built(lambda: _NORMS[name](channels))
 
 
 def conv(
@@ -135,7 +136,7 @@ def conv(
     if padding is None:
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = (dilation * (rows - 1) // 2, dilation * (columns - 1) // 2)
-    return _built(
+    return built(
         lambda: layer(nn.Conv2d, in_channels, out_channels, kernel, stride, padding, dilation, groups, bias=bias)
     )
 
@@ -143,7 +144,7 @@ def conv(
 def pool(kind: str, kernel: int, stride: int, padding: int = 0, ceil_mode: bool = False) -> nn.Module:
     """Max or average pooling; an average counts the padding as zeros (torch's default)."""
     make = nn.MaxPool2d if kind == "max" else nn.AvgPool2d
-    return _built(lambda: make(kernel, stride, padding, ceil_mode=ceil_mode))
+    return built(lambda: make(kernel, stride, padding, ceil_mode=ceil_mode))
 
 
 def local_response_norm(size: int) -> nn.Module:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -64,9 +64,12 @@ _unchecked: ContextVar[bool] = ContextVar("unchecked", default=False)
 
 
 @contextlib.contextmanager
-def unchecked() -> Iterator[None]:
-    """Within it Specs may hold values that no network can have, so that the network up to the fault can be drawn."""
-    token = _unchecked.set(True)
+def unchecked(on: bool = True) -> Iterator[None]:
+    """Within it Specs may hold values that no network can have, so that the network up to the fault can be drawn.
+
+    With `on=False` they are checked again.
+    """
+    token = _unchecked.set(on)
     try:
         yield
     finally:
@@ -132,11 +135,26 @@ class Spec(BaseModel):
 
 
 class NetSpec(Spec):
-    """What every whole network has: its input and its classes."""
+    """What every whole network has: its input and its classes; `per_stage` are tuples of one entry for each stage."""
+
+    per_stage: ClassVar[tuple[str, ...]] = ()
 
     num_classes: int = knob(1000, low=1, high=21_841, step=1, help="Number of classes that the head tells apart.")
     in_channels: int = knob(3, low=1, high=16, step=1, help="Channels of the input: 3 for RGB, 1 for gray.")
     image_size: int = knob(224, low=8, high=1024, step=8, unit="px", help="Height and width of the input.")
+
+    def check(self) -> None:
+        if self.described() != self:
+            self.refuse(*self.per_stage, why="each needs one entry per stage")
+
+    def described(self) -> Self:
+        """This Spec with the stages of which every tuple has an entry: itself, if all tuples are equally long."""
+        stages = {name: getattr(self, name) for name in self.per_stage}
+        shortest = min(map(len, stages.values()), default=0)
+        if all(len(entries) == shortest for entries in stages.values()):
+            return self
+        with unchecked():
+            return self.replace(**{name: entries[:shortest] for name, entries in stages.items()})
 
 
 def _unknown_knob(cls: type[Spec], name: str) -> str:

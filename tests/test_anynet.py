@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import pytest
+import torch
 from torch import nn
 
 import models
 from explorer import analyze
+from explorer.errors import SpecError
 from models.blocks.attention import NonLocal, SqueezeExcitation
 from models.families.anynet import AnyNetSpec, placed, stages
 
@@ -33,6 +38,37 @@ def test_any_block_stands_in_any_stage(block: models.Block) -> None:
         graph = analyze(models.build(spec, device="meta"), (3, 64, 64)).graph
         ends = [[layer for layer in graph if layer.id.startswith(f"stages.{i}.")][-1] for i in range(3)]
         assert [end.output_shape[1:] for end in ends] == [(24, 16, 16), (48, 8, 8), (64, 4, 4)]
+
+
+@pytest.mark.parametrize("stride", (1, 2, 3))
+@each_block
+def test_any_block_stands_at_any_stride_and_depth(block: models.Block, stride: int) -> None:
+    """In the first and in a later stage, of few channels; what stride 3 leaves over at the border may count or not."""
+    for depths in ((1, 2), (2, 1)):
+        rows = [(block.name, depth, width, stride) for depth, width in zip(depths, (24, 32), strict=True)]
+        net: Any = models.build(with_stages(*rows), device="meta", unchecked=True)
+        x = net.stem(torch.empty(1, 3, 64, 64, device="meta"))
+        for stage, depth, width in zip(net.stages, depths, (24, 32), strict=True):
+            side, x = x.shape[-1], stage(x)
+            assert x.shape in [(1, width, made, made) for made in (side // stride, -(-side // stride))]
+            assert len(stage) == depth
+
+
+def test_a_block_that_shrinks_the_map_by_itself_is_refused_where_the_stride_is_no_multiple() -> None:
+    """None of those that are registered; one that a person adds may have no knob for it."""
+    halving = dataclasses.replace(models.block("nin"), name="halving", builder=lambda spec: nn.MaxPool2d(2))
+    assert placed(halving, 16, 32, 4)[0] == (16, 32, 2)
+    with pytest.raises(SpecError, match=r"'halving' makes maps 2 times smaller, and the stride here is 3"):
+        placed(halving, 16, 32, 3)
+
+
+def test_without_its_pool_a_block_keeps_the_map_and_all_its_weights() -> None:
+    for name in ("vgg", "transition"):
+        block = models.block(name)
+        whole, alone = (block.builder(block.spec().replace(stride=stride)) for stride in (2, 1))
+        assert [p.shape for p in whole.state_dict().values()] == [p.shape for p in alone.state_dict().values()]
+        assert block.output_shape(block.spec().replace(stride=1))[1:] == (32, 32)
+        assert block.output_shape(block.spec())[1:] == (16, 16)
 
 
 @each_block

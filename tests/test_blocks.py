@@ -9,6 +9,9 @@ import torch
 from torch import nn
 
 import models
+from explorer import fold
+from explorer.analyze import analyze
+from explorer.ui.figures import graph_dot
 from models.layers import activation, norm
 from models.spec import ACTIVATIONS, NORMS, Spec
 from tests.strategies import extremes, names_a_value
@@ -34,6 +37,19 @@ def test_block_trains_with_its_defaults(block: models.Block) -> None:
     batch, channels, height, width = train(block, spec)
     assert batch == 2 and channels > 0
     assert (height, width) in (block.input_size[1:], tuple(side // 2 for side in block.input_size[1:]))
+
+
+@each_block
+def test_a_block_alone_gives_finite_maps_of_the_shape_that_its_graph_says_and_is_drawn(block: models.Block) -> None:
+    spec: Any = block.spec()
+    module = models.build(spec)
+    output = module(torch.randn(1, spec.in_channels, 16, 16))
+    graph = analyze(module, (spec.in_channels, 16, 16)).graph
+    assert output.isfinite().all() and output.std() > 0
+    assert tuple(output.shape) == list(graph)[-1].output_shape
+    folded = fold.fold(graph, fold.max_depth(graph))
+    source = graph_dot.dot(folded)
+    assert "->" in source and all(node.id in source for node in folded.nodes)
 
 
 @each_block

@@ -57,6 +57,17 @@ def test_input_is_added_where_stride_and_channels_allow_it(name: str, knobs: dic
     assert sum(isinstance(layer, StochasticDepth) for layer in block.modules()) == adds
 
 
+def test_stochastic_depth_drops_whole_pictures_in_training_and_makes_up_for_it_in_those_that_stay() -> None:
+    torch.manual_seed(0)
+    x, layer = torch.rand(4000, 3, 2, 2) + 1, StochasticDepth(0.25)
+    out = layer.train()(x)
+    stays = out.flatten(1).any(1)
+    assert torch.equal(out[~stays], torch.zeros_like(out[~stays]))
+    torch.testing.assert_close(out[stays], x[stays] / 0.75)
+    assert stays.float().mean().item() == pytest.approx(0.75, abs=0.03)  # four standard deviations
+    assert torch.equal(layer.eval()(x), x)
+
+
 def test_linear_bottleneck_is_an_inverted_residual_without_its_skip() -> None:
     x = torch.randn(1, 24, 8, 8)
     plain, residual = (output(name, x) for name in ("linear_bottleneck", "inverted_residual"))

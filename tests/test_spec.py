@@ -86,9 +86,12 @@ def outside(description: Knob) -> list[object]:
 
 @each_spec
 def test_every_knob_says_what_it_is(cls: type[Spec]) -> None:
-    assert all(leaf(getattr(cls(), name)).knobs() for name in nested_fields(cls))
-    for name, description in cls.knobs().items():
+    nested = [leaf(getattr(cls(), name)).knobs() for name in nested_fields(cls)]
+    assert all(nested)
+    for name, description in (item for knobs in (cls.knobs(), *nested) for item in knobs.items()):
         assert description.help.endswith("."), name
+        has_range = description.low is not None and description.high is not None
+        assert has_range or description.choices or isinstance(description.default, bool), name
         assert description.problem(name, description.default) is None
         for end in ends(description, description.default):
             assert description.problem(name, end) is None

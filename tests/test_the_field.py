@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +14,7 @@ import torchvision
 import explorer
 import models
 from explorer.graph import LayerGraph
+from models.blocks.attention import GlobalContext, NonLocal, SqueezeExcitation
 
 # What a row gives: parameters exactly, or in millions as a paper rounds them; None where it gives none.
 Figure = int | float | None
@@ -200,16 +203,29 @@ def test_without_the_heads_that_only_training_reads_as_many_parameters_are_left(
     assert params(name, **{knob: False}) == figure
 
 
+ATTENTION = ("none", "se", "non_local", "global_context")
+PLAIN = ("lenet", "alexnet", "zfnet", "vgg", "nin")  # layers in a row: no residual, dense or mobile block
+BRANCHES = ("googlenet", "inception_v2", "inception_v3", "inception_v4", "squeezenet")  # side by side, none added
+OTHER_CHOICES = ("anynet",)  # "own" too: its blocks may keep the attention of their papers
+SELF_ATTENTION = ("vit",)  # no convolution whose maps could be weighed
 RESIDUAL_DENSE_AND_MOBILE = [
-    "resnet", "preact_resnet", "resnext", "senet", "nlnet", "gcnet", "inception_resnet_v2", "densenet", "mobilenet_v1",
-    "mobilenet_v2", "mobilenet_v3", "mnasnet", "efficientnet", "efficientnet_v2", "regnet", "convmixer", "convnext",
+    family for family in models.architectures()
+    if family.name not in PLAIN + BRANCHES + OTHER_CHOICES + SELF_ATTENTION
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RESIDUAL_DENSE_AND_MOBILE)
-def test_attention_is_one_knob_on_every_residual_dense_and_mobile_family(name: str) -> None:
-    (family,) = [architecture for architecture in models.architectures() if architecture.name == name]
-    assert family.spec.knobs()["attention"].choices == ("none", "se", "non_local", "global_context")
+@pytest.mark.parametrize("family", RESIDUAL_DENSE_AND_MOBILE, ids=lambda family: family.name)
+def test_attention_is_one_knob_on_every_residual_dense_and_mobile_family(family: models.Architecture) -> None:
+    assert family.spec.knobs()["attention"].choices == ATTENTION
+    (preset, *_) = (preset.spec for preset in family.presets.values() if preset.compact)
+    modules = {kind: models.build(preset, attention=kind, device="meta") for kind in ATTENTION}
+    parts = {kind: Counter(type(part) for part in module.modules()) for kind, module in modules.items()}
+    for kind, part in {"se": SqueezeExcitation, "non_local": NonLocal, "global_context": GlobalContext}.items():
+        assert parts[kind][part] > parts["none"][part]  # of a non-local network's own blocks there are some
+
+
+def test_anynet_has_the_same_attention_and_may_leave_each_block_its_own() -> None:
+    assert models.spec("anynet_mini").knobs()["attention"].choices == ("own", *ATTENTION)
 
 
 @pytest.mark.parametrize("row", BLOCKS)
@@ -221,4 +237,5 @@ def test_a_block_of_the_field_is_registered_and_its_variants_run_alone(row: str)
         module = models.build(spec, device="meta")
         assert module(torch.empty(1, channels, *block.input_size[1:], device="meta")).dim() == 4
         assert all(getattr(spec, knob) == value for knob, value in part.knobs.items())
-        assert block.summary and block.paper.title and block.spec.__doc__
+        assert block.summary and block.paper.title
+        assert re.search(r"figure|equation|\beq\.|section|table", block.spec.__doc__ or "", re.IGNORECASE)

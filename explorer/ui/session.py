@@ -25,9 +25,9 @@ from explorer.network import LoadedNetwork, Network
 from explorer.preprocessing import Preprocessing
 from explorer.ui import pictures, state, weights
 from explorer.ui.settings import KnobSet, Setting
-from models.layers import tolerant
+from models.draft import draft
 from models.registry import Architecture
-from models.spec import NetSpec, Spec, unchecked
+from models.spec import NetSpec, Spec
 from models.weights import WeightsSource
 
 SETTINGS = (
@@ -196,10 +196,8 @@ def partial_analysis(session: Session) -> Analysis | None:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _partial(key: str, _session: Session, _values: dict[str, Any]) -> Analysis | None:
     try:
-        with torch.device("meta"), unchecked(), tolerant():
-            draft = type(_session.preset_spec).parse(_values)
-            module = _session.architecture.builder(draft).eval()
-        return analyze(module, input_size(draft), partial=True)
+        spec, module = draft(_session.architecture, _values)
+        return analyze(module, input_size(spec), partial=True)
     except Exception:  # whatever a builder makes of values that its Spec refuses: there is just no picture
         return None
 

@@ -14,7 +14,6 @@ from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 
 LAYERS = (1, 6)
 KERNELS = (1, 3, 5, 7, 9, 11)
-PER_LAYER = ("widths", "kernels", "strides", "paddings", "groups", "pools")
 
 
 def widths(default: tuple[int, ...], step: int = 8, **options: Any) -> Any:
@@ -96,6 +95,8 @@ def fc_widths(default: tuple[int, ...], **options: Any) -> Any:
 class ConvStackSpec(NetSpec):
     """Knobs per layer are tuples of one entry per convolution; the families set the defaults."""
 
+    per_stage = ("widths", "kernels", "strides", "paddings", "groups", "pools")
+
     widths: tuple[int, ...] = widths((96, 256, 384, 384, 256))
     kernels: tuple[int, ...] = kernels((11, 5, 3, 3, 3))
     strides: tuple[int, ...] = strides((4, 1, 1, 1, 1))
@@ -142,8 +143,7 @@ class ConvStackSpec(NetSpec):
     )
 
     def check(self) -> None:
-        if len({len(getattr(self, name)) for name in PER_LAYER}) > 1:
-            self.refuse(*PER_LAYER, why="each needs one entry per convolution")
+        super().check()
         channels = (self.in_channels, *self.widths)
         for (before, after), count in zip(pairwise(channels), self.groups, strict=True):
             if before % count or after % count:

@@ -51,7 +51,8 @@ class TransitionSpec(Spec):
 
     in_channels: int = knob(256, low=1, high=65_536, step=1, help="Channels of the input.")
     compression: float = knob(0.5, low=0.05, high=1.0, step=0.05, help="Share of channels kept, θ.", paper=0.5)
-    pool: str = knob("average", choices=POOLS, help="How the map is halved.", paper="average")
+    pool: str = knob("average", choices=POOLS, help="How the map is made smaller.", paper="average")
+    stride: int = knob(2, low=1, high=4, step=1, help="Side and stride of the pool; 1 leaves it out.", paper=2)
     activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity before the convolution.", paper="relu")
     norm: str = knob("batch", choices=NORMS, help="Normalisation before the activation.", paper="batch")
 
@@ -101,17 +102,18 @@ def dense_block(spec: DenseBlockSpec) -> nn.Sequential:
 
 
 class Transition(nn.Module):
-    """`norm`, activation, `conv`, pool: fewer channels on a map of half the side; under torchvision's names."""
+    """`norm`, activation, `conv`, pool: fewer channels on a smaller map; under torchvision's names."""
 
     def __init__(self, spec: TransitionSpec) -> None:
         super().__init__()
         self.norm = norm(spec.norm, spec.in_channels)
         self.act = activation(spec.activation)
         self.conv = conv(spec.in_channels, spec.out_channels, 1, bias=spec.norm == "none")
-        self.pool = pool(spec.pool, 2, 2)
+        self.pool = None if spec.stride == 1 else pool(spec.pool, spec.stride, spec.stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pool(self.conv(self.act(self.norm(x))))
+        x = self.conv(self.act(self.norm(x)))
+        return x if self.pool is None else self.pool(x)
 
 
 def _fit_layer(in_channels: int, width: int, stride: int) -> Spec:
@@ -123,6 +125,12 @@ def _fit_block(in_channels: int, width: int, stride: int) -> Spec:
     new, most = width - in_channels, DenseBlockSpec().depth
     depth = next(count for count in range(most, 0, -1) if new % count == 0)
     return DenseBlockSpec.parse({"in_channels": in_channels, "growth": new // depth, "depth": depth})
+
+
+def _fit_transition(in_channels: int, width: int, stride: int) -> Spec:
+    """It keeps the share of the channels that is asked for, or, to do anything at all, the paper's."""
+    asked = {} if stride == 1 and width == in_channels else {"compression": width / in_channels}
+    return TransitionSpec.parse({"in_channels": in_channels, "stride": stride, **asked})
 
 
 register(
@@ -156,8 +164,6 @@ register(
         spec=TransitionSpec,
         builder=Transition,
         input_size=(256, 56, 56),
-        adapter=lambda channels, width, stride: TransitionSpec.parse(
-            {"in_channels": channels, "compression": width / channels}
-        ),
+        adapter=_fit_transition,
     )
 )

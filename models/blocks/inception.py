@@ -35,7 +35,7 @@ class InceptionWidths(Spec):
 
 
 class InceptionSpec(InceptionWidths):
-    """One module on its own: the widths of its branches and what they share."""
+    """One module on its own (paper, figure 2b): the widths of its branches and what they share."""
 
     in_channels: int = knob(192, low=1, high=4096, step=1, help="Channels of the input.")
     kernel5: int = knob(5, choices=(1, 3, 5, 7), help="Side of the window of the 5×5 branch.", paper=5)

@@ -31,7 +31,7 @@ class InceptionV2Widths(Spec):
 
 
 class InceptionV2Spec(InceptionV2Widths):
-    """One module on its own."""
+    """One module on its own (paper, figure 5)."""
 
     in_channels: int = knob(192, low=1, high=4096, step=1, help="Channels of the input.")
     activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")

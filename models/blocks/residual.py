@@ -32,7 +32,7 @@ DROP_PATH_HELP = "Chance that training skips the branch of a picture (stochastic
 
 
 class ResidualAddSpec(AttentionKnobs):
-    """What everything with a residual add has: `width` channels leave it."""
+    """What everything with a residual add has (paper, eq. 1; with a projection eq. 2): `width` channels leave it."""
 
     in_channels: int = knob(64, low=1, high=8192, step=1, help="Channels of the input.")
     width: int = knob(64, low=1, high=1024, step=8, help="Channels inside the block, before the factors.")
@@ -101,7 +101,7 @@ class BottleneckSpec(BasicSpec):
 
 
 class WideSpec(BottleneckSpec):
-    """A bottleneck whose inside is twice as wide, as torchvision's wide ResNets have it."""
+    """A bottleneck whose inside is twice as wide (paper, section 2), as torchvision's wide ResNets have it."""
 
     width_factor: float = knob(2.0, low=0.25, high=4.0, step=0.25, help=WIDTH_FACTOR_HELP)
 

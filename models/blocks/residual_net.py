@@ -37,6 +37,8 @@ MINI = {
 class ResidualNetSpec(AttentionKnobs, NetSpec):
     """What every residual network has (He et al. 2016, table 1)."""
 
+    per_stage = ("depths", "widths", "strides")
+
     block: str = knob("bottleneck", choices=BLOCKS, help="Two k×k convolutions, or 1×1, k×k, 1×1.")
     depths: tuple[int, ...] = knob((3, 4, 6, 3), low=1, high=36, step=1, length=(1, 6), help="Blocks per stage.")
     widths: tuple[int, ...] = knob(
@@ -98,8 +100,7 @@ class ResidualNetSpec(AttentionKnobs, NetSpec):
         return []
 
     def check(self) -> None:
-        if not len(self.depths) == len(self.widths) == len(self.strides):
-            self.refuse("depths", "widths", "strides", why="each needs one entry per stage")
+        super().check()
         if self.zero_init and self.norm == "none":
             self.refuse("zero_init", "norm", why="there is no norm whose scale could start at 0")
         if self.attention != "none" and self.attention_from > len(self.depths):

@@ -39,7 +39,7 @@ class ResNeXtBlockSpec(ResidualSpec):
 
 
 class PreActResNeXtBlockSpec(ResNeXtBlockSpec):
-    """The same with norm and activation before each convolution."""
+    """The same (paper, figure 3c) with norm and activation before each convolution."""
 
     full_preactivation: bool = knob(True, help=FULL_HELP)
 

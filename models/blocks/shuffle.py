@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models.blocks.attention import AttentionKnobs
+from models.blocks.inverted_residual import weighing
 from models.layers import Add, Concat, activation, conv, norm, pool, sequence
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, Spec, knob
+from models.spec import ACTIVATIONS, NORMS, knob
 
 PAPER_V1 = Paper(
     "X. Zhang, X. Zhou, M. Lin, J. Sun",
@@ -22,8 +24,8 @@ PAPER_V2 = Paper(
 )
 
 
-class ShuffleUnitV1Spec(Spec):
-    """Grouped 1×1, shuffle, depthwise k×k, grouped 1×1 (paper, figure 2b and c)."""
+class ShuffleUnitV1Spec(AttentionKnobs):
+    """Grouped 1×1, shuffle, depthwise k×k, grouped 1×1 (paper, figure 2b and c), and attention on what they make."""
 
     in_channels: int = knob(240, low=1, high=65_536, step=1, help="Channels of the input.")
     width: int = knob(240, low=1, high=65_536, step=8, help="Channels of the output.")
@@ -72,6 +74,7 @@ class ShuffleUnitV1(nn.Module):
         self.bn2 = norm(spec.norm, inner)
         self.conv3 = conv(inner, spec.made, 1, groups=spec.groups, bias=bias)
         self.bn3 = norm(spec.norm, spec.made)
+        self.attention = weighing(spec, spec.made)
         self.pool = None if spec.stride == 1 else pool("average", 3, spec.stride, 1)
         self.join = Add() if spec.stride == 1 else Concat()
         self.act2 = activation(spec.activation)
@@ -79,6 +82,8 @@ class ShuffleUnitV1(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = self.shuffle(self.act1(self.bn1(self.conv1(x))))
         out = self.bn3(self.conv3(self.bn2(self.conv2(out))))
+        if self.attention is not None:
+            out = self.attention(out)
         return self.act2(self.join(x if self.pool is None else self.pool(x), out))
 
 
@@ -90,8 +95,11 @@ def fitted_v1(in_channels: int, width: int, stride: int) -> ShuffleUnitV1Spec:
     return ShuffleUnitV1Spec.parse(values)
 
 
-class ShuffleUnitV2Spec(Spec):
-    """Split, convolve one half, concatenate, shuffle (paper, figure 3c); with a stride both halves (3d)."""
+class ShuffleUnitV2Spec(AttentionKnobs):
+    """Split, convolve one half, concatenate, shuffle (paper, figure 3c); with a stride both halves (3d).
+
+    Attention ends the branch of three convolutions.
+    """
 
     in_channels: int = knob(116, low=2, high=8192, step=2, help="Channels of the input.")
     width: int = knob(116, low=2, high=8192, step=2, help="Channels of the output.", paper=116)
@@ -126,7 +134,7 @@ class ShuffleUnitV2(nn.Module):
     def __init__(self, spec: ShuffleUnitV2Spec) -> None:
         super().__init__()
         half, kind, act = spec.width // 2, spec.norm, spec.activation
-        bias, split = kind == "none", spec.stride == 1
+        bias, split, weigh = kind == "none", spec.stride == 1, weighing(spec, half)
         inputs = half if split else spec.in_channels
         self.first = Channels(0, half) if split else nn.Identity()
         self.second = Channels(half, half) if split else nn.Identity()
@@ -139,6 +147,7 @@ class ShuffleUnitV2(nn.Module):
             conv(inputs, half, 1, bias=bias), norm(kind, half), activation(act),
             conv(half, half, groups=half, **depthwise), norm(kind, half),
             conv(half, half, 1, bias=bias), norm(kind, half), activation(act),
+            [] if weigh is None else [weigh],
         )  # fmt: skip
         self.concat = Concat()
         self.shuffle = nn.ChannelShuffle(2) if spec.shuffle else nn.Identity()

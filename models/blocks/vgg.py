@@ -1,4 +1,4 @@
-"""The VGG block: convolutions that keep the size, then a pool that halves it."""
+"""The VGG block: convolutions that keep the size, then a pool that shrinks it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class VGGBlockSpec(Spec):
     kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of each convolution's window.", paper=3)
     activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="relu")
     norm: str = knob("none", choices=NORMS, help="Normalisation between convolution and activation.", paper="none")
-    pool: str = knob("max", choices=POOLS, help="How the block halves the map.", paper="max")
+    pool: str = knob("max", choices=POOLS, help="How the block shrinks the map.", paper="max")
+    stride: int = knob(2, low=1, high=4, step=1, help="Side and stride of the pool; 1 leaves it out.", paper=2)
 
 
 def vgg_layers(spec: VGGBlockSpec) -> list[nn.Module]:
@@ -38,7 +39,7 @@ def vgg_layers(spec: VGGBlockSpec) -> list[nn.Module]:
             layers.append(norm(spec.norm, spec.width))
         layers.append(activation(spec.activation))
         channels = spec.width
-    return [*layers, pool(spec.pool, 2, 2)]
+    return layers if spec.stride == 1 else [*layers, pool(spec.pool, spec.stride, spec.stride)]
 
 
 register(

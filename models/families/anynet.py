@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from models import registry
 from models.blocks.attention import ATTENTIONS, AttentionKnobs, start_attention
 from models.blocks.regnet import PAPER
 from models.errors import SpecError
-from models.layers import activation, conv, global_pool, initialise, norm, pool, sequence
+from models.layers import activation, built, conv, global_pool, initialise, norm, pool, sequence
 from models.registry import Architecture, Preset, register
 from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob, unchecked
 
@@ -64,7 +64,8 @@ class AnyNetSpec(AttentionKnobs, NetSpec):
         channels = self.stem_width
         for index, stage in enumerate(self.stages):
             try:
-                list(slots(self, stage, channels))
+                for number in range(stage.depth):
+                    fitted(self, stage, channels, number)
             except SpecError as error:
                 raise ValueError(f"stages[{index}]={dict(stage)}: {error}") from None
             channels = stage.width
@@ -84,7 +85,8 @@ class AnyNet(nn.Module):
         self.stages = nn.Sequential()
         channels = spec.stem_width
         for stage in spec.stages:
-            self.stages.append(nn.Sequential(*(slot(spec.norm, *parts) for parts in slots(spec, stage, channels))))
+            blocks = (built(partial(slot, spec, stage, channels, number)) for number in range(stage.depth))
+            self.stages.append(nn.Sequential(*blocks))
             channels = stage.width
         self.avgpool = global_pool(spec.head_pool)
         self.dropout = nn.Dropout(spec.dropout)
@@ -100,15 +102,15 @@ Entry = tuple[int, int, int]  # channels in and out, and stride, of a convolutio
 Slot = tuple[Entry | None, registry.Block, Spec, Entry | None]
 
 
-def slots(spec: AnyNetSpec, stage: StageSpec, in_channels: int) -> Iterator[Slot]:
-    """What stands in each slot of a stage. Raises SpecError that names the block where it cannot stand there."""
+def fitted(spec: AnyNetSpec, stage: StageSpec, in_channels: int, number: int) -> Slot:
+    """What stands in a slot of a stage, counted from 0. Raises SpecError that names a block that cannot stand there."""
     block = registry.block(stage.block)
-    for index in range(stage.depth):
-        channels, stride = (stage.width, 1) if index else (in_channels, stage.stride)
-        before, fitted, after = placed(block, channels, stage.width, stride)
-        yield before, block, shared(spec, fitted), after
+    channels, stride = (stage.width, 1) if number else (in_channels, stage.stride)
+    before, own, after = placed(block, channels, stage.width, stride)
+    return before, block, shared(spec, own), after
 
 
+@unchecked(False)  # whether a block fits is what its Spec's rules say, in a draft too
 def placed(block: registry.Block, channels: int, width: int, stride: int) -> tuple[Entry | None, Spec, Entry | None]:
     """A block for a slot: as it fits; else after a convolution that brings the stride and, if need be, the width; else
     between two."""
@@ -116,32 +118,40 @@ def placed(block: registry.Block, channels: int, width: int, stride: int) -> tup
         return None, block.fit(channels, width, stride), None
     except SpecError:
         pass
-    for inside in (width, channels):  # channels: a block that only adds to them
+    # A block that only adds channels takes those that come, or where these are too many half of those that leave.
+    for inside, own_stride in ((width, 1), (channels, 1), (width // 2, stride), (width // 2, 1)):
         try:
-            return (channels, inside, stride), block.fit(inside, width), None
+            return (channels, inside, stride // own_stride), block.fit(inside, width, own_stride), None
         except SpecError:
             pass
-    try:
-        fitted = block.spec.parse({"in_channels": width})
-        block.output_shape(fitted)
-    except SpecError:  # e.g. channels that its groups do not divide
-        fitted = block.spec()
-    inside = getattr(fitted, "in_channels")  # noqa: B009  (every block has it)
-    leaving, side, _ = block.output_shape(fitted)
-    own_stride = registry.FIT_PX // max(1, side)
+    own = by_default(block, width, stride)
+    inside = getattr(own, "in_channels")  # noqa: B009  (every block has it)
+    leaving, side, _ = block.output_shape(own)
+    own_stride = round(registry.FIT_PX / max(1, side))
     if stride % own_stride:
         raise SpecError(f"block={block.name!r} makes maps {own_stride} times smaller, and the stride here is {stride}.")
     before = (channels, inside, stride // own_stride)
-    return before, fitted, (leaving, width, 1)
+    return before, own, (leaving, width, 1)
 
 
-def shared(spec: AnyNetSpec, fitted: Spec) -> Spec:
+def by_default(block: registry.Block, channels: int, stride: int) -> Spec:
+    """The block's defaults, with the stride where theirs does not divide it, on these channels if it can read them."""
+    asked = {"stride": stride} if stride % getattr(block.spec(), "stride", 1) else {}
+    try:
+        own = block.spec.parse({**asked, "in_channels": channels})
+        block.output_shape(own)
+    except SpecError:  # e.g. channels that its groups do not divide
+        return block.spec.parse(asked)
+    return own
+
+
+def shared(spec: AnyNetSpec, own: Spec) -> Spec:
     """A block's Spec with the activation, norm and attention of all blocks, as far as the block has such a knob."""
     chosen = {"activation": spec.block_activation, "norm": spec.block_norm, "attention": spec.attention}
     wanted: dict[str, Any] = {name: value for name, value in chosen.items() if value != OWN}
     if "attention" in wanted:
         wanted["attention_reduction"] = spec.attention_reduction
-    knobs = type(fitted).knobs()
+    knobs = type(own).knobs()
     changes = {
         name: value
         for name, value in wanted.items()
@@ -149,12 +159,13 @@ def shared(spec: AnyNetSpec, fitted: Spec) -> Spec:
     }
     if changes.get("norm") == "none" and "zero_init" in knobs:
         changes["zero_init"] = False  # of a norm's scale, which is then not there
-    return fitted.replace(**changes)
+    return own.replace(**changes)
 
 
-def slot(kind: str, before: Entry | None, block: registry.Block, fitted: Spec, after: Entry | None) -> nn.Module:
+def slot(spec: AnyNetSpec, stage: StageSpec, in_channels: int, number: int) -> nn.Module:
     """The block, with the convolutions that it needs around it."""
-    module = block.builder(fitted)
+    before, block, own, after = fitted(spec, stage, in_channels, number)
+    kind, module = spec.norm, block.builder(own)
     if before is None and after is None:
         return module
     return sequence(

@@ -18,6 +18,8 @@ STAGES = (1, 6)
 class ConvNeXtSpec(AttentionKnobs, NetSpec):
     """Section 3 of the paper: its sizes differ in `depths`, `widths` and `drop_path`."""
 
+    per_stage = ("depths", "widths", "strides")
+
     depths: tuple[int, ...] = knob((3, 3, 9, 3), low=1, high=36, step=1, length=STAGES, help="Blocks per stage.")
     widths: tuple[int, ...] = knob(
         (96, 192, 384, 768), low=1, high=2048, step=8, length=STAGES, help="Channels of each stage."
@@ -40,8 +42,7 @@ class ConvNeXtSpec(AttentionKnobs, NetSpec):
     head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
 
     def check(self) -> None:
-        if not len(self.depths) == len(self.widths) == len(self.strides):
-            self.refuse("depths", "widths", "strides", why="each needs one entry per stage")
+        super().check()
         if self.norm == "instance":
             self.refuse("norm", why="the head normalises a map of one pixel, which has no variance of its own")
 

@@ -72,7 +72,7 @@ V2_L: Stages = (
 
 
 class EfficientNetSpec(AttentionKnobs, NetSpec):
-    """B0 of the paper's table 1; B1 to B7 scale width, depth and image_size together (eq. 3)."""
+    """B0 of the paper's table 1; B1 to B7 scale width, depth and the resolution, image_size, together (eq. 3)."""
 
     stages: Stages = B0
     width_multiplier: float = knob(

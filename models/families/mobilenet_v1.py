@@ -14,7 +14,12 @@ from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 
 
 class MobileNetV1Spec(AttentionKnobs, NetSpec):
-    """The paper's table 1, its layers grouped by the side of their map; attention ends each block."""
+    """The paper's table 1, its layers grouped by the side of their map; attention ends each block.
+
+    The resolution multiplier ρ (section 3.4) is the knob image_size: 224 · ρ.
+    """
+
+    per_stage = ("depths", "widths", "strides")
 
     depths: tuple[int, ...] = knob(
         (1, 2, 2, 6, 2), low=1, high=16, step=1, length=(1, 6), help="Blocks per stage.", paper=(1, 2, 2, 6, 2)
@@ -37,10 +42,6 @@ class MobileNetV1Spec(AttentionKnobs, NetSpec):
     stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
     head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
     dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
-
-    def check(self) -> None:
-        if not len(self.depths) == len(self.widths) == len(self.strides):
-            self.refuse("depths", "widths", "strides", why="each needs one entry per stage")
 
 
 class MobileNetV1(nn.Module):

@@ -11,11 +11,12 @@ from models.registry import Architecture, Preset, register
 from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 
 BLOCKS = (1, 6)
-PER_BLOCK = ("widths", "kernels", "strides", "paddings", "pools")
 
 
 class NiNSpec(NetSpec):
     """Defaults are the authors' ImageNet network (their Caffe model: 7.6 M parameters); the paper's are for 32 px."""
+
+    per_stage = ("widths", "kernels", "strides", "paddings", "pools")
 
     widths: tuple[int, ...] = knob(
         (96, 256, 384, 1024), low=2, high=1024, step=2, length=BLOCKS, help="Output channels per block."
@@ -55,10 +56,6 @@ class NiNSpec(NetSpec):
     dropout: float = knob(
         0.5, low=0.0, high=0.9, step=0.05, help="Share dropped before the last block in training.", paper=0.5
     )
-
-    def check(self) -> None:
-        if len({len(getattr(self, name)) for name in PER_BLOCK}) > 1:
-            self.refuse(*PER_BLOCK, why="each needs one entry per block")
 
 
 class NiN(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.blocks.attention import AttentionKnobs, start_attention
 from models.blocks.inverted_residual import convolution
 from models.blocks.shuffle import PAPER_V1, ShuffleUnitV1, ShuffleUnitV1Spec
 from models.layers import global_pool, initialise, pool
@@ -12,8 +13,8 @@ from models.registry import Architecture, Preset, register
 from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 
 
-class ShuffleNetV1Spec(NetSpec):
-    """The paper's table 1, the column of 3 groups."""
+class ShuffleNetV1Spec(AttentionKnobs, NetSpec):
+    """The paper's table 1, the column of 3 groups; attention ends each unit's convolutions, before the join."""
 
     depths: tuple[int, ...] = knob(
         (4, 8, 4), low=1, high=24, step=1, length=(1, 5), help="Units per stage.", paper=(4, 8, 4)
@@ -60,6 +61,7 @@ class ShuffleNetV1(nn.Module):
         self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None
         self.fc = nn.Linear(spec.width * 2 ** (len(spec.depths) - 1), spec.num_classes)
         initialise(self)
+        start_attention(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(x)
@@ -77,7 +79,8 @@ def stage(spec: ShuffleNetV1Spec, index: int) -> nn.Sequential:
     first = ShuffleUnitV1Spec(
         in_channels=width // 2 if index else spec.stem_width, width=width, stride=spec.stride, groups=spec.groups,
         first_grouped=index > 0, bottleneck=spec.bottleneck, kernel=spec.kernel, shuffle=spec.shuffle,
-        activation=spec.activation, norm=spec.norm,
+        activation=spec.activation, norm=spec.norm, attention=spec.attention,
+        attention_reduction=spec.attention_reduction,
     )  # fmt: skip
     rest = first.replace(in_channels=width, stride=1, first_grouped=True)
     return nn.Sequential(ShuffleUnitV1(first), *(ShuffleUnitV1(rest) for _ in range(1, spec.depths[index])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.blocks.attention import AttentionKnobs, start_attention
 from models.blocks.inverted_residual import convolution
 from models.blocks.shuffle import PAPER_V2, ShuffleUnitV2, ShuffleUnitV2Spec
 from models.layers import global_pool, initialise, pool
@@ -12,8 +13,10 @@ from models.registry import Architecture, Preset, register
 from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 
 
-class ShuffleNetV2Spec(NetSpec):
-    """The paper's table 5: its columns differ in `widths` and `head_width`."""
+class ShuffleNetV2Spec(AttentionKnobs, NetSpec):
+    """The paper's table 5: its columns differ in `widths` and `head_width`; attention ends each unit's convolutions."""
+
+    per_stage = ("depths", "widths", "strides")
 
     depths: tuple[int, ...] = knob(
         (4, 8, 4), low=1, high=24, step=1, length=(1, 6), help="Units per stage.", paper=(4, 8, 4)
@@ -39,8 +42,7 @@ class ShuffleNetV2Spec(NetSpec):
     dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
 
     def check(self) -> None:
-        if not len(self.depths) == len(self.widths) == len(self.strides):
-            self.refuse("depths", "widths", "strides", why="each needs one entry per stage")
+        super().check()
         if any(width % 2 for width in self.widths):
             self.refuse("widths", why="half of the channels comes from each branch, so they must be even")
 
@@ -63,6 +65,7 @@ class ShuffleNetV2(nn.Module):
         self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None
         self.fc = nn.Linear(spec.head_width, spec.num_classes)
         initialise(self)
+        start_attention(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(x)
@@ -78,7 +81,8 @@ def stage(spec: ShuffleNetV2Spec, index: int) -> nn.Sequential:
     """The units of one stage; the first carries the stride and the change of channels."""
     first = ShuffleUnitV2Spec(
         in_channels=(spec.stem_width, *spec.widths)[index], width=spec.widths[index], stride=spec.strides[index],
-        kernel=spec.kernel, shuffle=spec.shuffle, activation=spec.activation, norm=spec.norm,
+        kernel=spec.kernel, shuffle=spec.shuffle, activation=spec.activation, norm=spec.norm, attention=spec.attention,
+        attention_reduction=spec.attention_reduction,
     )  # fmt: skip
     rest = first.replace(in_channels=first.width, stride=1)
     return nn.Sequential(ShuffleUnitV2(first), *(ShuffleUnitV2(rest) for _ in range(1, spec.depths[index])))

@@ -17,6 +17,8 @@ from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
 class VGGSpec(NetSpec):
     """Configurations A, B, D and E of the paper's table 1 differ in `depths` only."""
 
+    per_stage = ("depths", "widths")
+
     depths: tuple[int, ...] = knob(
         (2, 2, 3, 3, 3), low=1, high=8, step=1, length=(1, 6), help="Convolutions per stage."
     )
@@ -54,10 +56,6 @@ class VGGSpec(NetSpec):
     dropout: float = knob(
         0.5, low=0.0, high=0.9, step=0.05, help="Share of hidden units dropped in training.", paper=0.5
     )
-
-    def check(self) -> None:
-        if len(self.depths) != len(self.widths):
-            self.refuse("depths", "widths", why="both need one entry per stage")
 
 
 class VGG(nn.Module):
