@@ -12,7 +12,7 @@ from explorer.errors import SpecError
 from models.spec import Spec, first_problem
 
 LONGEST, LONGEST_NESTED = 2000, 20_000  # characters of one value; nested Specs take up to about 5,000
-LONGEST_PROBLEM = 300
+LONGEST_PROBLEM = 800  # characters of a sentence; the names of all blocks take about 500
 DEEPEST = 6  # levels of brackets: a nested Spec has at most three
 
 
