@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from models.layers import POINTWISE
 from models.spec import NetSpec
@@ -79,3 +80,10 @@ def train_step(model: nn.Module, spec: NetSpec, side: int | None = None) -> None
     assert not empty
     torch.stack([output.sum() for output in outputs]).sum().backward()
     assert [path for path, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+def macs(model: nn.Module, spec: NetSpec) -> float:
+    """Multiply-accumulates of one picture, as torch's own counter has them."""
+    with FlopCounterMode(display=False) as counter:
+        model(image(spec, 1))
+    return counter.get_total_flops() / 2
