@@ -269,6 +269,15 @@ def test_a_batch_that_does_not_fit_is_one_sentence_and_the_rest_is_measured(monk
     assert tables(app)[0]["Latency, batch 1"] != "–" == tables(app)[0]["Latency, batch 32"]
 
 
+def test_what_would_take_minutes_on_a_cpu_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_latency.latency, "measure", quick({}))
+    monkeypatch.setattr(block_latency, "MOST_MACS", 10**6)
+    app = measured(open_blocks(measured="1"))  # 0.3 M MACs and 3.4 M
+    assert [text.split("; ")[1] for text in texts(app.warning)] == ["on a CPU at most 1.0 M are timed."] * 3
+    first, second = tables(app)
+    assert first["Latency, batch 1"] != "–" == first["Latency, batch 32"] == second["Latency, batch 1"]
+
+
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 

@@ -107,3 +107,16 @@ def test_passes_are_of_a_batch_in_eval_and_inference_mode_and_the_mode_comes_bac
     with pytest.raises(Cancelled):
         latency.measure(module.train(), (3, 5, 7), cancel=lambda: True)
     assert module.training and module.inner.training
+
+
+def test_a_pass_can_be_stopped_in_its_middle() -> None:
+    done: list[str] = []
+
+    class Slow(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            done.append("begun")
+            return torch.relu(x)
+
+    with pytest.raises(Cancelled):
+        latency.measure(Slow(), (3, 4, 4), cancel=lambda: bool(done))
+    assert done == ["begun"]

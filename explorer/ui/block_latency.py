@@ -13,8 +13,8 @@ from explorer import device
 from explorer.analysis import latency
 from explorer.analysis.latency import Latency
 from explorer.budget import InputSize
-from explorer.errors import MemoryLimitError
-from explorer.ui import block_slots, jobs, state, weights
+from explorer.errors import UserError
+from explorer.ui import block_slots, jobs, state, units, weights
 from explorer.ui.block_slots import Built, Slot
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
@@ -23,6 +23,7 @@ from explorer.ui.settings import Setting
 
 KIND = "latency"
 BATCHES = (1, 32)
+MOST_MACS = 10**12  # some ten seconds of two cores
 SETTINGS = (Setting("measured", False),)
 Key = tuple[str, InputSize, int, str]
 Found = dict[Key, Latency | str]  # a sentence where a block could not be timed
@@ -47,12 +48,12 @@ def render(slots: Sequence[Slot], session: Session) -> None:
     tasks = _tasks(slots, session)
     missing = [task for task in tasks if task.key not in _found()]
     key = (*session.key, tuple(task.key for task in tasks))
-    job = jobs.current(KIND, key)
+    before, job = jobs.current(KIND), jobs.current(KIND, key)
     if (job is None or job.finished) and (other := jobs.under_way(besides=(KIND, weights.DOWNLOAD))):
         jobs.show(other, f"Waiting for what would slow the measurement: {other.key[0]}")
         return
     if state.get("measured") and missing and job is None:
-        job = jobs.start(KIND, key, _work(missing, _found()), show=lambda done: f"{done // 100}")
+        job = jobs.start(KIND, key, _work(missing, _found(), before), show=lambda done: f"{done // 100}")
     if job is not None and not job.finished:
         jobs.show(job, "Measuring latency")
         return
@@ -105,14 +106,19 @@ def _found() -> Found:
     return st.session_state.setdefault("latencies", {})
 
 
-def _work(tasks: list[Task], found: Found) -> Any:
-    """The job: it fills `found` one by one; a block that does not fit leaves a sentence and the others go on."""
+def _work(tasks: list[Task], found: Found, before: Job | None) -> Any:
+    """The job: it fills `found` one by one, once a job from before has ended, whose last pass would slow it.
+
+    A block that does not fit leaves a sentence and the others go on.
+    """
 
     def work(job: Job) -> None:
+        while before is not None and not before.wait(0.1):
+            job.progress(0, 100 * len(tasks))
         for index, task in enumerate(tasks):
             try:
                 found[task.key] = _measure(task, job, 100 * index, 100 * len(tasks))
-            except MemoryLimitError as error:
+            except UserError as error:
                 found[task.key] = str(error)
 
     return work
@@ -123,6 +129,9 @@ def _measure(task: Task, job: Job, done: int, total: int) -> Latency:
     spec, figures = task.built.spec, task.built.analysis
     what = f"{models.architecture_for(spec).title} at batch {task.batch}"
     device.ensure_fits(figures.weight_bytes + task.batch * figures.peak_bytes, task.device, what)
+    if task.device == "cpu" and task.batch * figures.macs > MOST_MACS:
+        took = f"{units.count(task.batch * figures.macs)} MACs a pass"
+        raise UserError(f"{what} takes {took}; on a CPU at most {units.count(MOST_MACS)} are timed.")
     module = models.build(spec).to(task.device)
     return latency.measure(
         module, task.size, task.batch, device=task.device, cancel=job.should_stop,
