@@ -49,7 +49,7 @@ def test_a_persons_picture_stays_when_they_go_back(monkeypatch: pytest.MonkeyPat
 
 def test_a_value_that_a_widget_does_not_offer_any_more_is_passed_over() -> None:
     kept: list[str] = []
-    shown = state._Shown("zfnet_mini", 1, ["zfnet", "zfnet_mini"])
+    shown = state._Shown("zfnet_mini", 1, 0.0, ["zfnet", "zfnet_mini"])
     st.session_state["widget:preset"] = "vgg11"  # of the architecture that a click before has left
     state._take("widget:preset", kept.append, shown)
     st.session_state["widget:preset"] = "zfnet"

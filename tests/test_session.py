@@ -7,14 +7,12 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import models
 from explorer import device
-from explorer.errors import UserError
 from explorer.ui import session as sessions
-from explorer.ui import state, weights
+from explorer.ui import weights
 from explorer.ui.units import count
 from explorer.views import discover
 from tests.page import APP, errors, link, metrics, open_app
@@ -135,7 +133,10 @@ def test_a_download_without_a_network_is_one_sentence_and_the_page_goes_on(
 def script() -> None:
     """A page that only builds the network, and shows what came of it."""
 
-    from explorer.ui import session
+    import streamlit as st
+
+    from explorer.errors import UserError
+    from explorer.ui import session, state
 
     state.begin(session.SETTINGS)
     current = session.current()

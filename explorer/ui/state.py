@@ -6,6 +6,7 @@ silence and knows nothing of knobs. So the state lives here, under one key; widg
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ CORE = (
 PRESET = KnobSet("k.", lambda values: models.preset(values["preset"]).spec, lambda values: values["preset"])
 _STATE, _KNOBS, _WRITTEN, _FRESH, _NOTICES = "state", "knobs", "written", "fresh", "notices"
 _RUN, _SHOWN = "run", "shown"
+SETTLING_S = 10.0
 NOT_IN_LINK = ("upload", "camera", "file")
 
 
@@ -157,20 +159,24 @@ def keep(
     """Draw a widget that shows `value` whatever it showed before, and hands what a person chooses to `store`."""
     key, run = f"widget:{key}", st.session_state[_RUN]
     shown: dict[str, _Shown] = st.session_state.setdefault(_SHOWN, {})
-    # A browser starts one that the page before had not with its default, whatever our state of it is.
-    is_new = key not in shown or shown[key].run < run - 1
+    # A browser starts one that the page before had not with its default, unless told our value; of answers that come
+    # close together it may draw the last alone, so that it is told for a while.
+    last = shown.get(key)
+    since_s = last.since_s if last and last.run >= run - 1 else time.monotonic()
+    is_new = time.monotonic() - since_s < SETTLING_S
     if is_new or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
-    shown[key] = _Shown(value, run, options.get("options"))
+    shown[key] = _Shown(value, run, since_s, options.get("options"))
     return widget(label, key=key, on_change=lambda: _take(key, store, shown[key]), **options)
 
 
 @dataclass
 class _Shown:
-    """What a widget showed, in which run, and out of which values."""
+    """What a widget showed last, in which run, since when without a gap, and out of which values."""
 
     value: Any
     run: int
+    since_s: float
     offered: Collection[Any] | None
 
 
