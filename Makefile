@@ -23,6 +23,7 @@ test: lint browser
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/test.stamp
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 

@@ -207,8 +207,7 @@ def _stretched(axes: tuple[Axis, Axis], own: tuple[int, int], wanted: tuple[int,
     if own == wanted:
         return axes
     rows, columns = (
-        spread(axis, m) if n == 1 and m > 1 else axis
-        for axis, n, m in zip(axes, own, wanted, strict=True)
+        spread(axis, m) if n == 1 and m > 1 else axis for axis, n, m in zip(axes, own, wanted, strict=True)
     )
     return rows, columns
 

@@ -71,9 +71,7 @@ class LoadedImage:
     digest: str
 
 
-def load(
-    source: bytes | Path | str, name: str | None = None, background: Colour = (255, 255, 255)
-) -> LoadedImage:
+def load(source: bytes | Path | str, name: str | None = None, background: Colour = (255, 255, 255)) -> LoadedImage:
     """Decodes a picture, upright, in RGB, transparent parts laid over `background`.
 
     `source` is the file's bytes, or its path. Raises ImageError, one sentence that names the file, for

@@ -297,4 +297,3 @@ def _join(scope: str, name: str) -> str:
 def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0]
-

@@ -57,9 +57,7 @@ def _gray(pixels: np.ndarray, channels: int) -> np.ndarray:
     return np.array(Image.fromarray(pixels).convert("L").convert("RGB"))
 
 
-def _normalise(
-    pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], channels: int
-) -> torch.Tensor:
+def _normalise(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], channels: int) -> torch.Tensor:
     values = torch.from_numpy(pixels[..., :channels].copy()).permute(2, 0, 1).float() / 255
     normalised = (values - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
     return normalised.unsqueeze(0).contiguous()

@@ -30,8 +30,7 @@ def of_module(module: nn.Module, args: tuple[Any, ...]) -> Tensor | None:
 
 
 def of_function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    """The output of an add, a product, a channel concat or a layer norm of meta tensors, or None where none is certain.
-    """
+    """The output of an add, a product, a channel concat or a layer norm of meta tensors, or None where none is certain."""
     if target is torch.cat and args and set(kwargs) <= {"dim"}:
         return _concat(args[0], *args[1:], **kwargs)
     if len(args) < 2 or not isinstance(args[0], Tensor):

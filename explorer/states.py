@@ -84,9 +84,7 @@ def _pooled(state: State, along: tuple[int, ...]) -> State:
     return replace(state, strict=(rows, columns), local=None, map_size=(height, width))
 
 
-def seen_by_all(
-    axes: tuple[Axis, Axis], size: tuple[int, int], along: tuple[int, ...] = BOTH
-) -> tuple[Axis, Axis]:
+def seen_by_all(axes: tuple[Axis, Axis], size: tuple[int, int], along: tuple[int, ...] = BOTH) -> tuple[Axis, Axis]:
     """Each position of a map of `size` sees what all those along some axes see."""
     rows, columns = (hull(axes[at], size[at]) if at in along else axes[at] for at in BOTH)
     return rows, columns

@@ -239,9 +239,7 @@ def initialise(module: nn.Module, linear_std: float | None = 0.01) -> None:
             nn.init.zeros_(part.bias)
 
 
-def linear_layers(
-    in_features: int, hidden: Sequence[int], num_classes: int, act: str, dropout: float
-) -> nn.Sequential:
+def linear_layers(in_features: int, hidden: Sequence[int], num_classes: int, act: str, dropout: float) -> nn.Sequential:
     """AlexNet's head: dropout, linear, activation per hidden width, then a linear layer over the classes."""
     layers: list[nn.Module] = []
     for features_in, features_out in pairwise((in_features, *hidden)):

@@ -128,9 +128,7 @@ def _max_pool(call: OpCall) -> Tensor:
     assert window is not None
     extent = [d * (k - 1) + 1 for k, d in zip(window.kernel, window.dilation, strict=True)]
     reach = [(n - 1) * s + e for n, s, e in zip(call.layer.output_shape[-2:], window.stride, extent, strict=True)]
-    below, right = (
-        max(0, r - n - p) for r, n, p in zip(reach, x.shape[-2:], window.padding, strict=True)
-    )
+    below, right = (max(0, r - n - p) for r, n, p in zip(reach, x.shape[-2:], window.padding, strict=True))
     copies = x.shape[1] if _alike(x) else 1
     x = F.pad(x[:, : x.shape[1] // copies], (window.padding[1], right, window.padding[0], below))
     kernel = torch.full((x.shape[1], 1, *window.kernel), 1 / (window.kernel[0] * window.kernel[1]), dtype=x.dtype)

@@ -36,9 +36,7 @@ def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
 
 
-def png(
-    width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"", interlace: int = 0
-) -> bytes:
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"", interlace: int = 0) -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace))
     return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
@@ -55,9 +53,7 @@ def tiff(entries: list[tuple[int, int, int, int]], pixels: bytes = b"", next_ifd
     return b"II*\0" + struct.pack("<I", at) + pixels + directory
 
 
-def gray_tiff(
-    bits: int, sample: int, pixels: bytes, width: int = WIDTH, height: int = HEIGHT, **change: int
-) -> bytes:
+def gray_tiff(bits: int, sample: int, pixels: bytes, width: int = WIDTH, height: int = HEIGHT, **change: int) -> bytes:
     tags = {"photometric": 1, "compression": 1, "strip": 8, "length": len(pixels), "planes": 1} | change
     return tiff(
         [

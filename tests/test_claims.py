@@ -105,9 +105,7 @@ def share_in_fields(block: str, layer: str, **knobs: Any) -> float:
     return seen.double().mean().item()
 
 
-@pytest.mark.parametrize(
-    ("shortcut", "share"), [("projection", 0.25), ("zero_pad", 0.25), ("pool_projection", 1.0)]
-)
+@pytest.mark.parametrize(("shortcut", "share"), [("projection", 0.25), ("zero_pad", 0.25), ("pool_projection", 1.0)])
 def test_of_a_map_75_per_cent_never_reach_a_strided_shortcut_that_does_not_average(shortcut: str, share: float) -> None:
     knobs: dict[str, Any] = {"in_channels": 64, "width": 128, "stride": 2, "shortcut": shortcut}
     last = {"projection": "downsample.0", "zero_pad": "downsample.0", "pool_projection": "downsample.1"}[shortcut]

@@ -98,9 +98,7 @@ def test_the_mask_is_what_was_painted(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(canvas, "clutter", lambda *args: [])
     monkeypatch.setattr(canvas, "ground", lambda size, tones, rng: Image.new("RGB", (size, size), blue))
     monkeypatch.setattr(canvas, "pattern", lambda size, rng: None)
-    monkeypatch.setattr(
-        canvas, "_style", lambda rng: Style(line=0.015, ink=0.0, shade=0.0, halo=0.0, soft=False)
-    )
+    monkeypatch.setattr(canvas, "_style", lambda rng: Style(line=0.015, ink=0.0, shade=0.0, halo=0.0, soft=False))
     for label in range(len(CLASSES)):
         item = draw_item(8, label, 96, label)
         painted = item.image[..., 0].astype(int) > item.image[..., 2]

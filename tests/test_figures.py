@@ -49,9 +49,7 @@ def test_only_what_has_no_positions_is_the_head(preset: str, names: list[str]) -
         ("densenet121", 121), ("inception_v3", 48), ("se_resnet50", 50), ("gc_resnet50", 50),
     ],
 )  # fmt: skip
-def test_depth_is_the_number_in_the_papers_whatever_gates_weigh_the_maps(
-    preset: str, layers_with_weights: int
-) -> None:
+def test_depth_is_the_number_in_the_papers_whatever_gates_weigh_the_maps(preset: str, layers_with_weights: int) -> None:
     assert depth(analysis(preset).graph) == layers_with_weights
 
 

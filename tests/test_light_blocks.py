@@ -131,9 +131,12 @@ def test_shuffle_units_refuse_what_their_groups_and_halves_cannot_be(name: str, 
 
 def test_compound_scaling_of_efficientnet() -> None:
     """Width in multiples of 8, depth rounded up: B3 is B0 at factors 1.2 and 1.4."""
-    assert models.build("efficientnet_b3", device="meta").state_dict().keys() == models.build(
-        "efficientnet_b0", device="meta", width_multiplier=1.2, depth_multiplier=1.4
-    ).state_dict().keys()
+    assert (
+        models.build("efficientnet_b3", device="meta").state_dict().keys()
+        == models.build("efficientnet_b0", device="meta", width_multiplier=1.2, depth_multiplier=1.4)
+        .state_dict()
+        .keys()
+    )
     blocks = [len(stage) for stage in list(models.build("efficientnet_b3", device="meta").features)[1:-1]]  # type: ignore[arg-type]
     assert blocks == [2, 3, 3, 5, 5, 6, 2]
 

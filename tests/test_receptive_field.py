@@ -298,9 +298,7 @@ def sees_everywhere(graph: LayerGraph, fields: dict[str, LayerFields]) -> bool:
 
 def holds(outer: Box, inner: Box) -> bool:
     top, left, bottom, right = inner
-    return inner == (0, 0, 0, 0) or (
-        outer[0] <= top and outer[1] <= left and outer[2] >= bottom and outer[3] >= right
-    )
+    return inner == (0, 0, 0, 0) or (outer[0] <= top and outer[1] <= left and outer[2] >= bottom and outer[3] >= right)
 
 
 def interior(field: ReceptiveField, unit: Unit) -> bool:

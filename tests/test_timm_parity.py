@@ -43,7 +43,6 @@ convmixer = substitutions(
 )
 
 
-
 def mobilenet_v1(key: str) -> str:
     """timm numbers the blocks stage by stage, we through."""
 

@@ -16,9 +16,7 @@ def cat(rng: Random) -> Iterator[Shape]:
     """A sitting cat that looks out of the page."""
     swing, lean, width = rng.uniform(-0.15, 0.25), rng.uniform(-12, 12), rng.uniform(0.9, 1.12)
     top = rng.uniform(-0.3, 0.0)
-    tail = curve(
-        [(0.25, 0.85), (0.7, 0.85), (0.9, 0.5), (0.75 + swing, 0.2 + top), (0.95 + swing, -0.05 + top)]
-    )
+    tail = curve([(0.25, 0.85), (0.7, 0.85), (0.9, 0.5), (0.75 + swing, 0.2 + top), (0.95 + swing, -0.05 + top)])
     yield Shape("tail", band(tail, 0.2, 0.15))
     yield Shape(
         "body",
@@ -111,9 +109,7 @@ def face(rng: Random) -> Iterator[Shape]:
         yield Shape("mouth", ellipse(0, 0.45, 0.24, 0.2, start=0, end=180), "dark")
         yield Shape("mouth", ellipse(0, 0.58, 0.11, 0.06), "accent", lined=False)
     else:
-        yield Shape(
-            "mouth", band(curve([(-0.24, 0.46), (-0.1, 0.56), (0.1, 0.56), (0.24, 0.46)], 4), 0.08), "dark"
-        )
+        yield Shape("mouth", band(curve([(-0.24, 0.46), (-0.1, 0.56), (0.1, 0.56), (0.24, 0.46)], 4), 0.08), "dark")
 
 
 def _hair_behind(style: str, wide: float) -> Iterator[Shape]:
@@ -221,9 +217,7 @@ def fish(rng: Random) -> Iterator[Shape]:
     yield Shape("tail", turn(tail, wag, (-0.5, 0)), "second")
     yield Shape(
         "fins",
-        blob(
-            [(-0.3, -0.35 * tall), (-0.25, -0.75 * tall), (0.05 + fin, -0.82 * tall), (0.4, -0.42 * tall)], 5
-        ),
+        blob([(-0.3, -0.35 * tall), (-0.25, -0.75 * tall), (0.05 + fin, -0.82 * tall), (0.4, -0.42 * tall)], 5),
         "second",
     )
     yield Shape(
@@ -247,15 +241,11 @@ def fish(rng: Random) -> Iterator[Shape]:
             ]
         ),
     )
-    yield Shape(
-        "gill", band(curve([(0.28, -0.34 * tall), (0.16, 0.0), (0.28, 0.36 * tall)], 5), 0.07), "accent"
-    )
+    yield Shape("gill", band(curve([(0.28, -0.34 * tall), (0.16, 0.0), (0.28, 0.36 * tall)], 5), 0.07), "accent")
     if rng.random() < 0.6:
         for x, y in ((-0.12, -0.16), (-0.32, 0.02), (-0.1, 0.2)):
             scale = ellipse(x, y, 0.1, 0.12, start=90, end=270)
             yield Shape("body", scale, "accent", lined=False)
-    yield Shape(
-        "fins", turn(blob([(0.12, 0.08), (-0.2, 0.06), (-0.28, 0.24), (-0.05, 0.32)], 4), wag), "accent"
-    )
+    yield Shape("fins", turn(blob([(0.12, 0.08), (-0.2, 0.06), (-0.28, 0.24), (-0.05, 0.32)], 4), wag), "accent")
     yield from eye("eye", 0.56, -0.12, 0.15, (rng.uniform(-0.2, 0.7), rng.uniform(-0.5, 0.5)))
     yield Shape("mouth", band(curve([(0.88, 0.12), (0.74, 0.22), (0.6, 0.2)], 4), 0.06), "dark")

@@ -36,9 +36,7 @@ def flower(rng: Random) -> Iterator[Shape]:
     yield Shape("centre", ellipse(0, -0.4, 0.25), "accent")
     for seed in range(6):
         angle = np.radians(60 * seed + phase)
-        yield Shape(
-            "centre", ellipse(0.13 * np.cos(angle), 0.13 * np.sin(angle) - 0.4, 0.035), "dark", lined=False
-        )
+        yield Shape("centre", ellipse(0.13 * np.cos(angle), 0.13 * np.sin(angle) - 0.4, 0.035), "dark", lined=False)
 
 
 @subject("trunk", "crown", "fruits", tilt=9.0)

@@ -142,9 +142,7 @@ def _pebble(rng: Random) -> Points:
 
 
 def _moon(rng: Random) -> Points:
-    return np.concatenate(
-        [ellipse(0, 0, 1, start=50, end=310), ellipse(0.35, 0, 0.8, start=70, end=290)[::-1]]
-    )
+    return np.concatenate([ellipse(0, 0, 1, start=50, end=310), ellipse(0.35, 0, 0.8, start=70, end=290)[::-1]])
 
 
 FORMS: tuple[Callable[[Random], Points], ...] = (

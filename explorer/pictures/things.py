@@ -105,9 +105,7 @@ def car(rng: Random) -> Iterator[Shape]:
     )
     yield Shape("body", box(-1.1, 0.4, 1.1, 0.53, 0.06), "second")
     yield Shape("door", box(middle - 0.32, 0.0, middle + 0.3, 0.44, 0.08), "main")
-    yield Shape(
-        "door", band([(middle - 0.2, 0.12), (middle - 0.14, 0.12), (middle - 0.08, 0.12)], 0.06), "dark"
-    )
+    yield Shape("door", band([(middle - 0.2, 0.12), (middle - 0.14, 0.12), (middle - 0.08, 0.12)], 0.06), "dark")
     yield Shape("lights", ellipse(0.94, 0.18, 0.12, 0.14), "light")
     yield Shape("lights", box(-1.06, 0.1, -0.92, 0.3, 0.05), "accent")
     for x in (-0.58, 0.58):
@@ -121,9 +119,7 @@ def clock(rng: Random) -> Iterator[Shape]:
     """An alarm clock on two feet, round or square, at any hour."""
     square, wide = rng.random() < 0.35, rng.uniform(0.25, 0.4)
     for side in (-1, 1):
-        yield Shape(
-            "feet", band([(side * 0.4, 0.6), (side * 0.5, 0.8), (side * 0.6, 0.97)], 0.18, 0.13), "second"
-        )
+        yield Shape("feet", band([(side * 0.4, 0.6), (side * 0.5, 0.8), (side * 0.6, 0.97)], 0.18, 0.13), "second")
         bell = ellipse(0, 0, 0.32, 0.28, start=180, end=360)
         yield Shape("bells", move(turn(bell, side * 32), side * (0.3 + wide * 0.5), -0.66), "second")
     yield Shape("bells", band([(0, -0.95), (0, -0.8), (0, -0.65)], 0.09), "accent")
@@ -132,9 +128,7 @@ def clock(rng: Random) -> Iterator[Shape]:
     yield Shape("dial", ellipse(0, 0.06, 0.6), "light")
     for hour in range(12):
         length = 0.12 if hour % 3 == 0 else 0.05
-        tick = band(
-            [(0.52 - length, 0), (0.52 - length / 2, 0), (0.52, 0)], 0.075 if hour % 3 == 0 else 0.045
-        )
+        tick = band([(0.52 - length, 0), (0.52 - length / 2, 0), (0.52, 0)], 0.075 if hour % 3 == 0 else 0.045)
         yield Shape("marks", move(turn(tick, 30 * hour), 0, 0.06), "dark", lined=False)
     minute = rng.uniform(0, 360)
     for angle, length, thick in ((minute, 0.42, 0.08), (minute + rng.uniform(50, 310), 0.28, 0.11)):
@@ -154,9 +148,7 @@ def house(rng: Random) -> Iterator[Shape]:
     yield Shape("walls", box(-wide, eaves - 0.05, wide, 1.0))
     yield Shape(
         "roof",
-        np.array(
-            [(-wide - 0.2, eaves + 0.06), (-hip - 0.05, peak), (hip + 0.05, peak), (wide + 0.2, eaves + 0.06)]
-        ),
+        np.array([(-wide - 0.2, eaves + 0.06), (-hip - 0.05, peak), (hip + 0.05, peak), (wide + 0.2, eaves + 0.06)]),
         "second",
     )
     arched, glass = rng.random() < 0.5, either(rng, "light", "accent")
@@ -187,9 +179,7 @@ def teapot(rng: Random) -> Iterator[Shape]:
     yield Shape("spout", band(spout, 0.38, 0.15), "second")
     yield Shape("foot", box(-0.38, 0.68, 0.38, 0.85, 0.06), "second")
     yield Shape("pot", ellipse(0, 0.2, wide, tall))
-    yield Shape(
-        "pot", band(curve([(-wide * 0.9, 0.3), (0, 0.42), (wide * 0.9, 0.3)], 6), 0.1), "accent", lined=False
-    )
+    yield Shape("pot", band(curve([(-wide * 0.9, 0.3), (0, 0.42), (wide * 0.9, 0.3)], 6), 0.1), "accent", lined=False)
     if rng.random() < 0.6:
         for angle in range(0, 360, 60):
             x, y = 0.11 * np.cos(np.radians(angle)), 0.11 * np.sin(np.radians(angle)) + 0.06
@@ -211,10 +201,7 @@ def umbrella(rng: Random) -> Iterator[Shape]:
     yield Shape("handle", band(hook if crook > 0 else flip(hook), 0.13), "accent")
     edges = np.array([-1.0, -0.36, 0.36, 1.0])
     dome = ellipse(0, 0, 1.0, high, start=180, end=360)
-    hem = [
-        curve([(b, 0.0), ((a + b) / 2, -sag * 1.6), (a, 0.0)], 5)
-        for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    hem = [curve([(b, 0.0), ((a + b) / 2, -sag * 1.6), (a, 0.0)], 5) for a, b in zip(edges, edges[1:], strict=False)]
     yield Shape("canopy", np.concatenate([dome, *hem[::-1]]))
     inner = curve([(0, -high), (-0.27, -high * 0.6), (-0.36, 0.0)], 6)
     panel = np.concatenate([inner, hem[1][::-1], flip(inner)[::-1]])

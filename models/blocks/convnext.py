@@ -33,9 +33,7 @@ class ConvNeXtBlockSpec(AttentionKnobs):
         0.0, low=0.0, high=0.9, step=0.05, help="Chance in training that the learned change is left out."
     )
     activation: str = knob("gelu", choices=ACTIVATIONS, help="The one non-linearity of the block.", paper="gelu")
-    norm: str = knob(
-        "channel_layer", choices=NORMS, help="The one normalisation of the block.", paper="channel_layer"
-    )
+    norm: str = knob("channel_layer", choices=NORMS, help="The one normalisation of the block.", paper="channel_layer")
 
     @property
     def hidden(self) -> int:

@@ -136,9 +136,7 @@ def thin_branches(spec: InceptionResNetBSpec) -> list[list[Step]]:
 def fit(kind: type[InceptionResNetSpec], in_channels: int, width: int, stride: int) -> InceptionResNetSpec:
     """The module in a slot of a network: its inside in proportion to its width; it has no stride."""
     factor = in_channels / kind().in_channels
-    widths = {
-        name: max(1, round(knob.default * factor)) for name, knob in kind.knobs().items() if knob.step == 8
-    }
+    widths = {name: max(1, round(knob.default * factor)) for name, knob in kind.knobs().items() if knob.step == 8}
     return kind.parse({**widths, "in_channels": in_channels})
 
 

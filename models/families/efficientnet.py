@@ -84,9 +84,7 @@ class EfficientNetSpec(AttentionKnobs, NetSpec):
     attention: str = knob("se", choices=ATTENTIONS, help=ATTENTION_HELP, paper="se")
     activation: str = knob("silu", choices=ACTIVATIONS, help="Non-linearity of the convolutions.", paper="silu")
     norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    norm_eps: float = knob(
-        1e-5, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3
-    )
+    norm_eps: float = knob(1e-5, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3)
     skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
     drop_path: float = knob(
         0.2, low=0.0, high=0.9, step=0.05, paper=0.2,
@@ -108,9 +106,7 @@ class EfficientNetV2Spec(EfficientNetSpec):
     """S of the paper's table 4; M and L have stages of their own."""
 
     stages: Stages = V2_S
-    norm_eps: float = knob(
-        1e-3, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3
-    )
+    norm_eps: float = knob(1e-3, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3)
     stem_width: int = knob(24, low=8, high=512, step=8, help="Channels of the first convolution.", paper=24)
 
 

@@ -71,9 +71,7 @@ class BNInception(nn.Module):
         )
         channels, blocks = third, []
         for widths in spec.modules:
-            block = InceptionV2Spec(
-                **dict(widths), in_channels=channels, activation=spec.activation, norm=spec.norm
-            )
+            block = InceptionV2Spec(**dict(widths), in_channels=channels, activation=spec.activation, norm=spec.norm)
             blocks.append(InceptionV2(block))
             channels = block.out_channels
         self.blocks = nn.Sequential(*blocks)

@@ -121,9 +121,7 @@ def stem(spec: InceptionV4Spec) -> nn.Sequential:
     )
 
 
-def module_spec(
-    spec: InceptionV4Spec, kind: type[MixedSpec], in_channels: int, widths: dict[str, int]
-) -> MixedSpec:
+def module_spec(spec: InceptionV4Spec, kind: type[MixedSpec], in_channels: int, widths: dict[str, int]) -> MixedSpec:
     """One module's own Spec, its widths times the network's factor."""
     own = kind.knobs()
     values: dict[str, Any] = {n: scaled(spec, v) if own[n].step == 8 else v for n, v in widths.items()}

@@ -100,13 +100,9 @@ class MobileNetV3Spec(AttentionKnobs, NetSpec):
         "hardsigmoid", choices=("sigmoid", "hardsigmoid"), help="Squeeze-excitation: brings the gates to 0…1.",
         paper="hardsigmoid",
     )  # fmt: skip
-    activation: str = knob(
-        "hardswish", choices=ACTIVATIONS, help="Non-linearity of stem and head.", paper="hardswish"
-    )
+    activation: str = knob("hardswish", choices=ACTIVATIONS, help="Non-linearity of stem and head.", paper="hardswish")
     norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    norm_eps: float = knob(
-        1e-3, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3
-    )
+    norm_eps: float = knob(1e-3, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3)
     skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
     drop_path: float = knob(
         0.0, low=0.0, high=0.9, step=0.05, paper=0.0,
@@ -192,9 +188,7 @@ def _presets() -> dict[str, Preset]:
     )  # fmt: skip
     return {
         "mobilenet_v3_large": Preset(MobileNetV3Spec(), torchvision="mobilenet_v3_large"),
-        "mobilenet_v3_small": Preset(
-            MobileNetV3Spec(stages=SMALL, head_hidden=1024), torchvision="mobilenet_v3_small"
-        ),
+        "mobilenet_v3_small": Preset(MobileNetV3Spec(stages=SMALL, head_hidden=1024), torchvision="mobilenet_v3_small"),
         "mobilenet_v3_mini": Preset(mini, compact=True),
     }
 

@@ -120,9 +120,7 @@ def stage_blocks(
     spec: RegNetSpec, shared: RegNetXBlockSpec, part: Stage, in_channels: int
 ) -> Iterator[RegNetXBlockSpec]:
     """The Specs of one stage's blocks; the first carries the stride and the change of channels."""
-    first = shared.replace(
-        in_channels=in_channels, width=part.width, stride=spec.stride, group_width=part.group_width
-    )
+    first = shared.replace(in_channels=in_channels, width=part.width, stride=spec.stride, group_width=part.group_width)
     yield first
     for _ in range(1, part.depth):
         yield first.replace(in_channels=part.width, stride=1)

@@ -58,9 +58,7 @@ class SqueezeNet(nn.Module):
     def __init__(self, spec: SqueezeNetSpec) -> None:
         super().__init__()
         bias = spec.norm == "none"
-        stem = conv(
-            spec.in_channels, spec.stem_width, spec.stem_kernel, spec.stem_stride, spec.stem_padding, bias=bias
-        )
+        stem = conv(spec.in_channels, spec.stem_width, spec.stem_kernel, spec.stem_stride, spec.stem_padding, bias=bias)
         layers = [stem, *([] if bias else [norm(spec.norm, spec.stem_width)]), activation(spec.activation)]
         channels = spec.stem_width
         for stage in spec.stages:

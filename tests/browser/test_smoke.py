@@ -85,7 +85,9 @@ def test_text_of_a_link_is_shown_and_nothing_is_fetched_for_it(server: str, page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     picture = "![x](//evil.example/p.png)"
-    page.goto(f"{server}/?view={picture}&weights=%3Cb%3E{picture}&https://evil.example=1&panel=:material/bug_report:$x$")
+    page.goto(
+        f"{server}/?view={picture}&weights=%3Cb%3E{picture}&https://evil.example=1&panel=:material/bug_report:$x$"
+    )
     wait_until_idle(page)
     shown = page.get_by_test_id("stAlert")
     expect(shown.filter(has_text="view='![x](//evil.example/p.png)' is not one of")).to_be_visible()

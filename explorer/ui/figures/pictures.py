@@ -94,8 +94,7 @@ def spread(values: np.ndarray, at: Placement, zoom: int, smooth: bool) -> tuple[
     smooth: linear between the centres of cells, for [H, W] only; else each pixel has the value of its cell.
     """
     (r0, r1, rf, rows), (c0, c1, cf, columns) = (
-        _samples(centres, length, zoom, smooth)
-        for centres, length in zip((at.rows, at.columns), at.size, strict=True)
+        _samples(centres, length, zoom, smooth) for centres, length in zip((at.rows, at.columns), at.size, strict=True)
     )
     covered = rows[:, None] & columns[None, :]
     if not smooth:
@@ -152,9 +151,7 @@ def overlay(
     return blend(enlarge(picture, zoom), colours, covered, opacity)
 
 
-def coloured(
-    values: np.ndarray, at: Placement, scale: Range, zoom: int, smooth: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def coloured(values: np.ndarray, at: Placement, scale: Range, zoom: int, smooth: bool) -> tuple[np.ndarray, np.ndarray]:
     """A map [H, W] in cividis over its enlarged image, uint8 [h, w, 3], and where a cell covers it."""
     if not smooth:
         return spread(colourise(values, scale), at, zoom, smooth=False)
