@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
+from explorer.resources import asset
 from explorer.ui import jobs, session, sidebar, state, weights
 from explorer.ui.guard import attempt, guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
 from explorer.views import discover
 
-st.set_page_config("CNN Architecture Explorer", "assets/icon.png", layout="wide")
+st.set_page_config("CNN Architecture Explorer", str(asset("icon.png")), layout="wide")
 views = discover()
 first = next(iter(views))
 own = [setting for view in views.values() for setting in view.settings]

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from explorer.analysis import activations, occlusion
+from explorer.analysis.occluder import one_image
 from explorer.analysis.occlusion import OcclusionMap
-from explorer.squares import one_image
-from explorer.trace import TracedProgram, trace
+from explorer.graph.trace import TracedProgram, trace
 
 
 def feature_maps(module: nn.Module, image: Tensor, layer: str) -> Tensor:

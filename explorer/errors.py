@@ -1,8 +1,18 @@
-"""Every error that a person may cause, in one place; those about models are defined beside them."""
+"""The errors that a person may cause: each carries one clear sentence that names the field or file and its value.
+
+Standard library only: models, which may be imported without the rest, builds on it. Those about Specs and weights are
+in models/errors.py.
+"""
 
 from __future__ import annotations
 
-from models.errors import Cancelled, SpecError, UnknownNameError, UserError, WeightsError
+
+class UserError(ValueError):
+    """Bad input. The message is shown as it stands: in the app as a notice, in the CLI on stderr with exit code 2."""
+
+
+class UnknownNameError(UserError):
+    """An architecture, preset, block, layer or class that is not there; names it and the nearest that is."""
 
 
 class ImageError(UserError):
@@ -17,13 +27,5 @@ class TraceError(UserError):
     """A module that neither torch.fx nor torch.export can trace, or that fails on this input; names the layer."""
 
 
-__all__ = [
-    "Cancelled",
-    "ImageError",
-    "MemoryLimitError",
-    "SpecError",
-    "TraceError",
-    "UnknownNameError",
-    "UserError",
-    "WeightsError",
-]
+class Cancelled(Exception):
+    """Raised inside long work when its cancel flag is set."""

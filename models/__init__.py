@@ -1,6 +1,7 @@
 """What can be built: architectures and blocks, each declared once by its Spec."""
 
-from models.errors import SpecError, UnknownNameError, UserError, WeightsError
+from explorer.errors import UnknownNameError, UserError
+from models.errors import SpecError, WeightsError
 from models.registry import (
     Architecture,
     Block,

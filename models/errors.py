@@ -1,10 +1,8 @@
-"""The errors that a person may cause: each carries one clear sentence that names the field or file and its value."""
+"""The errors of Specs and weights, beside those that the whole program shares."""
 
 from __future__ import annotations
 
-
-class UserError(ValueError):
-    """Bad input. The message is shown as it stands: in the app as a notice, in the CLI on stderr with exit code 2."""
+from explorer.errors import UserError
 
 
 class SpecError(UserError):
@@ -13,11 +11,3 @@ class SpecError(UserError):
 
 class WeightsError(UserError):
     """Weights that are missing, cut short, or of another network; names the file and the first difference."""
-
-
-class UnknownNameError(UserError):
-    """An architecture, preset, block, layer or class that is not there; names it and the nearest that is."""
-
-
-class Cancelled(Exception):
-    """Raised inside long work when its cancel flag is set; not an error that a person sees."""

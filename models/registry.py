@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from explorer.errors import UnknownNameError
+
 # Imported before models/__init__ binds the function `blocks`, which importing the package later would overwrite.
 from models import blocks as block_modules
 from models import families as family_modules
-from models.errors import SpecError, UnknownNameError
+from models.errors import SpecError
 from models.layers import POINTWISE, tolerant
 from models.meta import on_meta
 from models.spec import NetSpec, Spec

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.arrange import arrangement, arrangements
 from explorer.errors import UserError
-from explorer.execute import find_layer, first_tensor, run
-from explorer.graph import LayerGraph
-from explorer.trace import TracedProgram
+from explorer.graph.layers import LayerGraph
+from explorer.graph.trace import TracedProgram
+from explorer.receptive_field.map_layout import arrangement, arrangements
+from explorer.run.execute import find_layer, first_tensor, run
 
 Statistic = Literal["mean", "maximum", "positive_share"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from explorer import ops
-from explorer.graph import Layer, LayerGraph
+from explorer.graph import ops
+from explorer.graph.layers import Layer, LayerGraph
 
 # Kinds that need no multiply-accumulates by the convention above.
 _FREE = frozenset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from explorer.graph import Layer, LayerGraph
+from explorer.graph.layers import Layer, LayerGraph
 
 WEIGHTED = frozenset({"conv", "conv1d", "conv_transpose", "linear"})
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from explorer.cancelling import Cancellable
 from explorer.errors import Cancelled
-from explorer.trace import mode
+from explorer.graph.trace import mode
+from explorer.run.cancel import Cancellable
 
 WARM_UP = 3  # passes at most that are not counted: kernels are chosen, memory is taken
 LEAST_S = 0.5  # time that the counted passes take together, at least

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.arrange import Arrangement, arrangement
+from explorer.analysis.occluder import Extent, Fill, fill_values, given_fill, occlude, one_image, paint, square_boxes
 from explorer.errors import Cancelled, UserError
-from explorer.execute import find_layer, first_tensor, run
-from explorer.graph import Layer, LayerGraph
-from explorer.squares import Box, Fill, Size, fill_values, given_fill, occlude, one_image, paint, square_boxes
-from explorer.trace import TracedProgram
+from explorer.graph.layers import Layer, LayerGraph
+from explorer.graph.trace import TracedProgram
+from explorer.receptive_field.map_layout import Arrangement, arrangement
+from explorer.run.execute import find_layer, first_tensor, run
+from explorer.types import Box
 
 __all__ = ["OcclusionMap", "fill_values", "occlude", "occlusion_map", "occlusion_steps", "square_boxes"]
 
@@ -85,8 +86,8 @@ def occlusion_map(
     program: TracedProgram,
     image: Tensor,
     target: int | None = None,
-    window: Size = 32,
-    stride: Size = 16,
+    window: Extent = 32,
+    stride: Extent = 16,
     fill: Fill = "gray",
     layer: str | None = None,
     *,
@@ -121,8 +122,8 @@ def occlusion_steps(
     program: TracedProgram,
     image: Tensor,
     target: int | None = None,
-    window: Size = 32,
-    stride: Size = 16,
+    window: Extent = 32,
+    stride: Extent = 16,
     fill: Fill = "gray",
     layer: str | None = None,
     *,

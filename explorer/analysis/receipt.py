@@ -21,7 +21,7 @@ from functools import partial
 from math import prod
 from typing import Any, Protocol
 
-from explorer.graph import Layer, LayerGraph
+from explorer.graph.layers import Layer, LayerGraph
 
 
 @dataclass(frozen=True, slots=True)

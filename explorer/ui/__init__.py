@@ -1,1 +1,1 @@
-"""The parts of the page: state and links, widgets from Specs, background jobs, figures."""
+"""What pages are made of: session, state and link, widgets, jobs, components. With views it alone knows Streamlit."""

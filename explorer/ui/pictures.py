@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
-from explorer import images
 from explorer.errors import UserError
-from explorer.images import LoadedImage
+from explorer.images import codec
+from explorer.images.codec import LoadedImage
+from explorer.resources import asset
 from explorer.ui import state
 
-SAMPLES = Path(__file__).parents[2] / "assets" / "samples"
+SAMPLES = asset("samples")
 FIRST = "cat"
 _LEFT = "left sample"
 OWN = ("upload", "camera")  # pictures that no link can carry
@@ -52,7 +51,7 @@ def take(data: bytes | None, name: str, source: str) -> None:
         st.session_state[_key(source)] = None, None
         return
     try:
-        st.session_state[_key(source)] = images.load(data, name), None
+        st.session_state[_key(source)] = codec.load(data, name), None
     except UserError as error:
         st.session_state[_key(source)] = None, str(error)
 
@@ -63,4 +62,4 @@ def _key(source: str) -> str:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _load(path: str) -> LoadedImage:
-    return images.load(path)
+    return codec.load(path)

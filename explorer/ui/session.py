@@ -17,18 +17,20 @@ import streamlit as st
 import torch
 
 import models
-from explorer import device, network
-from explorer.analyze import Analysis, analyze
-from explorer.errors import Cancelled, MemoryLimitError, SpecError, TraceError, UserError
-from explorer.images import LoadedImage
-from explorer.network import LoadedNetwork, Network
-from explorer.preprocessing import Preprocessing
+from explorer.analysis.structure import Analysis, analyze
+from explorer.errors import Cancelled, MemoryLimitError, TraceError, UserError
+from explorer.images.codec import LoadedImage
+from explorer.images.preprocess import Preprocessing
+from explorer.networks import catalog
+from explorer.networks.catalog import LoadedNetwork, Network
+from explorer.run import device
 from explorer.ui import pictures, state, weights
 from explorer.ui.settings import KnobSet, Setting
 from models.draft import draft
+from models.errors import SpecError
 from models.registry import Architecture
 from models.spec import NetSpec, Spec
-from models.weights import WeightsSource
+from models.weights.sources import WeightsSource
 
 SETTINGS = (
     Setting("image", "", choices=lambda: ("", *pictures.samples())),
@@ -90,12 +92,12 @@ class Session:
     @property
     def categories(self) -> tuple[str, ...]:
         """The classes' names, numbers where the weights name none."""
-        return network.classes(self.source, self.spec)
+        return catalog.classes(self.source, self.spec)
 
     @property
     def preprocessing(self) -> Preprocessing:
         """What the weights expect of a picture, without building. Raises UserError where none can be shown."""
-        return network.preprocessing(self.source, self.spec)
+        return catalog.preprocessing(self.source, self.spec)
 
     @property
     def picture(self) -> LoadedImage:
@@ -228,7 +230,7 @@ def analysis_of(spec: NetSpec) -> Analysis:
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _analysis(key: str, _spec: NetSpec) -> Analysis:
-    return network.structure(_spec, input_size(_spec))
+    return catalog.structure(_spec, input_size(_spec))
 
 
 def _load(session: Session, cancel: Callable[[], bool]) -> LoadedNetwork:
@@ -254,4 +256,4 @@ def _loaded(key: tuple[str, ...], _session: Session, _cancel: Callable[[], bool]
     described = Network(
         _session.preset, lambda where: models.build(spec, device=where, seed=seed), input_size(spec), spec
     )
-    return network.load(described, _session.source, _session.device, cancel=_cancel)
+    return catalog.load(described, _session.source, _session.device, cancel=_cancel)

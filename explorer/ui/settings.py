@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from explorer.errors import UserError
-from explorer.knob_text import LONGEST, decode_knob, plain, shorten
+from explorer.networks.knob_text import LONGEST, decode_knob, plain, shorten
 from models.spec import Spec
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import streamlit as st
 
 import models
-from explorer.images import LoadedImage, resize
+from explorer.images.codec import LoadedImage, resize
 from explorer.ui import jobs, pictures, state, weights
 from explorer.ui import session as sessions
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
-from models.weights import WeightsSource
+from models.weights.sources import WeightsSource
 
 SOURCES = {"sample": "Samples", "upload": "Upload", "camera": "Camera"}
 PICTURE_MB, WEIGHTS_MB = 25, 1000
@@ -56,7 +56,7 @@ def _first(architecture: str) -> str:
 
 
 def _weights(session: Session) -> None:
-    found = {source.name: source.title for source in weights.sources(session.preset)} | {weights.FILE: "Your own file"}
+    found = {source.name: source.title for source in weights.offered(session.preset)} | {weights.FILE: "Your own file"}
     asked = state.get("weights")
     shown = asked if asked in found else session.source.name
     state.keep(

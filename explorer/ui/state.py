@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import models
 from explorer.errors import UserError
-from explorer.knob_text import encode_knob, plain, shorten
+from explorer.networks.knob_text import encode_knob, plain, shorten
 from explorer.ui import settings
 from explorer.ui.settings import KnobSet, Setting
 from models.spec import Spec

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from explorer.device import format_bytes
 from explorer.errors import UserError
+from explorer.run.device import format_bytes
 from explorer.ui import jobs, state
 from explorer.ui.jobs import Job
-from models import download, weights
-from models.weights import WeightsSource
+from models.weights import download, sources
+from models.weights.sources import WeightsSource
 
 FILE = "file"
 DOWNLOAD = "download"
@@ -29,9 +29,9 @@ class Upload:
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def sources(preset: str) -> list[WeightsSource]:
+def offered(preset: str) -> list[WeightsSource]:
     """What the preset has, the best that needs no download first."""
-    return weights.sources(preset)
+    return sources.available(preset)
 
 
 def chosen(preset: str, is_changed: bool) -> tuple[WeightsSource, str | None]:
@@ -39,7 +39,7 @@ def chosen(preset: str, is_changed: bool) -> tuple[WeightsSource, str | None]:
 
     Where none was asked for: the best of the preset; random weights once knobs were changed.
     """
-    found = {source.name: source for source in sources(preset)}
+    found = {source.name: source for source in offered(preset)}
     wanted = state.get("weights")
     usual = found["random"] if is_changed else next(iter(found.values()))
     if wanted == FILE:
@@ -53,7 +53,7 @@ def _own(preset: str, usual: WeightsSource) -> tuple[WeightsSource, str | None]:
     if not (upload := uploaded()):
         return usual, None
     try:
-        return weights.file_source(upload.name, upload.data, preset), None
+        return sources.file_source(upload.name, upload.data, preset), None
     except UserError as error:
         return usual, str(error)
 

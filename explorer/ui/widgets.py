@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 
 import streamlit as st
 
-from explorer.knob_text import plain
+from explorer.networks.knob_text import plain
 from explorer.ui import knob_layout, state
 from explorer.ui.knob_layout import Path
 from explorer.ui.settings import KnobSet

@@ -8,14 +8,15 @@ from typing import Any
 import streamlit as st
 
 import models
-from explorer.contest import REASONS
-from explorer.ui import state, units
-from explorer.ui.figures import contest as figures
-from explorer.ui.figures.contest import COSTS, GROUPS, Entrant
+from explorer.figures import contest as figures
+from explorer.figures import units
+from explorer.figures.contest import COSTS, GROUPS, Entrant
+from explorer.training.contest import REASONS
+from explorer.ui import state
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from models.weights import shipped_rows
+from models.weights.sources import shipped_rows
 
 GROUP_CHOICES = {"all": "All", **GROUPS}
 SLOTS = "anynet_mini_"  # what the names begin with of the presets that set one block into the same slots

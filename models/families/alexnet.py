@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from models.blocks.conv_stack import (
-    ConvStack,
-    ConvStackSpec,
-    fc_widths,
-    groups,
-    kernels,
-    paddings,
-    strides,
-    widths,
-)
 from models.registry import Architecture, Paper, Preset, register
+from models.skeletons.conv_stack import ConvStack, ConvStackSpec, fc_widths, groups, kernels, paddings, strides, widths
 from models.spec import NORMS, knob
 
 PAPER = Paper(

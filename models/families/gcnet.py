@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from models.blocks.attention import ATTENTIONS, GLOBAL_CONTEXT_PAPER
-from models.blocks.residual_net import BASIC, DEPTHS, MINI, GroupedNetSpec, ResidualNet
 from models.registry import Architecture, Preset, register
+from models.skeletons.residual_net import BASIC, DEPTHS, MINI, GroupedNetSpec, ResidualNet
 from models.spec import knob
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.blocks.conv_stack import (
+from models.registry import Architecture, Paper, Preset, register
+from models.skeletons.conv_stack import (
     ConvStack,
     ConvStackSpec,
     fc_widths,
@@ -13,7 +14,6 @@ from models.blocks.conv_stack import (
     strides,
     widths,
 )
-from models.registry import Architecture, Paper, Preset, register
 from models.spec import ACTIVATIONS, NORMS, knob
 
 PAPER = Paper(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from models.blocks.attention import NON_LOCAL_PAPER, NonLocal, NonLocalSpec
-from models.blocks.residual_net import BASIC, DEPTHS, MINI, GroupedNetSpec, ResidualNet
 from models.registry import Architecture, Preset, register
+from models.skeletons.residual_net import BASIC, DEPTHS, MINI, GroupedNetSpec, ResidualNet
 from models.spec import knob
 
 PAIRWISE = NonLocalSpec.knobs()["pairwise"]

@@ -11,8 +11,8 @@ from models.blocks.preactivation import (
     PreActBottleneckSpec,
 )
 from models.blocks.residual import WIDTH_FACTOR_HELP, BasicSpec
-from models.blocks.residual_net import BASIC, DEPTHS, MINI, ResidualNet, ResidualNetSpec
 from models.registry import Architecture, Preset, register
+from models.skeletons.residual_net import BASIC, DEPTHS, MINI, ResidualNet, ResidualNetSpec
 from models.spec import knob
 
 

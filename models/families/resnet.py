@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from models.blocks.residual import PAPER, WIDTH_FACTOR_HELP, BasicBlock, BasicSpec, Bottleneck, BottleneckSpec
-from models.blocks.residual_net import BASIC, DEPTHS, MINI, ResidualNet, ResidualNetSpec
 from models.registry import Architecture, Preset, register
+from models.skeletons.residual_net import BASIC, DEPTHS, MINI, ResidualNet, ResidualNetSpec
 from models.spec import knob
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.blocks.residual_net import DEPTHS, MINI, GroupedNetSpec, ResidualNet
 from models.blocks.resnext import GROUP_WIDTH_HELP, GROUPS_HELP, PAPER
 from models.registry import Architecture, Preset, register
+from models.skeletons.residual_net import DEPTHS, MINI, GroupedNetSpec, ResidualNet
 from models.spec import knob
 
 

@@ -16,7 +16,7 @@ import torch
 import torchinfo
 import torchvision
 
-from explorer import network
+from explorer.networks import catalog
 from tests.benchmarks.timing import Table, best_seconds, seconds
 
 ROUNDS = 8
@@ -39,7 +39,7 @@ print(status("VmHWM:") - before)
 
 
 def ours(name: str) -> None:
-    network.find(name).analysis((3, 224, 224))
+    catalog.find(name).analysis((3, 224, 224))
 
 
 def theirs(name: str) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import models
-from explorer.execute import run
-from explorer.trace import trace
+from explorer.graph.trace import trace
+from explorer.run.execute import run
 from tests.benchmarks.timing import Table, best_seconds, seconds
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import models
 from explorer.analysis.occlusion import fill_values, occlusion_map
-from explorer.trace import trace
+from explorer.graph.trace import trace
 from tests.benchmarks.timing import Table, best_seconds
 
 ROUNDS = 2

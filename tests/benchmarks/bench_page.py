@@ -11,13 +11,14 @@ import torch
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import models
-from explorer import network
 from explorer.analysis.occlusion import occlusion_steps
 from explorer.errors import MemoryLimitError
-from explorer.trace import trace
+from explorer.graph.trace import trace
+from explorer.networks import catalog
 from explorer.ui.jobs import Job
 from tests.benchmarks.timing import Table, best_seconds, seconds
-from tests.browser.driver import ROOT, launch, serve, wait_until_idle, watched_page
+from tests.browser.driver import launch, serve, wait_until_idle, watched_page
+from tests.support.places import ROOT
 
 ROUNDS = 3
 PATIENCE_MS = 120_000
@@ -86,13 +87,13 @@ def test_a_changed_knob(server: str, browser: Browser, table: Table) -> None:
 
 
 def test_a_network_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
-    monkeypatch.setattr("explorer.device.free_bytes", lambda device: 16_000_000_000)
+    monkeypatch.setattr("explorer.run.device.free_bytes", lambda device: 16_000_000_000)
     widths, refusals = count(8192), list[str]()
 
     def ask() -> None:
         knobs = {name: text.format(next(widths)) for name, text in HUGE.items()}  # a Spec that no cache has seen
         try:
-            network.load(network.find("vgg19", knobs), network.weights_source("vgg19", "random"), "cpu")
+            catalog.load(catalog.find("vgg19", knobs), catalog.weights_source("vgg19", "random"), "cpu")
         except MemoryLimitError as error:
             refusals.append(str(error))
 

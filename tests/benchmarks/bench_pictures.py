@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from explorer.datasets import CLASSES, draw_item
+from explorer.training.dataset import CLASSES, draw_item
 from tests.benchmarks.timing import Table, best_seconds
 
 ROUNDS = 20

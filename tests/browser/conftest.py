@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.driver import ROOT, launch, serve, watched_page
+from tests.browser.driver import launch, serve, watched_page
+from tests.support.places import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from urllib.request import urlopen
 
 from playwright.sync_api import Browser, BrowserType, Error, Page
 
-ROOT = Path(__file__).parents[2]
+from tests.support.places import ROOT
+
 EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--no-sandbox",

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from explorer.images import load
-from tests.browser.driver import ROOT, wait_until_idle
+from explorer.images.codec import load
+from tests.browser.driver import wait_until_idle
+from tests.support.places import SAMPLES
 
-PHOTO = ROOT / "assets" / "samples" / "boat.png"
+PHOTO = SAMPLES / "boat.png"
 
 
 def open_maps(page: Page, server: str, query: str = "") -> None:

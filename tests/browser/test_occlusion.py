@@ -7,7 +7,7 @@ import re
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from explorer.images import load
+from explorer.images.codec import load
 from tests.browser.driver import wait_until_idle
 
 FINE = "&window=12&stride=1"  # 53 × 53 positions: more than starts by itself, some seconds of work

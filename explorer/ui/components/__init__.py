@@ -14,9 +14,8 @@ import numpy as np
 import streamlit as st
 from streamlit.components.v2 import component
 
-from explorer.ui.figures.pictures import Placement, address, edges
-
-Box = tuple[int, int, int, int]
+from explorer.figures.raster import Placement, address, edges
+from explorer.types import Box
 
 HOVERED = 20_000  # cells up to which what is said of them is sent to the browser
 _HERE = Path(__file__).parent

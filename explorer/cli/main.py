@@ -1,0 +1,208 @@
+"""The command line: one function a command. Bad input is one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from explorer.errors import UserError
+from explorer.networks.budget import FIGURES
+from explorer.networks.knob_text import shorten
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
+    try:
+        options = vars(_parser().parse_args(argv))
+        return options.pop("run")(**options) or 0
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.close(sys.stdout.fileno())
+        return 0
+    except (UserError, OSError) as error:
+        print(f"error: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    return " ".join(str(error).split())
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m explorer", description="Explore convolutional networks.")
+    commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar="COMMAND")
+    _add_structure(commands)
+    _add_pictures(commands)
+    _add_training(commands)
+    return parser
+
+
+def _add_structure(commands: Any) -> None:
+    listing = commands.add_parser("list", help="all architectures and their presets")
+    listing.add_argument("--json", action="store_true", dest="as_json")
+    listing.set_defaults(run=_list)
+
+    describing = commands.add_parser("describe", help="layers, receptive field, parameters and MACs of a network")
+    _on_network(describing)
+    describing.set_defaults(run=_describe)
+
+    counting = commands.add_parser("receipt", help="what other tools count, and which layers make the difference")
+    _on_network(counting)
+    counting.set_defaults(run=_receipt)
+
+    comparing = commands.add_parser("compare", help="blocks side by side on the same input")
+    comparing.add_argument("names", nargs="+", metavar="block:NAME")
+    comparing.add_argument("--match", choices=tuple(FIGURES), help="change the others to cost as much as the first")
+    comparing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    comparing.add_argument("--json", action="store_true", dest="as_json")
+    comparing.set_defaults(run=_compare)
+
+
+def _add_pictures(commands: Any) -> None:
+    features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
+    features.add_argument("--layer", required=True)
+    features.add_argument("--out", required=True, metavar="FILE.png")
+    features.set_defaults(run=_features)
+
+    occluding = _on_picture(commands.add_parser("occlude", help="how the prediction depends on each part of a picture"))
+    occluding.add_argument("--window", type=_whole, help="side of the square, px (default: 3/8 of the input)")
+    occluding.add_argument("--stride", type=_whole, help="step of the square, px (default: 1/6 of the window)")
+    occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
+    occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
+    occluding.add_argument("--layer", help="also the summed activation of this layer's strongest map")
+    occluding.add_argument("--method", default="full", choices=("full",))
+    occluding.add_argument("--out", required=True, metavar="DIR")
+    occluding.set_defaults(run=_occlude)
+
+
+def _add_training(commands: Any) -> None:
+    training = commands.add_parser("train", help="train a preset on the pictures that the program draws")
+    training.add_argument("preset_name", metavar="NAME")
+    _recipe(training)
+    training.add_argument("--device")
+    training.add_argument("--restart", action="store_true", help="do not resume a run that was stopped")
+    training.set_defaults(run=_train)
+
+    contesting = commands.add_parser("contest", help="train every compact preset alike; what is there is kept")
+    contesting.add_argument("names", nargs="*", metavar="NAME", help="only these presets")
+    _recipe(contesting)
+    contesting.add_argument("--workers", type=_whole, help="networks trained at a time (default: one a core)")
+    contesting.set_defaults(run=_contest)
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epochs", type=_whole)
+    parser.add_argument("--seed", type=_whole)
+    parser.add_argument("--items", type=_whole, help="pictures to train on")
+    parser.add_argument("--folder", type=Path, help="for pictures, checkpoints and metrics (default: runs)")
+    parser.add_argument("--out", type=Path, help="for the weights and their table (default: FOLDER/weights)")
+
+
+def _knobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--set", action="append", default=[], dest="knobs", type=_knob, metavar="KNOB=VALUE")
+
+
+def _on_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
+    _knobs(parser)
+    parser.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    parser.add_argument("--json", action="store_true", dest="as_json")
+
+
+def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
+    parser.add_argument("image", help="a picture file, or the name of a sample (cat, car, …)")
+    _knobs(parser)
+    parser.add_argument("--weights", help="shipped, random, an ImageNet entry, or a .safetensors file")
+    parser.add_argument("--seed", type=_whole, default=0)
+    parser.add_argument("--device")
+    return parser
+
+
+def _knob(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KNOB=VALUE.")
+    return name, value
+
+
+def _whole(text: str) -> int:
+    """A whole number as large as the page takes for a seed, which is more than any other option needs."""
+    if text.isdecimal() and len(text) <= 10 and int(text) < 2**31:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{shorten(text)} is not a whole number from 0 to {2**31 - 1:,}.")
+
+
+def _input_size(text: str) -> tuple[int, int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and 0 < int(part) <= 100_000 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form CxHxW, for example 3x224x224.")
+    channels, height, width = map(int, parts)
+    return channels, height, width
+
+
+# -- commands, each imported when it is called ------------------------------------------------------------------------
+
+
+def _list(**options: Any) -> None:
+    from explorer.cli.describe import list_command
+
+    list_command(**options)
+
+
+def _describe(**options: Any) -> None:
+    from explorer.cli.describe import describe_command
+
+    describe_command(**options)
+
+
+def _receipt(**options: Any) -> None:
+    from explorer.cli.receipt import receipt_command
+
+    receipt_command(**options)
+
+
+def _compare(**options: Any) -> None:
+    from explorer.cli.compare import compare_command
+
+    compare_command(**options)
+
+
+def _features(**options: Any) -> int:
+    from explorer.cli.pictures import features_command
+
+    return features_command(**options)
+
+
+def _occlude(**options: Any) -> int:
+    from explorer.cli.pictures import occlude_command
+
+    return occlude_command(**options)
+
+
+def _train(preset_name: str, **options: Any) -> int:
+    from explorer.cli.training import train_command
+
+    return train_command(preset_name, **_given(options))
+
+
+def _contest(**options: Any) -> int:
+    from explorer.cli.training import contest_command
+
+    return contest_command(**_given(options))
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,207 @@
+"""The commands that run a picture through a network: features and occlude."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from explorer.analysis import activations, occlusion
+from explorer.analysis.occluder import default_stride, default_window, fill_values
+from explorer.analysis.occlusion import OcclusionMap
+from explorer.errors import UnknownNameError, UserError
+from explorer.figures import occlusion as figures
+from explorer.figures.maps import grid
+from explorer.figures.raster import colourise, enlarge, limits
+from explorer.images import codec
+from explorer.networks import catalog
+from explorer.networks.catalog import LoadedNetwork
+from explorer.networks.knob_text import shorten
+from explorer.resources import asset
+from explorer.run.device import format_bytes
+
+OPACITY = 0.6  # of a map over the picture
+SAMPLES = asset("samples")
+Knobs = list[tuple[str, str]]
+
+
+def features_command(
+    name: str, image: str, knobs: Knobs, weights: str | None, seed: int, device: str | None, layer: str, out: str
+) -> int:
+    """Write the maps of a layer: a picture of all channels, and the values as NPY beside it."""
+    target = _writable(Path(out), ".png")
+    pixels = _picture(image)
+    loaded = _load(name, knobs, weights, seed, device)
+    maps = activations.feature_maps(loaded.program, loaded.input(pixels), layer).cpu().numpy()
+    columns = max(1, round(len(maps) ** 0.5))
+    codec.save_png(grid(maps, [limits(channel) for channel in maps], columns), target)
+    target.with_suffix(".npy").write_bytes(codec.encode_npy(maps))
+    channels, rows, width = maps.shape
+    print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {target.with_suffix('.npy')}")
+    _say_if_random(name, weights)
+    return 0
+
+
+def occlude_command(
+    name: str,
+    image: str,
+    knobs: Knobs,
+    weights: str | None,
+    seed: int,
+    device: str | None,
+    window: int | None,
+    stride: int | None,
+    target: str | None,
+    out: str,
+    **options: Any,
+) -> int:
+    """Write the occlusion maps (PNG, NPY) and a summary (JSON); the summary goes to stdout as well."""
+    folder, pixels = Path(out), _picture(image)
+    loaded = _load(name, knobs, weights, seed, device)
+    number = _class(target, loaded.classes)
+    folder.mkdir(parents=True, exist_ok=True)  # before the work, which is in vain if it cannot be made
+    tensor = loaded.input(pixels)
+    side = default_window(min(tensor.shape[2:])) if window is None else window
+    step = default_stride(side) if stride is None else stride
+    settings = {"window": side, "stride": step, "fill": options.pop("fill")}
+    mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
+    found = occlusion.occlusion_map(
+        loaded.program, tensor, number, progress=_show, **settings, **options,
+        fill_value=fill_values(tensor, settings["fill"], mean, std),
+    )  # fmt: skip
+    files = write_maps(found, loaded.preprocessing.view(pixels), folder)
+    legend = figures.class_legend(found, figures.class_colours(found), loaded.classes)
+    summary = {
+        "network": name, "image": image, **settings, **summarise(found, loaded.classes),
+        "top_class_colours": legend, "files": files,
+    }  # fmt: skip
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(summary))
+    _say_if_random(name, weights)
+    return 0
+
+
+def summarise(found: OcclusionMap, classes: Sequence[str]) -> dict[str, Any]:
+    """The figures of an occlusion map as plain data; box: (top, left, bottom, right) in pixels of the input.
+
+    The lowest position and its figures are None where the output is finite at no position.
+    """
+    lowest = found.lowest if np.isfinite(found.probability).any() else None
+    return {
+        "target": classes[found.target],
+        "baseline_probability": found.baseline,
+        "predicted": classes[found.baseline_class],
+        "lowest_probability": None if lowest is None else float(found.probability[lowest]),
+        "lowest_position": None if lowest is None else list(lowest),
+        "lowest_box": None if lowest is None else list(found.box(*lowest)),
+        "predicted_at_lowest": None if lowest is None else classes[found.top_class[lowest]],
+        "positions": list(found.shape),
+    }
+
+
+def write_maps(found: OcclusionMap, pixels: np.ndarray, folder: Path) -> list[str]:
+    """Write probability, top_class and (if there) activation, as NPY and as PNG; returns the names of the files.
+
+    The probability is drawn alone, and over the picture as overlay.png; the others only over the picture.
+    """
+    arrays = {"probability": found.probability, "top_class": found.top_class, "activation": found.activation}
+    there = {f"{name}.npy": codec.encode_npy(array) for name, array in arrays.items() if array is not None}
+    there |= {f"{name}.png": codec.encode_png(picture) for name, picture in _pictures(found, pixels).items()}
+    for name, content in there.items():
+        (folder / name).write_bytes(content)
+    return sorted(there)
+
+
+def _pictures(found: OcclusionMap, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """The maps as the page draws them, uint8 [H, W, 3]."""
+    place = figures.placement(found, (pixels.shape[0], pixels.shape[1]))
+
+    def over(values: np.ndarray, baseline: float | None) -> np.ndarray:
+        return figures.over(pixels, values, found.done, place, figures.scale(values, baseline), OPACITY, smooth=False)
+
+    alone = colourise(found.probability, limits(found.probability))
+    shown = {
+        "probability": enlarge(alone, max(1, 512 // max(found.shape))),
+        "overlay": over(found.probability, found.baseline),
+        "top_class": figures.classes(pixels, found, figures.class_colours(found), place, OPACITY),
+    }
+    if found.activation is not None:
+        shown["activation"] = over(found.activation, found.baseline_activation)
+    return shown
+
+
+def _load(name: str, knobs: Knobs, weights: str | None, seed: int, device: str | None) -> LoadedNetwork:
+    found = catalog.find(name, dict(knobs), seed)
+    changed = bool(knobs) and weights is None
+    source = catalog.weights_source(name, "random" if changed else weights)
+    told = _Download()
+    try:
+        return catalog.load(found, source, device, progress=told)
+    finally:
+        told.end()
+
+
+def _say_if_random(name: str, weights: str | None) -> None:
+    """Tell of weights that nobody chose, of a network that has none of its own here."""
+    if ":" in name and weights is None:
+        print(f"{name} was run with random weights.", file=sys.stderr)
+
+
+def _picture(image: str) -> np.ndarray:
+    """The pixels of a file, or of a sample by its name."""
+    sample = SAMPLES / f"{image}.png"
+    if image.isalnum() and sample.exists() and not Path(image).exists():
+        return codec.load(sample).pixels
+    return codec.load(Path(image)).pixels
+
+
+def _class(target: str | None, classes: Sequence[str]) -> int | None:
+    """The number of a class given by number or name. Raises UnknownNameError."""
+    if target is None:
+        return None
+    if target in classes:
+        return classes.index(target)
+    if target.isdecimal() and len(target) < 10 and int(target) < len(classes):
+        return int(target)
+    raise UnknownNameError(f"--target {shorten(target)} is no class: there are {len(classes)}, from {classes[0]} on.")
+
+
+def _writable(path: Path, suffix: str) -> Path:
+    if path.suffix.lower() != suffix:
+        raise UserError(f"--out {str(path)!r} does not end in {suffix}.")
+    if not path.parent.is_dir():
+        raise UserError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}.")
+    return path
+
+
+def _show(done: int, total: int, seconds_left: float) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done}/{total} positions, {seconds_left:.0f} s left ", end="", file=sys.stderr, flush=True)
+        if done == total:
+            print(file=sys.stderr)
+
+
+class _Download:
+    """Tells on stderr how far a download is: one line that is rewritten on a terminal, else a line each quarter."""
+
+    def __init__(self) -> None:
+        self.told = -1
+
+    def __call__(self, done: int, total: int) -> None:
+        quarter = 4 * done // total if total else 0
+        text = f"downloading the weights: {format_bytes(done)}" + (f" of {format_bytes(total)}" if total else "")
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        elif quarter > self.told:
+            print(text, file=sys.stderr, flush=True)
+        self.told = quarter
+
+    def end(self) -> None:
+        """Leave the line, so that what follows has one of its own."""
+        if self.told >= 0 and sys.stderr.isatty():
+            print(file=sys.stderr)

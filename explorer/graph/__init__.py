@@ -1,0 +1,1 @@
+"""The traced program of a network and its layer graph: operations, shapes, windows and multiply-accumulates."""

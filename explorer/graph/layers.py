@@ -1,0 +1,115 @@
+"""The layer graph of a traced network: plain data that every view and analysis reads. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from explorer.types import Pair, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one output position reads of its input, per axis (height, width); `padding` is that before the first."""
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Pair = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """The storage that holds an output; layers that only view their input, or write into it, share its id."""
+
+    id: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One operation of the network: a leaf module or a functional call.
+
+    id: qualified path, with `#2`, `#3` … for further calls of the same module or function.
+    kind: canonical name of the operation ("conv", "relu", "add" …), "unknown" where no table has it.
+    op: what the code called ("Conv2d", "torch.cat").
+    scope: qualified path of the module that encloses it, "" for the network itself.
+    inputs, input_shapes: the layers whose outputs it reads, in order of use, and their shapes.
+    outputs: one shape per output tensor; buffers: where they are held.
+    parameters: qualified names of the parameters it uses; param_count: their elements.
+    attributes: arguments of the operation that matter for its meaning (dim, groups, output_size, …).
+    """
+
+    id: str
+    kind: str
+    op: str
+    scope: str
+    inputs: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    buffers: tuple[Buffer, ...] = ()
+    window: Window | None = None
+    parameters: tuple[str, ...] = ()
+    param_count: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the (first) output."""
+        return self.outputs[0]
+
+    @property
+    def is_map(self) -> bool:
+        """Whether the output has the form [N, C, H, W]."""
+        return len(self.outputs[0]) == 4
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Where a network stopped that cannot run: the module, and torch's reason."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LayerGraph:
+    """Layers in topological order.
+
+    outputs: the layers whose outputs the network returns; scopes: path of each enclosing module → its class name;
+    parameter_sizes: elements of each parameter that a layer uses.
+    """
+
+    layers: tuple[Layer, ...]
+    outputs: tuple[str, ...] = ()
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    parameter_sizes: Mapping[str, int] = field(default_factory=dict)
+    failure: Failure | None = None
+
+    @cached_property
+    def by_id(self) -> dict[str, Layer]:
+        """Layers by id."""
+        return {layer.id: layer for layer in self.layers}
+
+    @cached_property
+    def consumers(self) -> dict[str, tuple[str, ...]]:
+        """For each layer the ids of the layers that read its output."""
+        found: dict[str, list[str]] = {layer.id: [] for layer in self.layers}
+        for layer in self.layers:
+            for source in dict.fromkeys(layer.inputs):
+                found[source].append(layer.id)
+        return {name: tuple(readers) for name, readers in found.items()}
+
+    def __getitem__(self, layer_id: str) -> Layer:
+        return self.by_id[layer_id]
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __contains__(self, layer_id: object) -> bool:
+        return layer_id in self.by_id

@@ -1,0 +1,300 @@
+"""From the operations of a traced program to the layers of a graph: runs each on meta and notes what it was."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from explorer.graph import macs, ops, shapes
+from explorer.graph.layers import Buffer, Failure, Layer, LayerGraph
+from explorer.types import Shape
+
+
+class GraphRecorder:
+    """Runs a program on the meta device and records one Layer per operation that depends on the input.
+
+    Operations on weights alone (a reshaped scale, a standardised kernel) are not layers: their parameters count for
+    the layer that uses them. Operations on sizes are not layers either.
+    """
+
+    def __init__(self, root: nn.Module, program: fx.Graph, constants: dict[str, Tensor]) -> None:
+        self.module = root
+        self.program = program
+        self.constants = constants
+        self.nodes: dict[str, fx.Node] = {}
+        self.layers: list[Layer] = []
+        self.outputs: tuple[str, ...] = ()
+        self._modules = dict(root.named_modules(remove_duplicate=False))
+        self._parameter_names = _ParameterNames(root)
+        self._values: dict[fx.Node, Any] = {}  # all of them stay alive, so that a storage's address names it
+        self._sources: dict[fx.Node, list[str]] = {}  # node → ids of the layers whose tensors it carries
+        self._weights: dict[fx.Node, list[str]] = {}  # node that depends on weights alone → their names
+        self._ids: Counter[str] = Counter()
+        self._shapes: dict[str, Shape] = {}
+        self._products = 0  # multiply-accumulates inside the current operation, where they are counted
+        self._alone = _single_operations(program)
+        self._storages: dict[int, int] = {}
+
+    def record(self, input_size: tuple[int, int, int]) -> Failure | None:
+        """Run on meta with one image [1, C, H, W]; returns where and why it stopped, if it did."""
+        given = iter([torch.empty(1, *input_size, dtype=shapes.image_dtype(self.module), device="meta")])
+        for n in self.program.nodes:
+            try:
+                self._values[n] = self._run(n, given)
+            except Exception as error:
+                return Failure(_path(n), _reason(error) + self._given(n))
+        return None
+
+    def layer_graph(self, failure: Failure | None = None) -> LayerGraph:
+        """The layers recorded so far."""
+        used = {name: self._parameter_names.sizes[name] for layer in self.layers for name in layer.parameters}
+        return LayerGraph(tuple(self.layers), self.outputs, _scopes(self.module, self.nodes), used, failure)
+
+    # -- running ----------------------------------------------------------------------------------------------------
+
+    def _run(self, n: fx.Node, given: Iterator[Tensor]) -> Any:
+        args, kwargs = fx.map_arg((n.args, n.kwargs), self._values.__getitem__)
+        if n.op == "placeholder":
+            result = next(given, args[0] if args else None)
+        elif n.op == "get_attr":
+            result = self._attribute(n)
+            self._weights[n] = self._names_of(n)
+            return _on_meta(result) if isinstance(result, Tensor) else result
+        elif n.op == "output":
+            self.outputs = tuple(dict.fromkeys(self._inputs(n)))
+            return args[0]
+        else:
+            result = self._result(n, args, kwargs)
+        self._note(n, args, kwargs, result)
+        return result
+
+    def _result(self, n: fx.Node, args: Any, kwargs: Any) -> Any:
+        """Run one operation; of one that no table knows, and of sums of products, the products are counted."""
+        if self._kind(n) not in ("unknown", "einsum"):
+            return self._perform(n, args, kwargs)
+        with FlopCounterMode(display=False) as counter:
+            result = self._perform(n, args, kwargs)
+        self._products = counter.get_total_flops() // 2
+        return result
+
+    def _kind(self, n: fx.Node) -> str:
+        return ops.kind_of_module(self._module(n)) if n.op == "call_module" else ops.kind_of_function(n.target)
+
+    def _perform(self, n: fx.Node, args: Any, kwargs: Any) -> Any:
+        """The output of a module, function or method: by rule where one is certain, else by running it on meta."""
+        if n.op == "call_module":
+            module = self._module(n)
+            if not kwargs and (known := shapes.of_module(module, args)) is not None:
+                return known
+            with torch.device("meta"):
+                return _run_on_meta(module, args, kwargs)
+        if n.op == "call_method":
+            return getattr(args[0], str(n.target))(*args[1:], **kwargs)
+        assert callable(n.target)
+        if (known := shapes.of_function(n.target, args, kwargs)) is not None:
+            return known
+        with torch.device("meta"):
+            return n.target(*args, **kwargs)
+
+    def _module(self, n: fx.Node) -> nn.Module:
+        return self._modules[str(n.target)]
+
+    def _attribute(self, n: fx.Node) -> Any:
+        name = str(n.target)
+        return self.constants[name] if name in self.constants else operator.attrgetter(name)(self.module)
+
+    def _given(self, n: fx.Node) -> str:
+        """The shapes that an operation reads, in words."""
+        read = _tensors(fx.map_arg(n.args, self._values.__getitem__))
+        sizes = ["x".join(map(str, t.shape[1:])) for t in read]
+        return f" (for an input of {', '.join(sizes)})" if sizes else ""
+
+    def _contracted(self, n: fx.Node) -> int | None:
+        """The dimension of the activation over which its product with weights runs; None for two activations."""
+        read = [source in self._sources for source in n.args]
+        return (-1 if read[0] else -2) if sorted(read) == [False, True] else None
+
+    # -- layers -----------------------------------------------------------------------------------------------------
+
+    def _note(self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        tensors = _tensors(result)
+        inputs = self._inputs(n)
+        if n.op != "placeholder" and not inputs:
+            self._weights[n] = self._parameters(n)
+            return
+        if not tensors:
+            return
+        if isinstance(n.target, type) and issubclass(n.target, tuple):
+            self._sources[n] = inputs  # a named tuple of outputs is no operation
+            return
+        layer = self._layer(n, args, kwargs, inputs, tensors)
+        self.layers.append(layer)
+        self._shapes[layer.id] = layer.output_shape
+        self.nodes[layer.id] = n
+        self._sources[n] = [layer.id]
+
+    def _layer(
+        self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: list[str], tensors: list[Tensor]
+    ) -> Layer:
+        path, scope = self._placed(n)
+        kind, op, arguments = self._described(n, args, kwargs)
+        names = tuple(dict.fromkeys(self._parameters(n)))
+        attributes = ops.plain_attributes(arguments) | macs.counted(kind, arguments)
+        if kind == "matmul" and (dim := self._contracted(n)) is not None:
+            attributes["contracted"] = dim
+        if kind in ("unknown", "einsum") and self._products:
+            attributes["products"] = self._products
+        return Layer(
+            id=self._unique(path if path is not None else _join(scope, kind if kind != "unknown" else op)),
+            kind=kind,
+            op=op,
+            scope=scope,
+            inputs=tuple(inputs),
+            input_shapes=tuple([self._shapes[name] for name in inputs]),
+            outputs=tuple([tuple(t.shape) for t in tensors]),
+            buffers=tuple([self._buffer(t) for t in tensors]),
+            window=ops.window(kind, arguments),
+            parameters=names,
+            param_count=sum([self._parameter_names.sizes[name] for name in names]),
+            attributes=attributes,
+        )
+
+    def _described(self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str, ops.Arguments]:
+        """Kind, name as the code has it, and named arguments of an operation."""
+        if n.op == "placeholder":
+            return "input", "input", {}
+        if n.op == "call_module":
+            module = self._module(n)
+            kind, name = ops.kind_of_module(module), type(module).__name__
+            found = ops.module_arguments(module)
+            if kind == "attention":
+                found |= ops.call_arguments(kind, name, args, kwargs) | {"module": module}
+            return kind, name, found
+        kind, name = ops.kind_of_function(n.target), ops.function_name(n.target)
+        return kind, name, ops.call_arguments(kind, name, args, kwargs)
+
+    def _placed(self, n: fx.Node) -> tuple[str | None, str]:
+        """(own path, scope): an operation that is all that its module does goes by the module's path."""
+        if n.op == "placeholder":
+            return "input", ""
+        path = _path(n)
+        if n.op == "call_module" or path in self._alone:
+            return path, path.rpartition(".")[0]
+        return None, path
+
+    def _unique(self, wanted: str) -> str:
+        self._ids[wanted] += 1
+        count = self._ids[wanted]
+        return wanted if count == 1 else f"{wanted}#{count}"
+
+    def _inputs(self, n: fx.Node) -> list[str]:
+        return [name for source in self._operands(n) for name in self._sources.get(source, ())]
+
+    def _operands(self, n: fx.Node) -> list[fx.Node]:
+        """The operations whose results this one reads, each once; what it joins end to end as often as it does."""
+        joined = n.args[0] if n.op == "call_function" and n.args else None
+        if isinstance(joined, tuple | list) and self._kind(n) == "concat":
+            return [source for source in joined if isinstance(source, fx.Node)]
+        return n.all_input_nodes
+
+    def _names_of(self, n: fx.Node) -> list[str]:
+        value = self._attribute(n)
+        name = self._parameter_names.get(value) if isinstance(value, Tensor) else None
+        return [name] if name else []
+
+    def _parameters(self, n: fx.Node) -> list[str]:
+        """The names of the parameters that an operation reads: as arguments, then as a module's own."""
+        passed = [name for source in n.all_input_nodes for name in self._weights.get(source, ())]
+        if n.op != "call_module":
+            return passed
+        module = self._module(n)
+        own = module.parameters() if module._modules else module._parameters.values()
+        return passed + [name for p in own if p is not None and (name := self._parameter_names.get(p))]
+
+    def _buffer(self, tensor: Tensor) -> Buffer:
+        storage = tensor.untyped_storage()
+        key = self._storages.setdefault(storage._cdata, len(self._storages))
+        return Buffer(key, storage.nbytes())
+
+
+class _ParameterNames:
+    """The first qualified name of every parameter (tied ones have one name) and its number of elements."""
+
+    def __init__(self, root: nn.Module) -> None:
+        named = dict(root.named_parameters())
+        self._names = {id(p): name for name, p in named.items()}
+        self.sizes = {name: p.numel() for name, p in named.items()}
+
+    def get(self, tensor: Tensor) -> str | None:
+        return self._names.get(id(tensor))
+
+
+def _run_on_meta(module: nn.Module, args: Any, kwargs: Any) -> Any:
+    """A leaf module's own forward, its weights replaced by meta ones."""
+    state = dict((*module.named_parameters(), *module.named_buffers()))
+    if all(t.is_meta for t in state.values()):
+        return module(*args, **kwargs)
+    meta = {name: _on_meta(t) for name, t in state.items()}
+    return torch.func.functional_call(module, meta, args, kwargs)
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_meta else torch.empty_like(tensor, device="meta")
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, tuple | list) and value and all(isinstance(item, Tensor) for item in value):
+        return list(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], Tensor):
+        return [value[0]]  # e.g. nn.MultiheadAttention without its weights
+    return []
+
+
+def _stack(n: fx.Node) -> list[tuple[str, Any]]:
+    """The modules that enclose an operation, outermost first, as (path, class); without the network itself."""
+    return [entry for entry in (n.meta.get("nn_module_stack") or {}).values() if entry[0]]
+
+
+def _path(n: fx.Node) -> str:
+    """The qualified path of the innermost module in which the operation happens."""
+    if n.op == "call_module":
+        return str(n.target)
+    stack = _stack(n)
+    return stack[-1][0] if stack else ""
+
+
+def _single_operations(program: fx.Graph) -> set[str]:
+    """Paths of the modules in which just one operation happens (sizes and attributes aside), called once or more."""
+    counts: Counter[str] = Counter()
+    functions = [n for n in program.nodes if n.op in ("call_function", "call_method", "call_module")]
+    for n in functions:
+        for path, _ in _stack(n):
+            counts[path] += 1
+    own = {_path(n) for n in functions}
+    return {path for path in own if counts[path] == 1}
+
+
+def _scopes(root: nn.Module, nodes: dict[str, fx.Node]) -> dict[str, str]:
+    """Path → class name of every module that encloses a layer, and of the network itself under ""."""
+    found = {"": type(root).__name__}
+    for n in nodes.values():
+        for path, cls in _stack(n):
+            found[path] = cls.rpartition(".")[2] if isinstance(cls, str) else cls.__name__
+    return found
+
+
+def _join(scope: str, name: str) -> str:
+    return f"{scope}.{name}" if scope else name
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]

@@ -1,1 +1,0 @@
-"""Drawing of the procedural picture set: geometry, paints, subjects, scenery and the canvas joining them."""

@@ -1,0 +1,90 @@
+"""What is known of one tensor on its way through the network: where its rows and columns are, and what they see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from explorer.receptive_field import dims
+from explorer.receptive_field.dims import Layout
+from explorer.receptive_field.intervals import Axis, compose, hull, spread
+from explorer.receptive_field.taps import Reads
+from explorer.types import Shape
+
+BOTH = (0, 1)  # the axes of a map: rows and columns
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of one tensor: its layout, the map its positions belong to, and both fields."""
+
+    shape: Shape
+    layout: Layout | None
+    map_size: tuple[int, int]
+    strict: tuple[Axis, Axis]
+    local: tuple[Axis, Axis] | None
+
+    @property
+    def has_map(self) -> bool:
+        """Whether positions can be told apart (rows and columns, or tokens), each with a field of its own."""
+        labels = set(self.layout or ())
+        return self.local is not None and ({dims.H, dims.W} <= labels or dims.T in labels)
+
+
+def moved(state: State, found: list[Reads], size: tuple[int, int]) -> State:
+    """The state after rows and columns are read as `found` says, which gives maps of `size`."""
+
+    strict = _through(state.strict, found, size)
+    local = strict if state.local is state.strict else state.local and _through(state.local, found, size)
+    return replace(state, map_size=size, strict=strict, local=local)
+
+
+def _through(axes: tuple[Axis, Axis], found: list[Reads], size: tuple[int, int]) -> tuple[Axis, Axis]:
+    rows = compose(axes[0], found[0], size[0])
+    square = axes[0] is axes[1] and found[0] == found[1] and size[0] == size[1]
+    return rows, rows if square else compose(axes[1], found[1], size[1])
+
+
+def over(state: State, at: Iterable[int], otherwise: State) -> State:
+    """The state unchanged where none of the dimensions is spatial, else `otherwise`."""
+    if state.layout is None:
+        return state
+    return otherwise if any(state.layout[i] in dims.SPATIAL for i in at) else state
+
+
+def whole(state: State) -> State:
+    """A tensor each of whose values may depend on every position."""
+    return replace(_pooled(state, BOTH), layout=None)
+
+
+def over_labels(state: State, labels: Iterable[str]) -> State:
+    """A tensor that a sum over the dimensions of these labels leaves; where none is spatial, the state as it was.
+
+    Of tokens, and of positions that are mixed, the whole map is summed.
+    """
+    along = axes_of(labels)
+    if not along:
+        return state
+    return whole(state) if along == BOTH else _pooled(state, along)
+
+
+def axes_of(labels: Iterable[str]) -> tuple[int, ...]:
+    """The axes of the map (0 rows, 1 columns) along which dimensions of these labels run."""
+    found = set(labels)
+    if found & {dims.T, dims.X}:
+        return BOTH
+    return tuple(at for at, label in enumerate((dims.H, dims.W)) if label in found)
+
+
+def _pooled(state: State, along: tuple[int, ...]) -> State:
+    """One position along some axes, that sees what all did."""
+    seen = seen_by_all(state.strict, state.map_size, along)
+    rows, columns = (spread(axis, 1) if at in along else axis for at, axis in enumerate(seen))
+    height, width = (1 if at in along else size for at, size in enumerate(state.map_size))
+    return replace(state, strict=(rows, columns), local=None, map_size=(height, width))
+
+
+def seen_by_all(axes: tuple[Axis, Axis], size: tuple[int, int], along: tuple[int, ...] = BOTH) -> tuple[Axis, Axis]:
+    """Each position of a map of `size` sees what all those along some axes see."""
+    rows, columns = (hull(axes[at], size[at]) if at in along else axes[at] for at in BOTH)
+    return rows, columns

@@ -1,0 +1,121 @@
+"""Receptive field of every layer, exact over the DAG: the box of input pixels that can change one unit.
+
+Each axis is kept as the interval of input pixels for every output position: the union over all paths. See Araujo,
+Norris, Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill 2019) for the closed forms that
+these intervals generalise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from explorer.graph.layers import LayerGraph
+from explorer.receptive_field.dims import MAP
+from explorer.receptive_field.field_state import State
+from explorer.receptive_field.intervals import Axis
+from explorer.receptive_field.propagate import follow
+from explorer.types import Box
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """The field of one layer per axis (height, width), in input pixels.
+
+    size: the most pixels that one unit sees, padding included; stride: pixels between neighbours; padding: pixels
+    that the first unit sees before the image. is_global: every unit sees the whole image.
+    """
+
+    axes: tuple[Axis, Axis]
+    image_size: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        rows, columns = (
+            length if axis.is_global else axis.size for axis, length in zip(self.axes, self.image_size, strict=True)
+        )
+        return rows, columns
+
+    @property
+    def stride(self) -> tuple[Fraction, Fraction]:
+        return self.axes[0].stride, self.axes[1].stride
+
+    @property
+    def padding(self) -> tuple[Fraction, Fraction]:
+        rows, columns = (Fraction(0) if axis.is_global else axis.padding for axis in self.axes)
+        return rows, columns
+
+    @property
+    def is_global(self) -> bool:
+        return self.axes[0].is_global and self.axes[1].is_global
+
+    def box(self, row: int, column: int) -> Box:
+        """(top, left, bottom, right) of what the unit sees, clipped to the image; bottom and right are exclusive."""
+        spans = []
+        for axis, position in zip(self.axes, (row, column), strict=True):
+            first, last = axis.visible(position) or (0, -1)
+            spans.append((first, last + 1))
+        (top, bottom), (left, right) = spans
+        return (top, left, bottom, right) if top < bottom and left < right else (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFields:
+    """Strict and local field of a layer's output.
+
+    has_map: rows and columns can still be told apart, be it as tokens; is_map: the output is laid out as [N, C, H, W].
+    is_known: a rule says how the layer reads; else it is taken to read everything.
+    """
+
+    strict: ReceptiveField
+    local: ReceptiveField
+    has_map: bool
+    is_map: bool
+    is_known: bool
+
+
+def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
+    """The fields of every layer, by layer id. A layer of unknown kind, or one whose rule fails, is taken to
+    read everything."""
+    states, lost = follow(graph)
+    maps = _maps(graph, states)
+    image = graph.layers[0].output_shape[-2:]
+    image_size = (image[0], image[1])
+    found = {}
+    for layer in graph:
+        state = states[layer.id]
+        found[layer.id] = LayerFields(
+            ReceptiveField(state.strict, image_size),
+            ReceptiveField(state.local or state.strict, image_size),
+            has_map=state.has_map,
+            is_map=layer.id in maps,
+            is_known=layer.kind != "unknown" and layer.id not in lost,
+        )
+    return found
+
+
+def _maps(graph: LayerGraph, states: Mapping[str, State]) -> set[str]:
+    """Ids of the layers laid out as [N, C, H, W].
+
+    Where the layout was lost, because each value sees everything, those of the size of a map that they are made from:
+    attention's scores of positions by positions are not.
+    """
+    sizes: dict[str, set[tuple[int, int]]] = {}
+    found = set()
+    for layer in graph:
+        state = states[layer.id]
+        before = {(1, 1)}.union(*(sizes[source] for source in layer.inputs))
+        sizes[layer.id] = before if state.layout is None else {state.map_size}
+        if layer.is_map and (state.layout == MAP or state.layout is None and layer.output_shape[-2:] in before):
+            found.add(layer.id)
+    return found
+
+
+def head_layer(graph: LayerGraph, fields: dict[str, LayerFields]) -> str:
+    """The last feature map before global pooling or flattening: the one whose field speaks for the network.
+
+    Also one whose positions we lost track of (windows of attention): its field is then that of everything.
+    """
+    lost = {layer.id for layer in graph if layer.is_map and min(layer.output_shape[-2:]) > 1}
+    return [layer.id for layer in graph if fields[layer.id].has_map or layer.id in lost][-1]

@@ -1,0 +1,10 @@
+"""The small types that all rooms share, once. Standard library only."""
+
+from __future__ import annotations
+
+Pair = tuple[int, int]  # one number per axis: height, width
+Shape = tuple[int, ...]  # of a tensor
+Size = tuple[int, int]  # height and width, in pixels or positions
+InputSize = tuple[int, int, int]  # channels, height, width
+Cell = tuple[int, int]  # row and column of a map
+Box = tuple[int, int, int, int]  # top, left, bottom, right in pixels; bottom and right are exclusive

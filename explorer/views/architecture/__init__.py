@@ -1,0 +1,1 @@
+"""The Architecture page: knobs, figures, layer graph, receptive fields and the receipt."""

@@ -1,0 +1,63 @@
+"""The counting receipt of the network at hand: four totals, and the layers behind each difference."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from explorer.analysis.receipt import CONVENTIONS, Line, Receipt, Tally, receipt
+from explorer.figures import units
+from explorer.ui import state
+from explorer.ui.session import Session
+from explorer.ui.settings import Setting
+
+TITLES = {convention[0]: convention[1] for convention in CONVENTIONS}
+OTHERS = tuple(name for name in TITLES if name != "paper")
+SETTING = Setting("convention", OTHERS[0], choices=OTHERS)
+
+
+def render(session: Session) -> None:
+    """The totals; below them, for the chosen convention, each difference from ours with its reason and layers."""
+    found = receipt(session.analysis)
+    _totals(found)
+    state.control(
+        st.segmented_control, "convention", "Why other tools say something else", options=list(OTHERS),
+        required=True, format_func=TITLES.__getitem__,
+    )  # fmt: skip
+    tally = found[state.get("convention")]
+    st.caption(_sum(found["paper"], tally))
+    for line in tally.lines:
+        _line(line)
+    if found.unknown:
+        st.warning(f"Not counted, as their operation is unknown: {', '.join(found.unknown)}.")
+
+
+def _totals(found: Receipt) -> None:
+    rows = [
+        {"Convention": tally.title, "Total": tally.total, "Unit": tally.unit, "Difference": tally.difference}
+        for tally in found.tallies
+    ]
+    number = st.column_config.NumberColumn(format="localized")
+    st.dataframe(rows, hide_index=True, column_config={"Total": number, "Difference": number})
+
+
+def _sum(ours: Tally, tally: Tally) -> str:
+    if not tally.lines:
+        return f"{tally.title} counts every layer of this network as the papers do."
+    return (
+        f"{ours.total:,} {ours.unit} {_sign(tally.difference)} {abs(tally.difference):,} = "
+        f"**{tally.total:,}** {tally.unit}. Open a line for its layers."
+    )
+
+
+def _line(line: Line) -> None:
+    layers = "1 layer" if len(line.layers) == 1 else f"{len(line.layers)} layers"
+    share = f"{_sign(line.difference)} {units.count(abs(line.difference))}"
+    with st.expander(f"**{line.kind.replace('_', ' ')}**, {layers}: {share}. {line.why}"):
+        st.dataframe(
+            [{"Layer": name, "Difference": share} for name, share in line.layers], hide_index=True,
+            column_config={"Difference": st.column_config.NumberColumn(format="localized")},
+        )  # fmt: skip
+
+
+def _sign(number: int) -> str:
+    return "+" if number >= 0 else "−"

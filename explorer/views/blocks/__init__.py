@@ -1,0 +1,1 @@
+"""The Blocks page: two to four building blocks side by side."""

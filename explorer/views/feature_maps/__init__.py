@@ -1,0 +1,1 @@
+"""The Feature maps page: any layer's maps of the picture."""

@@ -1,0 +1,1 @@
+"""The Occlusion page: a square slid over the picture."""

@@ -1,0 +1,262 @@
+"""Occlusion: a square slides over the picture, and the network says at each position what it still sees."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+import torch
+
+from explorer.analysis import latency
+from explorer.analysis.occluder import default_stride, default_window, fill_values, square_boxes
+from explorer.analysis.occlusion import OcclusionMap, occlusion_steps
+from explorer.figures import raster
+from explorer.figures.prediction import percent
+from explorer.networks.knob_text import shorten
+from explorer.run.execute import run
+from explorer.ui import components, jobs, state
+from explorer.ui.awaited import awaited
+from explorer.ui.components import Outline
+from explorer.ui.jobs import Job
+from explorer.ui.markdown import markdown_safe
+from explorer.ui.session import Session
+from explorer.ui.settings import Setting
+from explorer.ui.view import View
+from explorer.views.occlusion import cells, maps
+from explorer.views.occlusion.maps import Shown
+
+KIND = "occlusion"
+FILLS = {"gray": "Gray", "mean": "Mean colour", "blur": "Blur"}
+CHEAP_MACS = 30 * 10**9  # a few seconds on two cores: started without being asked
+LIKELY = "Most probable"
+NO_LAYER = "None"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run: the square in pixels, its fill, the class (None: the most probable), and a layer to sum."""
+
+    window: int
+    stride: int
+    fill: str
+    target: int | None
+    layer: str | None
+
+
+def render(session: Session) -> None:
+    """Draw the whole page."""
+    if session.spec_error:
+        st.warning("This is the last network that could be built.", icon=":material/history:")
+    plan = _controls(session)
+    key = (*session.key, plan)
+    job = jobs.current(KIND, key)
+    passes = square_boxes(session.preprocessing.crop, plan.window, plan.stride)[..., 0].size
+    if job is None and passes * session.analysis.macs <= CHEAP_MACS:
+        job = jobs.start(KIND, key, _work(session, plan))
+    if job is None:
+        _ask(session, plan, key, passes)
+        _preview(session, plan)
+    elif not job.finished:
+        filling = _filling(session, plan.fill)
+        jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling))
+    else:
+        _ended(session, plan, key, job, passes)
+
+
+def _preview(session: Session, plan: Plan) -> None:
+    """The picture with a square of the chosen size in the middle, before anything has run."""
+    height, width = size = session.preprocessing.crop
+    top, left = (height - plan.window) // 2, (width - plan.window) // 2
+    with st.columns([1, 2])[0]:
+        components.picture(
+            raster.enlarge(session.view, raster.zoom_of(size)), "The picture and the square", key="preview",
+            at=raster.stretched((1, 1), size),
+            outlines=[Outline((top, left, top + plan.window, left + plan.window), "the square")],
+        )  # fmt: skip
+        st.caption("The square, in proportion. It will slide over the whole picture.")
+
+
+# -- settings ---------------------------------------------------------------------------------------------------------
+
+
+def _controls(session: Session) -> Plan:
+    side = min(session.preprocessing.crop)
+    window = _within("window", state.get("window"), side, default_window(side), f"the image of {side} px")
+    stride = _within("stride", state.get("stride"), side, default_stride(window), f"the image of {side} px")
+    names, target, layer = session.categories, state.get("target"), state.get("occluded")
+    if target >= len(names):
+        _warn(f"target={target} is not a class: they go from 0 to {len(names) - 1}. The most probable is used.")
+        target = -1
+    layers = [found.id for found in session.analysis.layers if found.is_map and found.kind != "input"]
+    if layer and layer not in layers:
+        _warn(f"occluded={shorten(layer)} is not a layer with maps in this network; none is summed.")
+        layer = ""
+    with st.container(border=True), st.grid(min_column_width=150, gap="small"):
+        _number("window", "Window (px)", window, side, "Side of the square that is hidden.")
+        _number("stride", "Stride (px)", stride, side, "Pixels from one position to the next.")
+        state.control(st.selectbox, "fill", "Filled with", options=list(FILLS), format_func=FILLS.__getitem__)
+        state.keep(st.selectbox, "occlusion target", "Target class", target, lambda c: _choose("target", c),
+                   options=range(-1, len(names)), format_func=_labels(names).__getitem__)  # fmt: skip
+        state.keep(st.selectbox, "occlusion layer", "Sum a layer's map", layer,
+                   lambda name: _choose("occluded", name), options=["", *layers],
+                   format_func=lambda name: name or NO_LAYER,
+                   help="Zeiler and Fergus 2014, figure 7 (b): the sum of the strongest map of a layer.")  # fmt: skip
+    return Plan(window, stride, state.get("fill"), target if target >= 0 else None, layer or None)
+
+
+def _labels(names: Sequence[str]) -> dict[int, str]:
+    """What the classes are called in a list, where two of one name need their numbers."""
+    count = Counter(names)
+    return {-1: LIKELY} | {i: name if count[name] == 1 else f"{name} ({i})" for i, name in enumerate(names)}
+
+
+def _within(name: str, value: int, high: int, default: int, what: str) -> int:
+    """A setting of the link that 0 leaves to us; one sentence where it is too large."""
+    if value > high:
+        _warn(f"{name}={value} is larger than {what}; {default} is used.")
+    return value if 0 < value <= high else default
+
+
+def _warn(sentence: str) -> None:
+    st.warning(markdown_safe(sentence), icon=":material/link_off:")
+
+
+def _number(name: str, label: str, value: int, high: int, help: str) -> None:
+    state.keep(st.number_input, f"occlusion {name}", label, value, lambda new: _choose(name, new), min_value=1,
+               max_value=high, step=1, help=help)  # fmt: skip
+
+
+def _choose(name: str, value: Any) -> None:
+    state.put(name, value)
+    if name in ("window", "stride"):
+        state.put("position", "")
+
+
+# -- the run ----------------------------------------------------------------------------------------------------------
+
+
+def _filling(session: Session, fill: str) -> torch.Tensor:
+    mean, std = (torch.tensor(values) for values in (session.preprocessing.mean, session.preprocessing.std))
+    return fill_values(session.input.cpu(), fill, mean, std)  # pyright: ignore[reportArgumentType]
+
+
+def _work(session: Session, plan: Plan) -> Any:
+    """The job; what cannot be had, as a picture that was taken away, is its error."""
+
+    def work(job: Job) -> OcclusionMap | None:
+        image, filling = session.input, _filling(session, plan.fill)
+        program = session.load(job.should_stop).program
+        steps = occlusion_steps(program, image, plan.target, plan.window, plan.stride, layer=plan.layer,
+                                fill_value=filling, cancel=job.should_stop)  # fmt: skip
+        for found in steps:
+            job.progress(int(found.done.sum()), found.done.size, found)
+        return job.partial
+
+    return work
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _pass_seconds(key: Any, _session: Session, _cancel: Callable[[], bool]) -> float:
+    program, image = _session.load(_cancel).program, _session.input
+    synchronise = latency.synchroniser(image.device)
+    for _ in range(2):  # the first chooses kernels
+        started = time.perf_counter()
+        run(program, image, cancel=_cancel)
+        synchronise()
+    return time.perf_counter() - started
+
+
+def _ask(session: Session, plan: Plan, key: tuple[Any, ...], passes: int) -> None:
+    """How long it would take, and the button that starts it."""
+
+    def work(job: Job) -> float:
+        return _pass_seconds(session.network_key, session, job.should_stop)
+
+    seconds = awaited("timing", session.key, f"Timing one forward pass of {session.preset}", work)
+    if seconds is not None:
+        took = jobs.duration(max(1, passes * seconds))
+        text = f"**{_count(passes)}**: about {took} on {session.device.upper()}."
+        _run_button("Run", text, session, plan, key)
+
+
+def _ended(session: Session, plan: Plan, key: tuple[Any, ...], job: Job, passes: int) -> None:
+    """What came of the run: all of it, a part, or an error; then the button that runs it again."""
+    found: OcclusionMap | None = job.partial
+    if found is not None and found.done.all():
+        st.markdown(f"{_count(passes)}, took {job.elapsed_s:.1f} s.")
+    else:
+        done = int(found.done.sum()) if found is not None else 0
+        stopped = f"Stopped after {done:,} of {passes:,} positions; the clear cells were not tried."
+        text = f"{_count(passes)}." if job.error else f":orange-badge[Partial] {stopped}"
+        _run_button("Run again", text, session, plan, key)
+    if job.error:
+        st.error(markdown_safe(job.error), icon=":material/error:")
+    elif found is not None:
+        _result(session, plan, found)
+
+
+def _run_button(label: str, text: str, session: Session, plan: Plan, key: tuple[Any, ...]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(label, type="primary", icon=":material/play_arrow:", on_click=_start, args=(session, plan, key))
+        st.markdown(text)
+
+
+def _count(passes: int) -> str:
+    return f"{passes:,} positions, one forward pass each" if passes > 1 else "1 position, one forward pass"
+
+
+def _start(session: Session, plan: Plan, key: tuple[Any, ...]) -> None:
+    jobs.discard(KIND)
+    jobs.start(KIND, key, _work(session, plan))
+
+
+def _so_far(session: Session, found: OcclusionMap | None, filling: torch.Tensor) -> None:
+    if found is not None:
+        maps.draw(Shown(session, maps.snapshot(found), filling))
+
+
+# -- the result -------------------------------------------------------------------------------------------------------
+
+
+def _result(session: Session, plan: Plan, found: OcclusionMap) -> None:
+    if not found.done.any():
+        return
+    _lowest(session, found)
+    chosen = cells.decode(state.get("position"), found.shape) or found.lowest
+    shown = Shown(session, found, _filling(session, plan.fill), chosen)
+    maps.draw(shown)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        maps.position(shown)
+    with right:
+        maps.files(shown)
+
+
+def _lowest(session: Session, found: OcclusionMap) -> None:
+    name, (top, left, bottom, right) = markdown_safe(session.categories[found.target]), found.box(*found.lowest)
+    now, before = percent(float(found.probability[found.lowest])), percent(found.baseline)
+    where = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}"
+    falls = found.probability[found.lowest] < found.baseline
+    st.markdown(
+        f"**{name}** falls from **{before}** to **{now}** when the dashed square is hidden ({where})." if falls else
+        f"**{name}** is at {before} without a square, and no square lowers it."
+    )  # fmt: skip
+    if not found.is_finite:
+        st.error("At some positions the output holds NaN or infinity: they are drawn in vermilion.")
+
+
+VIEW = View(
+    "occlusion", "Occlusion", ":material/filter_center_focus:", 2, render,
+    settings=(
+        Setting("window", 0, low=0, high=4096),
+        Setting("stride", 0, low=0, high=4096),
+        Setting("fill", "gray", choices=tuple(FILLS)),
+        Setting("target", -1, low=-1, high=100_000, of_network=True),
+        Setting("occluded", "", of_network=True),
+        *maps.SETTINGS,
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Whole networks that several families share: stacks of convolutions, and residual stages."""

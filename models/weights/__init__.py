@@ -1,0 +1,1 @@
+"""Weights: where they come from, downloads, and files that may be hostile."""

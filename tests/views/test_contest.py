@@ -1,0 +1,79 @@
+"""The page of the contest: what the shipped table says, drawn; a selected row opens its network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer.figures.contest import Entrant, best, scatter
+from explorer.views import contest
+from models.weights.sources import SHIPPED
+from tests.support.places import APP
+
+ROWS = json.loads((SHIPPED / "metrics.json").read_text(encoding="utf-8"))
+
+
+def entrant(name: str, accuracy: float, macs: float) -> Entrant:
+    return Entrant(name, name.title(), "families", accuracy, {"macs": macs, "params": 100})
+
+
+FIELD = [entrant("a", 0.9, 5), entrant("b", 0.95, 5), entrant("c", 0.94, 8), entrant("d", 1.0, 9)]
+
+
+def open_contest(**link: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params.update({"view": "contest", **link})
+    app.run()
+    assert not app.exception and not app.error
+    return app
+
+
+def test_best_are_those_that_none_beats_at_their_cost_or_below() -> None:
+    assert [e.preset for e in best(FIELD, "macs")] == ["b", "d"]
+
+
+def test_upwards_errors_halve_and_a_network_without_an_error_has_a_place() -> None:
+    figure = scatter(FIELD, "macs").to_plotly_json()
+    assert list(figure["data"][1]["y"]) == pytest.approx([0.1, 0.05, 0.06, 1 / 4000])
+    axis = figure["layout"]["yaxis"]
+    assert (axis["type"], axis["autorange"]) == ("log", "reversed")
+
+
+def test_the_chosen_network_is_named_where_its_point_is() -> None:
+    (note,) = scatter(FIELD, "macs", chosen="c").to_plotly_json()["layout"]["annotations"]
+    assert (note["text"], 10 ** note["x"], 10 ** note["y"]) == ("C", pytest.approx(8), pytest.approx(0.06))
+
+
+def test_the_table_is_the_shipped_one_best_first() -> None:
+    (table,) = open_contest().dataframe
+    shown = dict(zip(table.value["Preset"], table.value["Accuracy"], strict=True))
+    assert shown == {name: row["accuracy"] for name, row in ROWS.items()}
+    assert list(shown.values()) == sorted(shown.values(), reverse=True)
+
+
+@pytest.mark.parametrize("group", ["families", "blocks"])
+def test_a_group_shows_its_networks_alone(group: str) -> None:
+    names = {name for name in ROWS if name.startswith("anynet_mini_") == (group == "blocks")}
+    tables = open_contest(group=group).dataframe
+    assert set(tables[0].value["Preset"] if tables else ()) == names
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    """Two rows of the shipped table with their latencies; where the test asks for False, the second has none."""
+    first, second = ({k: v for k, v in row.items() if k != "latency_ms"} for row in list(ROWS.values())[:2])
+    times = {"latency_ms": {"1": 1.5, "32": 20.0}, "latency_on": "a processor"}
+    rows = dict(zip(ROWS, [first | times, second | (times if request.param else {})], strict=False))
+    monkeypatch.setattr(contest, "shipped_rows", lambda: rows)
+    contest._entrants.cache_clear()
+    yield request.param
+    contest._entrants.cache_clear()
+
+
+@pytest.mark.parametrize("measured", [True, False], indirect=True)
+def test_a_cost_of_which_a_network_has_no_figure_is_not_offered(measured: bool) -> None:
+    (costs,) = [box for box in open_contest(cost="latency_32").selectbox if box.label == "Cost"]
+    assert ("Latency of 32 pictures (ms)" in costs.options) is measured
