@@ -71,11 +71,11 @@ SCRIPT = """
 import contextlib, io, json, sys
 import pytest
 from streamlit.testing.v1 import AppTest
-from explorer import cli
+from explorer.cli.main import main
 
 def printed(*argv):
     with contextlib.redirect_stdout(io.StringIO()) as text:
-        assert cli.main(argv) == 0
+        assert main(argv) == 0
     return text.getvalue()
 
 def metrics():
