@@ -13,7 +13,7 @@ from models.spec import Spec, first_problem
 
 LONGEST, LONGEST_NESTED = 2000, 20_000  # characters of one value; nested Specs take up to about 5,000
 LONGEST_PROBLEM = 800  # characters of a sentence; the names of all blocks take about 500
-DEEPEST = 6  # levels of brackets: a nested Spec has at most three
+MAX_BRACKETS = 6  # levels of brackets: a nested Spec has at most three
 
 
 def shorten(text: str, length: int = 40) -> str:
@@ -55,7 +55,7 @@ def decode_knob(spec: type[Spec], name: str, text: str) -> Any:
 
 def _raw(annotation: Any, text: str) -> Any:
     longest = LONGEST_NESTED if _is_nested(annotation) else LONGEST
-    if len(text) > longest or text.count("[") > longest // 10 or text[: DEEPEST + 1] == "[" * (DEEPEST + 1):
+    if len(text) > longest or text.count("[") > longest // 10 or text[: MAX_BRACKETS + 1] == "[" * (MAX_BRACKETS + 1):
         raise ValueError("too long or too deep")
     if get_origin(annotation) is not tuple:
         return text

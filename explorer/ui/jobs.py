@@ -22,7 +22,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from explorer.errors import Cancelled, UserError
 
 ABANDONED_S = 20.0
-POLL_S = 0.5
+REFRESH_S = 0.5
 STOPPING_S = 1.0  # a stop shows at once where the work ends this soon
 LAST_WAIT_S = 2.0
 
@@ -206,7 +206,7 @@ def _jobs() -> dict[str, Job]:
 def show(job: Job, label: str, draw: Callable[[Job], None] | None = None) -> None:
     """Draw progress, time left and *Stop* of a running job, and `draw(job)` beside it; the end reruns the page."""
 
-    @st.fragment(run_every=POLL_S)
+    @st.fragment(run_every=REFRESH_S)
     def poll() -> None:
         if job._stop.is_set():
             job.wait(STOPPING_S)

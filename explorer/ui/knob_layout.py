@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 
 from models.spec import Knob, NetSpec, Spec
 
-Path = tuple[Any, ...]
+KnobPath = tuple[Any, ...]
 
 _WORDS = {"fc": "FC", "lrn": "LRN", "mlp": "MLP", "aux": "auxiliary", "ceil": "rounding up",
           "kernel5": "kernel of the 5×5 branch"}  # fmt: skip
@@ -72,7 +72,7 @@ def steps(knob: Knob) -> float:
     return ((knob.high or 0) - (knob.low or 0)) / (knob.step or 1)
 
 
-def changed(value: Any, path: Path, new: Any) -> Any:
+def changed(value: Any, path: KnobPath, new: Any) -> Any:
     """Plain data with the value at `path` replaced; everything else is shared."""
     if not path:
         return new
@@ -82,7 +82,7 @@ def changed(value: Any, path: Path, new: Any) -> Any:
     return (*value[:first], changed(value[first], rest, new), *value[first + 1 :])
 
 
-def at(value: Any, path: Path) -> Any:
+def at(value: Any, path: KnobPath) -> Any:
     """The part of plain data at `path`; of tuples with fewer entries, their last."""
     for step in path:
         value = value[min(step, len(value) - 1) if isinstance(value, tuple) else step]

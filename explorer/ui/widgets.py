@@ -9,7 +9,7 @@ import streamlit as st
 
 from explorer.networks.knob_text import plain
 from explorer.ui import knob_layout, state
-from explorer.ui.knob_layout import Path
+from explorer.ui.knob_layout import KnobPath
 from explorer.ui.settings import KnobSet
 from explorer.ui.state import PRESET
 from models.spec import Knob, Spec
@@ -50,7 +50,7 @@ def _field(of: KnobSet, spec: Spec, name: str, value: Any) -> None:
     _marks(of, name, knob, value, getattr(spec, name))
 
 
-def _key(of: KnobSet, path: Path) -> str:
+def _key(of: KnobSet, path: KnobPath) -> str:
     return "knob " + " ".join(map(str, (state.owner(of), *path)))
 
 
@@ -61,7 +61,7 @@ def _label(name: str, knob: Knob) -> str:
 # -- one value --------------------------------------------------------------------------------------------------------
 
 
-def _single(of: KnobSet, path: Path, knob: Knob, value: Any, label: str, **options: Any) -> None:
+def _single(of: KnobSet, path: KnobPath, knob: Knob, value: Any, label: str, **options: Any) -> None:
     """One control for the value at `path`: which one depends on its type and range."""
     widget, own = _widget(knob, value)
     options = {"help": _help(knob), **own, **options}
@@ -96,7 +96,7 @@ def _help(knob: Knob) -> str:
     return f"{knob.help}{limits}{paper}"
 
 
-def _store(of: KnobSet, path: Path, new: Any) -> None:
+def _store(of: KnobSet, path: KnobPath, new: Any) -> None:
     name, *rest = path
     state.put_knobs({name: knob_layout.changed(state.knob_values(of)[name], tuple(rest), new)}, of)
 
@@ -112,7 +112,7 @@ def _row(of: KnobSet, name: str, knob: Knob, values: tuple[Any, ...]) -> None:
             _entry(of, (name, i), knob, value)
 
 
-def _entry(of: KnobSet, path: Path, knob: Knob, value: Any) -> None:
+def _entry(of: KnobSet, path: KnobPath, knob: Knob, value: Any) -> None:
     label = f"{knob_layout.label(str(path[0]))} {path[-1] + 1}"
     widget, options = _widget(knob, value)
     if widget is st.slider:
@@ -155,7 +155,7 @@ def _shrink(of: KnobSet, names: list[str]) -> None:
     state.put_knobs({name: values[name][:-1] for name in names}, of)
 
 
-def _nested(of: KnobSet, annotation: Any, path: Path, value: Any) -> None:
+def _nested(of: KnobSet, annotation: Any, path: KnobPath, value: Any) -> None:
     """Specs inside the Spec: an expander per outermost entry, whose fields are drawn when it is opened."""
     if get_origin(annotation) is not tuple:
         _fields(of, annotation, path, value)
@@ -170,7 +170,7 @@ def _nested(of: KnobSet, annotation: Any, path: Path, value: Any) -> None:
     _entry_buttons(of, path, value, knob_layout.label(str(path[0])).removesuffix("s").lower())
 
 
-def _entries(of: KnobSet, annotation: Any, path: Path, value: Any) -> None:
+def _entries(of: KnobSet, annotation: Any, path: KnobPath, value: Any) -> None:
     if get_origin(annotation) is not tuple:
         _fields(of, annotation, path, value)
         return
@@ -180,19 +180,19 @@ def _entries(of: KnobSet, annotation: Any, path: Path, value: Any) -> None:
     _entry_buttons(of, path, value, "module")
 
 
-def _fields(of: KnobSet, spec: type[Spec], path: Path, value: dict[str, Any]) -> None:
+def _fields(of: KnobSet, spec: type[Spec], path: KnobPath, value: dict[str, Any]) -> None:
     with st.grid(min_column_width=96, gap="xsmall"):
         for name, knob in spec.knobs().items():
             _single(of, (*path, name), knob, value[name], knob_layout.label(name))
 
 
-def _entry_buttons(of: KnobSet, path: Path, value: tuple[Any, ...], what: str) -> None:
+def _entry_buttons(of: KnobSet, path: KnobPath, value: tuple[Any, ...], what: str) -> None:
     with st.container(horizontal=True):
         _button(f"Add {what}", ":material/add:", False, _store, of, path, (*value, _another(of, path, value)))
         _button(f"Remove {what}", ":material/remove:", len(value) < 2, _store, of, path, value[:-1])
 
 
-def _another(of: KnobSet, path: Path, value: tuple[Any, ...]) -> Any:
+def _another(of: KnobSet, path: KnobPath, value: tuple[Any, ...]) -> Any:
     """What a new entry begins with: the last one again, or the preset's where a link has emptied the tuple."""
     return value[-1] if value else knob_layout.at(plain(state.base(of)), path)[-1]
 

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from explorer.training.drawing.geometry import Points, Shape, turn
+from explorer.training.drawing.geometry import Points, Silhouette, turn
 from explorer.training.drawing.paint import INK, WHITE, Colour, mix, palette, pattern
 from explorer.training.drawing.scenery import clutter, ground
 from explorer.training.drawing.subjects import Subject
@@ -45,7 +45,7 @@ def paint_picture(subject: Subject, rng: Random, size_px: int) -> Drawing:
     cuts = np.cumsum([len(shape.points) for shape in shapes[:-1]]).tolist()
     points = _pose(np.concatenate([shape.points for shape in shapes]), subject.tilt, rng)
     outlines = np.split(_place(points, cuts, rng) * sheet.size, cuts)
-    shapes = [Shape(s.part, outline, s.paint, s.lined) for s, outline in zip(shapes, outlines, strict=True)]
+    shapes = [Silhouette(s.part, outline, s.paint, s.lined) for s, outline in zip(shapes, outlines, strict=True)]
     sheet.scatter(clutter(rng.randint(0, 6), (0.03, 0.09), 0.5, rng), hides=False)
     sheet.ground_under(shapes)
     for shape in shapes:
@@ -108,7 +108,7 @@ class Canvas:
             if hides:
                 self.id_pen.polygon(points, fill=0)
 
-    def ground_under(self, shapes: list[Shape]) -> None:
+    def ground_under(self, shapes: list[Silhouette]) -> None:
         """Lay a soft shadow, and sometimes a pale halo, under the whole subject."""
         silhouette = Image.new("L", (self.size, self.size))
         draw = ImageDraw.Draw(silhouette)
@@ -129,7 +129,7 @@ class Canvas:
         if box:
             self.page.paste(colour, (box[0] + shift[0], box[1] + shift[1]), mask.crop(box))
 
-    def add(self, shape: Shape, part_id: int) -> None:
+    def add(self, shape: Silhouette, part_id: int) -> None:
         """Paint one shape: colour, texture, shade, outline; and enter its id."""
         colour = self.tones.roles[shape.paint]
         flat = shape.points.ravel().tolist()
@@ -144,7 +144,7 @@ class Canvas:
             self.pen.line(closed, fill=inked, width=line, joint=joint)
             self.id_pen.line(closed, fill=part_id, width=line, joint=joint)
 
-    def _dress(self, shape: Shape, colour: Colour) -> None:
+    def _dress(self, shape: Silhouette, colour: Colour) -> None:
         """Lay texture and shade over a filled shape, inside its own box."""
         texture, step = self.textures.get(shape.paint), max(2, round(0.028 * self.size))
         low, high = shape.points.min(axis=0), shape.points.max(axis=0)

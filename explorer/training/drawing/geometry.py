@@ -9,11 +9,11 @@ from functools import lru_cache
 import numpy as np
 
 Points = np.ndarray
-Path = Sequence[tuple[float, float]] | np.ndarray
+Polyline = Sequence[tuple[float, float]] | np.ndarray
 
 
 @dataclass(frozen=True)
-class Shape:
+class Silhouette:
     """One filled outline [N, 2] of a named part; `paint` is a role of the palette."""
 
     part: str
@@ -56,7 +56,7 @@ def box(left: float, top: float, right: float, bottom: float, radius: float = 0.
     return np.concatenate([_arc(7, a, a + 90) * radius + (x, y) for x, y, a in corners])
 
 
-def curve(path: Path, steps: int = 6, closed: bool = False) -> Points:
+def curve(path: Polyline, steps: int = 6, closed: bool = False) -> Points:
     """Catmull-Rom spline through every point of `path` → [N, 2]."""
     knots = np.asarray(path, dtype=float)
     before, after = (knots[-1:], knots[:2]) if closed else (knots[:1], knots[-1:])
@@ -69,12 +69,12 @@ def curve(path: Path, steps: int = 6, closed: bool = False) -> Points:
     return spline if closed else np.concatenate([spline, knots[-1:]])
 
 
-def blob(path: Path, steps: int = 5) -> Points:
+def blob(path: Polyline, steps: int = 5) -> Points:
     """Closed smooth outline through every point of `path` → [N, 2]."""
     return curve(path, steps, closed=True)
 
 
-def band(path: Path, start: float, end: float | None = None) -> Points:
+def band(path: Polyline, start: float, end: float | None = None) -> Points:
     """Round-ended stroke along `path`, whose full width goes from `start` to `end` → outline [N, 2]."""
     line = np.asarray(path, dtype=float)
     end = start if end is None else end

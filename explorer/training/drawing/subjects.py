@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
-from explorer.training.drawing.geometry import Points, Shape, ellipse
+from explorer.training.drawing.geometry import Points, Silhouette, ellipse
 
-Draw = Callable[[Random], Iterator[Shape]]
+Draw = Callable[[Random], Iterator[Silhouette]]
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ def either(rng: Random, *choices: str) -> str:
 
 def eye(
     part: str, x: float, y: float, size: float, gaze: tuple[float, float] = (0.0, 0.0), narrow: float = 1.0
-) -> Iterator[Shape]:
+) -> Iterator[Silhouette]:
     """A cartoon eye: light ball, dark pupil moved by `gaze` (share of the size), and a glint."""
     px, py = x + gaze[0] * size * 0.35, y + gaze[1] * size * 0.35
-    yield Shape(part, ellipse(x, y, size, size * 1.12), "light")
-    yield Shape(part, ellipse(px, py, size * 0.6 * narrow, size * 0.72), "dark", lined=False)
-    yield Shape(part, ellipse(px - size * 0.18, py - size * 0.28, size * 0.2), "light", lined=False)
+    yield Silhouette(part, ellipse(x, y, size, size * 1.12), "light")
+    yield Silhouette(part, ellipse(px, py, size * 0.6 * narrow, size * 0.72), "dark", lined=False)
+    yield Silhouette(part, ellipse(px - size * 0.18, py - size * 0.28, size * 0.2), "light", lined=False)
 
 
 def flip(points: Points) -> Points:

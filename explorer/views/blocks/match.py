@@ -25,7 +25,7 @@ SETTINGS = (
     Setting("match_to", 1, low=1, high=4),
     Setting("match_knob", ""),  # "" is the first that reaches the budget
 )
-TITLES = {"macs": "MACs", "params": "Parameters"}
+FIGURE_TITLES = {"macs": "MACs", "params": "Parameters"}
 _LAST = "last match"
 
 
@@ -34,7 +34,7 @@ def render(slots: Sequence[Slot]) -> None:
     labels = {slot.place: slot.label for slot in slots}
     changed, wanted = _chosen(slots)
     with st.grid(min_column_width=150, gap="small"):
-        state.control(st.selectbox, "figure", "Match", options=list(FIGURES), format_func=TITLES.__getitem__)
+        state.control(st.selectbox, "figure", "Match", options=list(FIGURES), format_func=FIGURE_TITLES.__getitem__)
         state.keep(st.selectbox, "match", "of", changed.place, lambda place: _choose("match", place),
                    options=list(labels), format_func=labels.__getitem__)  # fmt: skip
         state.keep(st.selectbox, "match_to", "to", wanted.place, lambda place: _choose("match_to", place),
