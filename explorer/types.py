@@ -7,4 +7,5 @@ Shape = tuple[int, ...]  # of a tensor
 Size = tuple[int, int]  # height and width, in pixels or positions
 InputSize = tuple[int, int, int]  # channels, height, width
 Cell = tuple[int, int]  # row and column of a map
+Colour = tuple[int, int, int]  # red, green, blue from 0 to 255
 Box = tuple[int, int, int, int]  # top, left, bottom, right in pixels; bottom and right are exclusive

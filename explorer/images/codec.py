@@ -14,6 +14,7 @@ from PIL import Image
 from explorer.errors import ImageError
 from explorer.images import damage
 from explorer.images.preprocess import Preprocessing, resize, to_pixels
+from explorer.types import Colour
 
 __all__ = [
     "LoadedImage",
@@ -30,7 +31,6 @@ MAX_PIXELS = 25_000_000
 MAX_BYTES = 25_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
-Colour = tuple[int, int, int]
 
 _SUPPORTED = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF pictures can be opened"
 # What the first bytes say about a file that no decoder takes: the first pattern that matches.

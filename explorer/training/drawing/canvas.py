@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from explorer.training.drawing.geometry import Points, Silhouette, turn
-from explorer.training.drawing.paint import INK, WHITE, Colour, mix, palette, pattern
+from explorer.training.drawing.paint import INK, WHITE, mix, palette, pattern
 from explorer.training.drawing.scenery import clutter, ground
 from explorer.training.drawing.subjects import Subject
+from explorer.types import Colour
 
 PROBE_PX = 40  # raster on which a pose's area is measured
 FAINT = [round(0.4 * level) for level in range(256)]

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-Colour = tuple[int, int, int]
+from explorer.types import Colour
 
 PAINTS: tuple[Colour, ...] = (
     (232, 105, 79),

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from explorer.training.drawing.geometry import Points, band, blob, box, curve, ellipse, turn
-from explorer.training.drawing.paint import INK, PAINTS, WHITE, Colour, Palette, cloudy, gradient, jitter, mix, pattern
+from explorer.training.drawing.paint import INK, PAINTS, WHITE, Palette, cloudy, gradient, jitter, mix, pattern
+from explorer.types import Colour
 
 
 def ground(size: int, tones: Palette, rng: Random) -> Image.Image:
