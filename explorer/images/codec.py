@@ -13,19 +13,7 @@ from PIL import Image
 
 from explorer.errors import ImageError
 from explorer.images import damage
-from explorer.images.preprocess import Preprocessing, resize, to_pixels
 from explorer.types import Colour
-
-__all__ = [
-    "LoadedImage",
-    "Preprocessing",
-    "encode_npy",
-    "encode_png",
-    "load",
-    "resize",
-    "save_png",
-    "to_pixels",
-]
 
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 25_000_000

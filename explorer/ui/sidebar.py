@@ -10,7 +10,8 @@ import numpy as np
 import streamlit as st
 
 import models
-from explorer.images.codec import LoadedImage, resize
+from explorer.images.codec import LoadedImage
+from explorer.images.preprocess import resize
 from explorer.ui import jobs, pictures, state, weights
 from explorer.ui import session as sessions
 from explorer.ui.markdown import markdown_safe

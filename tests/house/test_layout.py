@@ -25,6 +25,7 @@ FLOORS = [
     {"app"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+IDIOMS = {"KIND", "PAPER", "SETTINGS", "T", "VIEW"}  # said in every file that has such a thing: no two meanings
 STANDARD = "|".join(sys.stdlib_module_names)
 # What a person hands in is analysed without our own models, whose name a project of theirs may bear as well.
 ON_ANY_MODULE = r"explorer(\.(api|graph|images|receptive_field|run|analysis|errors|types|resources)\b|$)"
@@ -106,6 +107,16 @@ def graph_of_modules(root: Path) -> dict[str, set[str]]:
     return {name: {other for other in others if other} for name, others in found.items()}
 
 
+def defined(path: Path) -> set[str]:
+    """The classes, aliases and constants that a file makes public."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        found |= {target.id for target in targets if isinstance(target, ast.Name)}
+        found |= {node.name} if isinstance(node, ast.ClassDef) else set()
+    return {name for name in found if name[0].isupper()}
+
+
 @pytest.mark.parametrize("module", sorted(modules(ROOT)))
 def test_imports_point_one_way(module: str) -> None:
     broken = {name: rule for name in sorted(reached(module, ROOT)) if (rule := broken_rule(module, name))}
@@ -122,6 +133,16 @@ def test_no_room_is_reached_from_itself() -> None:
         rooms.setdefault(room(module), set()).update({room(other) for other in others} - {room(module)})
     assert circle(rooms) == []
     assert set(rooms) == set(FLOOR_OF), "the plan names the rooms that there are"
+
+
+def test_no_name_stands_for_two_things() -> None:
+    """Public classes, aliases and constants. Families and blocks are left out: each keeps to the words of its paper."""
+    found: dict[str, list[str]] = {}
+    for module, path in modules(ROOT).items():
+        if not re.match(r"models\.(families|blocks)\b", module):
+            for name in defined(path) - IDIOMS:
+                found.setdefault(name, []).append(module)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
 
 
 def test_few_files_stand_beside_the_rooms() -> None:

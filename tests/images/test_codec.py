@@ -1,4 +1,4 @@
-"""Pictures: every bad file gives one clear sentence, every odd one the right pixels; preprocessing as torchvision's."""
+"""Pictures: every bad file gives one clear sentence, every odd one the right pixels."""
 
 from __future__ import annotations
 
@@ -6,26 +6,21 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
-from torchvision.models import ResNet50_Weights
-from torchvision.transforms import v2
 
 from explorer.errors import ImageError
-from explorer.images.codec import LoadedImage, Preprocessing, encode_npy, encode_png, load, resize, save_png, to_pixels
+from explorer.images import codec
+from explorer.images.codec import LoadedImage, encode_npy, encode_png, load, save_png
 from tests.support.bad_images import CASES, Case
 from tests.support.picture_files import HEIGHT, VALID, WIDTH, encode, exif_block, gradient
 
 # Pillow warns of what it tolerates; torch's and Pillow's warnings are not what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
-
-IMAGENET = Preprocessing(256, (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def assert_one_clear_sentence(message: str, name: str) -> None:
@@ -147,7 +142,7 @@ def test_memory_errors_are_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(load, "_flatten", exhausted)
+    monkeypatch.setattr(codec, "_flatten", exhausted)
     with pytest.raises(ImageError, match="a.png does not fit in memory"):
         load(VALID["png"], "a.png")
 
@@ -156,90 +151,6 @@ def test_background_shows_through() -> None:
     clear = encode("PNG", Image.new("RGBA", (WIDTH, HEIGHT), (255, 255, 255, 0)))
     picture = load(clear, background=(10, 20, 30))
     assert (picture.pixels == (10, 20, 30)).all() and "RGB(10, 20, 30)" in picture.notices[0]
-
-
-def photo(height: int, width: int) -> np.ndarray:
-    coarse = np.random.default_rng(height).integers(0, 256, (9, 7, 3), np.uint8)
-    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-
-
-@pytest.mark.parametrize("size", [(300, 500), (500, 300), (257, 256), (224, 224), (100, 37), (64, 999)])
-def test_preprocessing_equals_torchvisions(size: tuple[int, int]) -> None:
-    pixels = photo(*size)
-    ours, theirs = IMAGENET.tensor(pixels), ResNet50_Weights.IMAGENET1K_V1.transforms()(Image.fromarray(pixels))
-    assert ours.shape == (1, 3, 224, 224) and ours.dtype == torch.float32
-    one_level = 1 / 255 / 0.224
-    assert (ours[0] - theirs).abs().max() <= 1.01 * one_level
-    assert (ours[0] - theirs).abs().mean() <= 0.02 * one_level
-    on_tensors = v2.Compose([v2.Resize(256, antialias=True), v2.CenterCrop(224), v2.ToDtype(torch.float32, scale=True)])
-    view = torch.from_numpy(IMAGENET.view(pixels)).permute(2, 0, 1) / 255
-    assert (view - on_tensors(torch.from_numpy(pixels).permute(2, 0, 1))).abs().max() <= 1.01 / 255
-
-
-def test_preprocessing_of_a_network_with_one_channel() -> None:
-    lenet = Preprocessing(32, (32, 32), (0.1307,), (0.3081,), channels=1)
-    pixels = photo(40, 60)
-    theirs = v2.Compose([v2.Resize(32), v2.CenterCrop(32), v2.Grayscale(), v2.PILToTensor()])(Image.fromarray(pixels))
-    expected = (theirs / 255 - 0.1307) / 0.3081
-    assert lenet.tensor(pixels).shape == (1, 1, 32, 32)
-    assert (lenet.tensor(pixels)[0] - expected).abs().max() <= 1.01 / 255 / 0.3081
-    view = lenet.view(pixels)
-    assert view.shape == (32, 32, 3) and (view == view[..., :1]).all()
-
-
-def test_mini_networks_see_the_whole_square() -> None:
-    mini = Preprocessing(64, (64, 64), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    pixels = photo(64, 64)
-    assert np.array_equal(mini.view(pixels), pixels)
-    assert np.array_equal(to_pixels(mini.tensor(pixels), mini.mean, mini.std), pixels)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1), (3, 25_000_000 // 3)])
-@pytest.mark.parametrize("crop", [(224, 224), (128, 224), (224, 100)])
-def test_extreme_sizes_cost_only_what_is_kept(
-    size: tuple[int, int], crop: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    computed, real = list[tuple[int, int]](), Image.Image.resize
-
-    def counted(image: Image.Image, to: tuple[int, int], *rest: Any, **options: Any) -> Image.Image:
-        computed.append(to)
-        return real(image, to, *rest, **options)
-
-    monkeypatch.setattr(Image.Image, "resize", counted)
-    view = Preprocessing(256, crop, IMAGENET.mean, IMAGENET.std).view(np.full((*size, 3), 77, np.uint8))
-    assert view.shape == (*crop, 3) and (view == 77).all()
-    assert computed == [crop[::-1]]
-
-
-def test_non_square_crop_keeps_the_aspect_ratio() -> None:
-    pixels = np.zeros((100, 400, 3), np.uint8)
-    pixels[40:60, 190:210] = 255  # a square in the middle
-    view = Preprocessing(100, (80, 160), IMAGENET.mean, IMAGENET.std).view(pixels)
-    bright = view[..., 0] > 127
-    assert bright.any(0).sum() == bright.any(1).sum() == 20
-    assert np.flatnonzero(bright.any(0)).mean() == 79.5 and np.flatnonzero(bright.any(1)).mean() == 39.5
-
-
-def test_stretch_keeps_every_edge() -> None:
-    pixels = np.zeros((10, 40, 3), np.uint8)
-    pixels[:, :4] = 255
-    stretched = resize(pixels, (20, 20), "stretch")
-    assert stretched.shape == (20, 20, 3) and (stretched[5, 0] == 255).all()
-    assert resize(pixels, (20, 20), "cover").max() == 0
-
-
-def test_to_pixels_takes_any_values() -> None:
-    tensor = torch.tensor([float("nan"), -9.0, 0.5, float("inf")]).view(1, 1, 2, 2)
-    assert to_pixels(tensor, (0.0,), (1.0,))[..., 2].tolist() == [[0, 0], [128, 255]]
-
-
-@pytest.mark.parametrize(
-    "change", [{"channels": 2}, {"mean": (0.5,)}, {"crop": (300, 300)}, {"crop": (0, 224)}], ids=str
-)
-def test_preprocessing_that_cannot_be(change: dict) -> None:
-    arguments = {"resize_px": 256, "crop": (224, 224), "mean": IMAGENET.mean, "std": IMAGENET.std, **change}
-    with pytest.raises(ValueError):
-        Preprocessing(**arguments)
 
 
 def test_png_and_npy_round_trip(tmp_path: Path) -> None:
