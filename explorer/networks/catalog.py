@@ -171,7 +171,7 @@ def _available(name: str) -> list[WeightsSource]:
         case "torchvision":
             side = _torchvision(inner).input_size[1]
             published = sources.imagenet(inner, side)
-            usual = sources.Preprocessing(side, side, sources.IMAGENET_MEAN, sources.IMAGENET_STD)
+            usual = sources.ExpectedInput(side, side, sources.IMAGENET_MEAN, sources.IMAGENET_STD)
             return [_random(published[0].preprocessing if published else usual), *published]
         case "timm":
             return [_random(_timms_preprocessing(inner))]
@@ -180,17 +180,17 @@ def _available(name: str) -> list[WeightsSource]:
     return sources.available(name)
 
 
-def _random(expected: sources.Preprocessing) -> WeightsSource:
+def _random(expected: sources.ExpectedInput) -> WeightsSource:
     return WeightsSource("random", "random", "Random", expected)
 
 
-def _timms_preprocessing(name: str) -> sources.Preprocessing:
+def _timms_preprocessing(name: str) -> sources.ExpectedInput:
     import timm  # pyright: ignore[reportMissingImports]
 
     described: Any = timm.get_pretrained_cfg(name)
     side = min(described.input_size[1:])
     how = described.interpolation if described.interpolation in ("bilinear", "bicubic") else "bilinear"
-    return sources.Preprocessing(int(side / described.crop_pct), side, described.mean, described.std, how)
+    return sources.ExpectedInput(int(side / described.crop_pct), side, described.mean, described.std, how)
 
 
 def load(
@@ -224,7 +224,7 @@ def preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
     return _fitted(source.preprocessing, (spec.in_channels, spec.image_size, spec.image_size))
 
 
-def _fitted(given: sources.Preprocessing, size: InputSize) -> Preprocessing:
+def _fitted(given: sources.ExpectedInput, size: InputSize) -> Preprocessing:
     channels, height, width = size
     if channels not in (1, 3):
         raise UserError(f"in_channels={channels}: a picture has 3 channels, or 1 in gray.")

@@ -31,7 +31,7 @@ _CENTRED = {"googlenet", "inception_v3"}
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class ExpectedInput:
     """The shorter side is resized to `resize_px`, the middle `crop_px`² kept, and (x − mean) / std taken, x in 0…1.
 
     interpolation: how pixels are resized, by torchvision's name for it.
@@ -51,7 +51,7 @@ class WeightsSource:
     kind: Literal["random", "shipped", "imagenet", "file"]
     name: str
     title: str
-    preprocessing: Preprocessing
+    preprocessing: ExpectedInput
     note: str = ""
     classes: tuple[str, ...] | None = None
     path: Path | None = None
@@ -120,11 +120,11 @@ def _read_cached(module: nn.Module, path: Path) -> None:
         raise WeightsError(f"{str(error).rstrip('.')}; {cure}.") from None
 
 
-def _default(spec: NetSpec) -> Preprocessing:
+def _default(spec: NetSpec) -> ExpectedInput:
     """The whole picture at the network's size, normalised as for ImageNet (the average of it for other channels)."""
     rgb, channels = spec.in_channels == 3, spec.in_channels
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if rgb else ((GRAY_MEAN,) * channels, (GRAY_STD,) * channels)
-    return Preprocessing(spec.image_size, spec.image_size, mean, std)
+    return ExpectedInput(spec.image_size, spec.image_size, mean, std)
 
 
 def shipped_rows() -> dict[str, dict[str, Any]]:
@@ -169,7 +169,7 @@ def _published(builder: str, entry: Any) -> WeightsSource:
         kind="imagenet",
         name=entry.name,
         title=f"ImageNet ({entry.name.removeprefix('IMAGENET1K_')})",
-        preprocessing=Preprocessing(
+        preprocessing=ExpectedInput(
             transform.resize_size[0], transform.crop_size[0], mean, std, transform.interpolation.value
         ),
         note=f"{_accuracy(entry):.2f} % top-1; {entry.meta['_file_size']:.0f} MiB from {urlsplit(entry.url).netloc}.",
@@ -206,7 +206,7 @@ def _classes(facts: dict[str, Any]) -> tuple[str, ...] | None:
     return None
 
 
-def _described(facts: dict[str, Any], spec: NetSpec) -> Preprocessing:
+def _described(facts: dict[str, Any], spec: NetSpec) -> ExpectedInput:
     """The preprocessing that the header describes; what it leaves out, or has wrong, is the preset's default."""
     default = _default(spec)
     size = facts.get("image_size")
@@ -214,7 +214,7 @@ def _described(facts: dict[str, Any], spec: NetSpec) -> Preprocessing:
     mean, std = _numbers(facts.get("mean"), spec.in_channels), _numbers(facts.get("std"), spec.in_channels)
     if mean is None or std is None or min(std) <= 0:
         mean, std = default.mean, default.std
-    return Preprocessing(size, size, mean, std)
+    return ExpectedInput(size, size, mean, std)
 
 
 def _numbers(value: Any, count: int) -> tuple[float, ...] | None:

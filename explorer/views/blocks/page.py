@@ -90,7 +90,7 @@ def _body(slot: Slot, first: Slot | None, session: Session) -> None:
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-BARS = ("Parameters", "MACs", "Activations", *(f"Latency, batch {batch}" for batch in BATCHES))
+COLUMNS = ("Parameters", "MACs", "Activations", *(f"Latency, batch {batch}" for batch in BATCHES))
 NO_BREAK = "\u00a0"  # a space at which a narrow column does not break the line
 FACTS = ("Receptive field", "… without gates", "Output")
 
@@ -99,7 +99,7 @@ def _table(slot: Slot, first: Slot, session: Session) -> dict[str, list[str]]:
     """Rows of name, value, and how many times that of the first block."""
     rows = [
         (name, bar.text if bar else "–", bar.over(base) if bar and base else "")
-        for name, bar, base in zip(BARS, _bars(slot, session), _bars(first, session), strict=True)
+        for name, bar, base in zip(COLUMNS, _bars(slot, session), _bars(first, session), strict=True)
     ]
     rows[3:3] = [(name, fact.replace(" ", NO_BREAK), "") for name, fact in zip(FACTS, _facts(slot), strict=True)]
     return {"Figure": [row[0] for row in rows], "Value": [row[1] for row in rows], "Over": [row[2] for row in rows]}
@@ -135,7 +135,7 @@ def _chart(slots: Sequence[Slot], session: Session) -> None:
     bars = {slot.label: _bars(slot, session) for slot in slots if slot.built}
     if not bars:
         return
-    st.plotly_chart(relative(bars, BARS), key="blocks relative", config={"displayModeBar": False})
+    st.plotly_chart(relative(bars, COLUMNS), key="blocks relative", config={"displayModeBar": False})
     st.caption(
         f"× is over {next(iter(bars))}. Each block reads the input's channels and, where it can, hands on as many. "
         "Activations: what all layers put out for one input, in float32."

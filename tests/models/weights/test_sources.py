@@ -94,7 +94,7 @@ def test_gray_networks_are_normalised_with_one_mean() -> None:
 
 def test_other_channels_are_normalised_by_the_average_of_the_weights_mean_and_std() -> None:
     source = replace(
-        available("zfnet_mini")[0], preprocessing=sources.Preprocessing(64, 64, (0.1, 0.2, 0.6), (1, 2, 6))
+        available("zfnet_mini")[0], preprocessing=sources.ExpectedInput(64, 64, (0.1, 0.2, 0.6), (1, 2, 6))
     )
     gray = catalog.preprocessing(source, models.spec("zfnet_mini", in_channels=1))
     assert (gray.channels, gray.mean, gray.std) == (1, pytest.approx((0.3,)), (3,))
@@ -114,7 +114,7 @@ def test_shipped_weights_come_first_and_bring_classes_and_preprocessing(
 
     first = available("resnet_mini")[0]
     assert (first.kind, first.classes, first.needs_download) == ("shipped", ("cat", "car"), False)
-    assert first.preprocessing == sources.Preprocessing(64, 64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert first.preprocessing == sources.ExpectedInput(64, 64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert "96.40%" in first.note and "9 epochs" in first.note
     module = models.build("resnet_mini")
     load(module, first)
