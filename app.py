@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from explorer.resources import asset
+import models
+from explorer.resources import asset, missing_assets
 from explorer.ui import jobs, session, sidebar, state, weights
 from explorer.ui.guard import attempt, guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
-from explorer.views import discover
+from explorer.views import broken_files, discover
 
-st.set_page_config("CNN Architecture Explorer", str(asset("icon.png")), layout="wide")
+icon = asset("icon.png")
+st.set_page_config("CNN Architecture Explorer", icon if icon.exists() else ":material/account_tree:", layout="wide")
 views = discover()
 first = next(iter(views))
 own = [setting for view in views.values() for setting in view.settings]
@@ -25,6 +27,8 @@ jobs.retain(chosen.key, besides=[weights.DOWNLOAD])
 with guard():
     sidebar.render(chosen, view.of_network)
 st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False)
+for problem in (*([lost] if (lost := missing_assets()) else []), *broken_files(), *models.broken_files()):
+    st.warning(markdown_safe(problem), icon=":material/extension_off:")
 for notice in state.notices():
     st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
 state.control(

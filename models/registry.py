@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib
 import pkgutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from explorer.discovery import import_each
 from explorer.errors import UnknownNameError
 
 # Imported before models/__init__ binds the function `blocks`, which importing the package later would overwrite.
@@ -123,6 +123,7 @@ def _output_shape(builder: Callable[[Any], nn.Module], spec: Spec, side: int) ->
 class _Registry:
     architectures: dict[str, Architecture] = field(default_factory=dict)
     blocks: dict[str, Block] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
 
 
 _registry = _Registry()
@@ -150,8 +151,13 @@ def _discover() -> None:
 
 
 def _import_all(package: Any) -> None:
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    names = (f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__))
+    _registry.broken += import_each(names)[1]
+
+
+def broken_files() -> tuple[str, ...]:
+    """A sentence for each file of a block or family, of those looked for so far, that fails on import."""
+    return tuple(_registry.broken)
 
 
 def architectures() -> list[Architecture]:

@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import explorer
+import models
 from explorer.errors import UserError
 from explorer.networks.budget import FIGURES
 from explorer.networks.knob_text import shorten
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
+    """Run one command, or serve the app; returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
     try:
-        options = vars(_parser().parse_args(argv))
+        given = sys.argv[1:] if argv is None else argv
+        options = vars(_parser().parse_args(given or ["serve"]))
         return options.pop("run")(**options) or 0
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.close(sys.stdout.fileno())
@@ -27,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    finally:
+        for problem in models.broken_files():  # of networks that were left out
+            print(f"note: {problem}", file=sys.stderr)
 
 
 def _sentence(error: Exception) -> str:
@@ -41,8 +47,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m explorer", description="Explore convolutional networks.")
+    about = "Explore convolutional networks: in the browser, or by one of the commands."
+    parser = _Parser(prog="cnn-explorer", description=about)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {explorer.__version__}")
     commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar="COMMAND")
+    serving = commands.add_parser("serve", help="the app in the browser, also where no command is given")
+    serving.add_argument("--port", type=_whole, help="default: 8501, or as Streamlit is set")
+    serving.set_defaults(run=_serve)
     _add_structure(commands)
     _add_pictures(commands)
     _add_training(commands)
@@ -154,6 +165,12 @@ def _input_size(text: str) -> tuple[int, int, int]:
 
 
 # -- commands, each imported when it is called ------------------------------------------------------------------------
+
+
+def _serve(port: int | None) -> int:
+    from explorer.cli.serve import serve_command
+
+    return serve_command(port)
 
 
 def _list(**options: Any) -> None:

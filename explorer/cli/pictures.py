@@ -18,15 +18,14 @@ from explorer.errors import UnknownNameError, UserError
 from explorer.figures import occlusion as figures
 from explorer.figures.maps import grid
 from explorer.figures.raster import colourise, enlarge, limits
-from explorer.images import codec
+from explorer.images import codec, samples
 from explorer.networks import catalog
 from explorer.networks.catalog import LoadedNetwork
 from explorer.networks.knob_text import shorten
-from explorer.resources import asset
+from explorer.resources import missing_assets
 from explorer.run.device import format_bytes
 
 OPACITY = 0.6  # of a map over the picture
-SAMPLES = asset("samples")
 Knobs = list[tuple[str, str]]
 
 
@@ -154,9 +153,9 @@ def _say_if_random(name: str, weights: str | None) -> None:
 
 def _picture(image: str) -> np.ndarray:
     """The pixels of a file, or of a sample by its name."""
-    sample = SAMPLES / f"{image}.png"
-    if image.isalnum() and sample.exists() and not Path(image).exists():
-        return codec.load(sample).pixels
+    is_name = image.isalnum() and not Path(image).exists()
+    if is_name and (image in samples.samples() or missing_assets()):
+        return codec.load(samples.sample(image)).pixels
     return codec.load(Path(image)).pixels
 
 

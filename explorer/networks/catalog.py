@@ -122,7 +122,9 @@ def _timm(name: str, seed: int = 0) -> Network:
     try:
         import timm  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise UnknownNameError(f"timm:{name} needs the package timm, which is not installed.") from None
+        raise UnknownNameError(
+            f"timm:{name} needs timm, which is not installed: pip install 'cnn-explorer[timm]'."
+        ) from None
     if not timm.is_model(name):
         raise UnknownNameError(_unknown(f"timm:{name}", (f"timm:{other}" for other in timm.list_models())))
     size = timm.get_pretrained_cfg(name).input_size  # type: ignore[union-attr]

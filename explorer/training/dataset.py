@@ -22,7 +22,7 @@ MEAN: tuple[float, float, float] = (0.676, 0.645, 0.624)  # of pixels in 0..1, p
 STD: tuple[float, float, float] = (0.239, 0.217, 0.204)
 SMALLEST_PX, LARGEST_PX = 16, 1024
 SAMPLE_PX, SAMPLE_SEED = 256, 0
-SAMPLES: dict[str, int] = {  # class name → index, picked by eye
+SAMPLE_INDICES: dict[str, int] = {  # class name → index, picked by eye
     "bird": 1,
     "boat": 3,
     "car": 4,
@@ -98,13 +98,13 @@ def to_tensor_batch(seed: int, start: int, count: int, size_px: int = 64) -> tup
 
 
 def sample(name: str) -> Item:
-    """The app's sample picture of a class, SAMPLE_PX square; KeyError for a name that is not in SAMPLES."""
-    return draw_item(SAMPLE_SEED, SAMPLES[name], SAMPLE_PX, CLASSES.index(name))
+    """The app's sample picture of a class, SAMPLE_PX square; KeyError for a name that is not in SAMPLE_INDICES."""
+    return draw_item(SAMPLE_SEED, SAMPLE_INDICES[name], SAMPLE_PX, CLASSES.index(name))
 
 
 def write_samples(folder: Path | str) -> list[Path]:
     """Draw every sample into `folder` as NAME.png, and return the paths."""
-    paths = [Path(folder) / f"{name}.png" for name in SAMPLES]
+    paths = [Path(folder) / f"{name}.png" for name in SAMPLE_INDICES]
     for path in paths:
         Image.fromarray(sample(path.stem).image).save(path, optimize=True)
     return paths

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from explorer.errors import UserError
-from explorer.images import codec
+from explorer.images import codec, samples
 from explorer.images.codec import LoadedImage
-from explorer.resources import asset
 from explorer.ui import state
 
-SAMPLES = asset("samples")
 FIRST = "cat"
 _LEFT = "left sample"
 OWN = ("upload", "camera")  # pictures that no link can carry
 
 
-@st.cache_data
-def samples() -> dict[str, str]:
-    """The sample pictures: name in the link, path of the file."""
-    return {path.stem: str(path) for path in sorted(SAMPLES.glob("*.png"))}
+def names() -> tuple[str, ...]:
+    """The names of the sample pictures."""
+    return tuple(samples.samples())
 
 
 def sample() -> str:
     """The name of the chosen sample, of the first one where none is chosen."""
     chosen = state.get("image")
-    return chosen if chosen in samples() else FIRST
+    return chosen if chosen in names() else FIRST
 
 
 def choose(source: str) -> None:
@@ -40,7 +39,7 @@ def current() -> tuple[LoadedImage | None, str | None]:
     if state.get("image") in OWN:
         return st.session_state.get(_key(state.get("image")), (None, None))
     try:
-        return _load(samples()[sample()]), None
+        return _load(samples.sample(sample())), None
     except UserError as error:
         return None, str(error)
 
@@ -61,5 +60,5 @@ def _key(source: str) -> str:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _load(path: str) -> LoadedImage:
+def _load(path: Path) -> LoadedImage:
     return codec.load(path)

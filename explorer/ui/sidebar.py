@@ -101,15 +101,15 @@ def _picture(session: Session) -> None:
         st.segmented_control, "source", "Picture", source,
         pictures.choose, options=list(SOURCES), format_func=SOURCES.__getitem__, width="stretch", required=True,
     )  # fmt: skip
-    if source == "sample":
+    if source == "sample" and (names := pictures.names()):
         state.keep(
             st.selectbox, "sample", "Sample", pictures.sample(), lambda name: state.put("image", name),
-            options=list(pictures.samples()), format_func=str.capitalize, label_visibility="collapsed",
+            options=list(names), format_func=str.capitalize, label_visibility="collapsed",
         )  # fmt: skip
     elif source == "upload":
         take = partial(pictures.take, source="upload")
         _upload("upload", "Upload a picture", take, type=list(TYPES), max_upload_size=PICTURE_MB)
-    else:
+    elif source == "camera":
         take = partial(pictures.take, source="camera")
         st.camera_input("Take a picture", key="photo", on_change=_hand_over, args=("photo", take))
     if session.image_error:

@@ -128,8 +128,9 @@ def _default(spec: NetSpec) -> ExpectedInput:
 
 
 def shipped_rows() -> dict[str, dict[str, Any]]:
-    """How each shipped network was trained and what came of it: metrics.json, by preset."""
-    return json.loads((SHIPPED / "metrics.json").read_text(encoding="utf-8"))
+    """How each shipped network was trained and what came of it: metrics.json, by preset; nothing without the assets."""
+    table = SHIPPED / "metrics.json"
+    return json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
 
 
 def _shipped(preset_name: str) -> list[WeightsSource]:

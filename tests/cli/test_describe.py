@@ -121,7 +121,6 @@ BAD = {
     "compare by an unknown figure": (["compare", "block:fire", "--match", "speed"], "speed"),
     "compare on refused channels": (["compare", "block:shuffle_unit_v2", "--input", "7x8x8"], "in_channels=7"),
     "knobs of a foreign network": (["describe", "torchvision:vgg16", "--set", "norm=batch"], "norm"),
-    "no command": ([], "COMMAND"),
     "unknown command": (["explain"], "explain"),
     "unknown option": (["list", "--yaml"], "--yaml"),
     "no picture": (["features", "zfnet_mini", "nowhere.png", "--layer", "conv1", "--out", "x.png"], "nowhere.png"),
@@ -186,3 +185,11 @@ def test_a_reader_that_stops_early_causes_no_error():
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert main.main(["describe", "timm:resnet18"]) == 2
+    assert "pip install 'cnn-explorer[timm]'" in capsys.readouterr().err

@@ -14,13 +14,14 @@ from tests.support.places import ROOT
 
 # Each floor imports from those above it in this list alone. A room is a folder of explorer, or a file beside them.
 FLOORS = [
-    {"explorer.errors", "explorer.types", "explorer.resources"},
+    {"explorer.errors", "explorer.types", "explorer.resources", "explorer.discovery"},
     {"models"},
     {"explorer.graph", "explorer.images"},
     {"explorer.receptive_field", "explorer.run"},
     {"explorer.analysis"},
     {"explorer.api", "explorer.networks", "explorer.figures", "explorer.training"},
-    {"explorer", "explorer.ui", "explorer.cli"},
+    {"explorer"},
+    {"explorer.ui", "explorer.cli"},
     {"explorer.views", "explorer.__main__"},
     {"app"},
 ]
@@ -28,13 +29,17 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 IDIOMS = {"KIND", "PAPER", "SETTINGS", "T", "VIEW"}  # said in every file that has such a thing: no two meanings
 STANDARD = "|".join(sys.stdlib_module_names)
 # What a person hands in is analysed without our own models, whose name a project of theirs may bear as well.
-ON_ANY_MODULE = r"explorer(\.(api|graph|images|receptive_field|run|analysis|errors|types|resources)\b|$)"
+ON_ANY_MODULE = r"explorer(\.(api|graph|images|receptive_field|run|analysis|errors|types|resources|discovery)\b|$)"
 
 # (importer, imported, rule): regular expressions, matched at the start of dotted names. They hold for what a
 # module imports itself and for what it reaches through other modules of the project.
 FORBIDDEN = [
     (r"explorer\.graph\.(layers|fold)\b", rf"(?!({STANDARD}|explorer)\b)", "plain data: standard library only"),
-    (r"explorer\.(errors|types|resources)\b", rf"(?!({STANDARD})\b)", "what everything imports: standard library only"),
+    (
+        r"explorer\.(errors|types|resources|discovery)\b",
+        rf"(?!({STANDARD})\b)",
+        "what everything imports: standard library only",
+    ),
     (ON_ANY_MODULE, r"models\b", "they take any nn.Module"),
     (r"models\.families\.", r"models\.families\.", "families never import each other"),
     (r"(?!app\b|explorer\.(ui|views)\b)", r"streamlit\b", "only app, ui and views know it"),

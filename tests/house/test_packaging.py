@@ -35,6 +35,13 @@ def test_every_requirement_is_pinned(name: str) -> None:
     assert [line for line in requirements(name) if not re.fullmatch(r"[a-z0-9_-]+==[\w.]+", line)] == []
 
 
+def test_what_an_installation_needs_is_what_the_app_is_tested_with() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["dependencies"] == [line.replace("==", ">=") for line in requirements("requirements.txt")]
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    assert set(extras) <= {line.replace("==", ">=") for line in requirements("tests/requirements.txt")}
+
+
 def test_readme_opens_with_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     first_block = re.search(r"```sh\n(.*?)```", readme, re.S)

@@ -16,7 +16,7 @@ from explorer.training.dataset import (
     CLASSES,
     MEAN,
     PARTS,
-    SAMPLES,
+    SAMPLE_INDICES,
     STD,
     Item,
     PictureError,
@@ -197,7 +197,7 @@ def test_a_negative_count_is_refused():
         to_tensor_batch(0, 0, -2)
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", SAMPLE_INDICES)
 def test_shipped_samples_are_what_the_code_draws(name: str):
     """Within one grey level on average: another processor may round the sine of an angle otherwise."""
     shipped = np.asarray(Image.open(places.SAMPLES / f"{name}.png"))
@@ -206,7 +206,7 @@ def test_shipped_samples_are_what_the_code_draws(name: str):
 
 
 def test_one_sample_per_class_and_no_others(tmp_path: Path):
-    assert sorted(SAMPLES) == list(CLASSES)
+    assert sorted(SAMPLE_INDICES) == list(CLASSES)
     assert sorted(path.stem for path in places.SAMPLES.glob("*.png")) == list(CLASSES)
     written = write_samples(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(written) and len(written) == 12
