@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.layers import POINTWISE, Add, Scale
+from models.layers import POINTWISE, Add, Scale, StochasticDepth
 from models.spec import NetSpec
 
 
@@ -45,9 +45,9 @@ class SameShape(torch.autograd.Function):
 
 
 class Quick(nn.Module):
-    """Stands for a norm or activation on meta, where only its shape shows and torch takes up to 6 ms for it."""
+    """Stands for torch's norms and activations on meta, where only the shape shows and one takes up to 6 ms."""
 
-    STANDS_FOR = (*POINTWISE, nn.GroupNorm, nn.LocalResponseNorm)
+    STANDS_FOR = (*(kind for kind in POINTWISE if kind is not StochasticDepth), nn.GroupNorm, nn.LocalResponseNorm)
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ def train_step(model: nn.Module, spec: NetSpec, side: int | None = None) -> None
 
 
 def macs(model: nn.Module, spec: NetSpec) -> float:
-    """Multiply-accumulates of one picture, as torch's own counter has them."""
-    with FlopCounterMode(display=False) as counter:
-        model(image(spec, 1))
+    """Multiply-accumulates of one picture, as torch's own counter has them; made quick, the model has the same."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        quick(model)(image(spec, 1))
     return counter.get_total_flops() / 2
