@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 _META = torch.device("meta")
+_TABLES = dict | set
 # The layers made so far within `on_meta`, by what they were made of; None outside it.
 _made: ContextVar[dict[Any, nn.Module] | None] = ContextVar("made", default=None)
 
@@ -69,9 +70,10 @@ def _without_start(make: type[nn.Module]) -> type[nn.Module]:
 def _copied(found: nn.Module) -> nn.Module:
     """The layer again, with parameters, buffers and hooks of its own."""
     copy = object.__new__(type(found))
+    state = vars(copy)
     for name, value in vars(found).items():
-        vars(copy)[name] = value.copy() if isinstance(value, dict | set) else value
-    for table in (vars(copy)["_parameters"], vars(copy)["_buffers"]):
+        state[name] = value.copy() if isinstance(value, _TABLES) else value
+    for table in (state["_parameters"], state["_buffers"]):
         table.update({name: _fresh(tensor) for name, tensor in table.items() if tensor is not None})
     return copy
 

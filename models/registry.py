@@ -21,7 +21,7 @@ from explorer.errors import UnknownNameError
 from models import blocks as block_modules
 from models import families as family_modules
 from models.errors import SpecError
-from models.layers import POINTWISE, tolerant
+from models.layers import POINTWISE, Add, Scale, tolerant
 from models.meta import on_meta
 from models.spec import NetSpec, Spec
 
@@ -258,7 +258,8 @@ def check(spec: Spec) -> None:
         image = torch.empty(1, spec.in_channels, spec.image_size, spec.image_size)
     _thin_out(module)
     try:
-        module(image)
+        with torch.no_grad():
+            module(image)
     except (RuntimeError, ValueError) as error:  # ValueError: an instance norm over a single pixel
         reason = str(error).splitlines()[0].rstrip(".")
         where = _last_entered(module, image)
@@ -272,8 +273,21 @@ def _thin_out(module: nn.Module) -> None:
         for name, child in layer._modules.items():
             if isinstance(child, POINTWISE):
                 layer._modules[name] = same
+            elif isinstance(child, Add | Scale):
+                layer._modules[name] = _JoinShape(child)
             elif type(child) is nn.Linear:
                 layer._modules[name] = _LinearShape(child.in_features, child.out_features)
+
+
+class _JoinShape(nn.Module):
+    """A sum or a gate of which only the shape of the output is asked; what is not of one shape is left to it."""
+
+    def __init__(self, join: nn.Module) -> None:
+        super().__init__()
+        self.join = join
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x if x.shape == y.shape else self.join(x, y)
 
 
 class _LinearShape(nn.Module):

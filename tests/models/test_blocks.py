@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,16 +15,18 @@ from explorer.figures import graph_dot
 from explorer.graph import fold
 from models.layers import activation, norm
 from models.spec import ACTIVATIONS, NORMS, Spec
+from tests.oracles.meta_training import quick
 from tests.support.strategies import extremes, names_a_value
 
 BLOCKS = models.blocks()
 each_block = pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
 
 
-def train(block: models.Block, spec: Spec) -> tuple[int, ...]:
+def train(block: models.Block, spec: Spec, change: Callable[[nn.Module], nn.Module] | None = None) -> tuple[int, ...]:
     """The output's shape for two inputs of the block's size, after forward and backward on meta."""
     in_channels: int = spec.in_channels  # type: ignore[attr-defined]
     module = models.build(spec, device="meta").train()
+    module = change(module) if change else module
     output = module(torch.empty(2, in_channels, *block.input_size[1:], device="meta"))
     output.sum().backward()
     assert [path for path, parameter in module.named_parameters() if parameter.grad is None] == []
@@ -64,7 +67,7 @@ def accepted(block: models.Block, values: dict[str, Any]) -> bool:
     except models.SpecError as error:
         assert names_a_value(str(error), values), error
         return False
-    assert min(train(block, spec)) > 0
+    assert min(train(block, spec, quick)) > 0
     return True
 
 

@@ -81,6 +81,11 @@ def _alike(x: Tensor, dim: int = 1) -> bool:
     return x.dim() == 4 and x.shape[dim] > 1 and x.stride(dim) == 0
 
 
+def _one(x: Tensor) -> Tensor:
+    """That one channel, as it was before `_spread`, if it was: the gradient of a slice would fill all channels."""
+    return vars(x)["one"] if "one" in vars(x) else x[:, :1]
+
+
 def _sum(call: OpCall) -> Tensor:
     """Every operand with a positive sign; weights and constants among them are left out."""
     maps = [arg for arg in call.args if isinstance(arg, Tensor) and arg.requires_grad and not arg.is_leaf]
@@ -88,7 +93,7 @@ def _sum(call: OpCall) -> Tensor:
         return call.default()
     if all(map(_alike, maps)):
         channels = max(each.shape[1] for each in maps)
-        return _spread(sum((each[:, :1] for each in maps[1:]), maps[0][:, :1]), channels)
+        return _spread(sum(map(_one, maps[1:]), _one(maps[0])), channels)
     return sum(maps[1:], maps[0])
 
 
@@ -118,7 +123,8 @@ def _reduced(call: OpCall, local: bool) -> Tensor:
 def _adaptive(call: OpCall, local: bool) -> Tensor:
     x = call.args[0]
     rows, columns = call.layer.output_shape[-2:]
-    found = F.adaptive_avg_pool2d(x, (rows, columns))
+    found = F.adaptive_avg_pool2d(_one(x) if _alike(x) else x, (rows, columns))
+    found = _spread(found, x.shape[1]) if _alike(x) else found
     return found.detach() if local and found.shape[-2:] == (1, 1) and x.shape[-2:] != (1, 1) else found
 
 
@@ -130,7 +136,7 @@ def _max_pool(call: OpCall) -> Tensor:
     reach = [(n - 1) * s + e for n, s, e in zip(call.layer.output_shape[-2:], window.stride, extent, strict=True)]
     below, right = (max(0, r - n - p) for r, n, p in zip(reach, x.shape[-2:], window.padding, strict=True))
     copies = x.shape[1] if _alike(x) else 1
-    x = F.pad(x[:, : x.shape[1] // copies], (window.padding[1], right, window.padding[0], below))
+    x = F.pad(_one(x) if _alike(x) else x, (window.padding[1], right, window.padding[0], below))
     kernel = torch.full((x.shape[1], 1, *window.kernel), 1 / (window.kernel[0] * window.kernel[1]), dtype=x.dtype)
     return _spread(F.conv2d(x, kernel, None, window.stride, 0, window.dilation, x.shape[1]), copies)
 
@@ -140,7 +146,7 @@ def _conv(call: OpCall) -> Tensor:
     x, a = call.args[0], call.arguments
     groups, kernel = a.get("groups", 1), a["weight"].shape[-2:]
     groups = 1 if _alike(x) else groups
-    x = x[:, :1] if _alike(x) else x.unflatten(1, (groups, -1)).mean(2)
+    x = _one(x) if _alike(x) else x.unflatten(1, (groups, -1)).mean(2)
     weight = torch.full((groups, 1, *kernel), 1 / (kernel[0] * kernel[1]), dtype=x.dtype)
     padding = a.get("padding", 0)
     x = F.conv2d(x, weight, None, a.get("stride", 1), padding, a.get("dilation", 1), groups)
@@ -158,7 +164,11 @@ def _conv_transpose(call: OpCall) -> Tensor:
 
 def _spread(x: Tensor, times: int) -> Tensor:
     """[N, groups, H, W] → [N, groups·times, H, W], without a copy where there is one group."""
-    return x[:, :, None].expand(-1, -1, times, -1, -1).flatten(1, 2)
+    if x.shape[1] > 1:
+        return x[:, :, None].expand(-1, -1, times, -1, -1).flatten(1, 2)
+    found = x.expand(-1, times, -1, -1)
+    vars(found)["one"] = x
+    return found
 
 
 def _linear(call: OpCall) -> Tensor:
