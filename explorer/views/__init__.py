@@ -1,12 +1,18 @@
-"""The pages, one file or package each; what defines `VIEW` (a package in its `page`) is found by itself."""
+"""The pages, one file or package each; what defines `VIEW` (a package in its `page`) is found by itself.
+
+EXPLORER_VIEWS lists more folders of such files, as PATH lists programs.
+"""
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from functools import cache
 
 from explorer.ui.view import View
+
+__path__ += [folder for folder in os.environ.get("EXPLORER_VIEWS", "").split(os.pathsep) if folder]
 
 
 @cache
