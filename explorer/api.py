@@ -2,32 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from explorer.analysis import activations, occlusion
-from explorer.analysis.occluder import one_image
-from explorer.analysis.occlusion import OcclusionMap
+from explorer.analysis.occluder import Extent, Fill, one_image
+from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings
+from explorer.analysis.structure import Analysis, LayerReport, analyze
+from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
+from explorer.graph.layers import Layer, LayerGraph
 from explorer.graph.trace import TracedProgram, trace
+from explorer.receptive_field.report import ReceptiveField
+
+__all__ = [
+    "Analysis",
+    "Cancelled",
+    "Layer",
+    "LayerGraph",
+    "LayerReport",
+    "OcclusionMap",
+    "ReceptiveField",
+    "TraceError",
+    "UnknownNameError",
+    "UserError",
+    "analyze",
+    "feature_maps",
+    "occlusion_map",
+]
 
 
 def feature_maps(module: nn.Module, image: Tensor, layer: str) -> Tensor:
-    """The maps of one layer, [channels, rows, columns], for one normalised image [C, H, W] or [1, C, H, W].
+    """The maps of one layer of a module, [channels, rows, columns], for one image.
 
+    image: [C, H, W] or [1, C, H, W], normalised as the weights expect it. layer: an id of `analyze(module).layers`.
     The module is left as it was. Raises TraceError, UnknownNameError (the layer), UserError.
     """
-    return activations.feature_maps(_traced(module, image), one_image(image), layer)
+    return activations.feature_maps(_traced(module, image), image, layer)
 
 
-def occlusion_map(module: nn.Module, image: Tensor, target: int | None = None, **options: Any) -> OcclusionMap:
-    """The probability of a class with a square slid over one normalised image [C, H, W] or [1, C, H, W].
+def occlusion_map(
+    module: nn.Module,
+    image: Tensor,
+    target: int | None = None,
+    window: Extent = 32,
+    stride: Extent = 16,
+    fill: Fill = "gray",
+    layer: str | None = None,
+    method: Method = "auto",
+    *,
+    fill_value: Tensor | None = None,
+    batch_size: int | None = None,
+    progress: Callable[[int, int, float], object] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> OcclusionMap:
+    """The probability of a class of a module with a square slid over one image (Zeiler and Fergus 2014, figure 7).
 
-    target: class index, the most probable one by default. options, as `explorer.analysis.occlusion.occlusion_map` has
-    them: window=32, stride=16 (px), fill="gray" | "mean" | "blur", fill_value, layer, method="auto", progress(done,
-    total, seconds_left), cancel(). The module is left as it was. Raises TraceError, UserError, Cancelled.
+    image: [C, H, W] or [1, C, H, W], normalised as the weights expect it. target: class index, the most probable one
+    by default. window, stride: of the square in pixels, or (height, width). fill: "gray", "mean" (the image's mean
+    colour) or "blur"; fill_value, [C], [1, C, 1, 1] or as large as the image, overrides it. layer: also record the sum
+    of its strongest map. method: "auto" takes the fastest that there is, "full" runs the whole network at each
+    position. batch_size: positions run at a time, by default what memory and time allow. progress(done, total,
+    seconds_left) is called after every batch; cancel() is asked before every layer, and ends the work if true.
+    The module is left as it was. Raises TraceError, UserError, UnknownNameError (the layer), Cancelled.
     """
-    return occlusion.occlusion_map(_traced(module, image), image, target, **options)
+    settings = OcclusionSettings(window, stride, fill, layer, method, fill_value, batch_size)
+    return occlusion.occlusion_map(_traced(module, image), image, target, settings, progress=progress, cancel=cancel)
 
 
 def _traced(module: nn.Module, image: Tensor) -> TracedProgram:

@@ -130,7 +130,7 @@ _registry = _Registry()
 
 
 def register(entry: Architecture | Block) -> None:
-    """Add an architecture or block; a name that is taken by another is an error of the programmer."""
+    """Add an entry, an architecture or block; a name that is taken by another is an error of the programmer."""
     table: dict[str, Any] = _registry.blocks if isinstance(entry, Block) else _registry.architectures
     if table.get(entry.name, entry) != entry:
         raise RuntimeError(f"{entry.name!r} is registered twice")
@@ -178,7 +178,7 @@ def presets() -> list[str]:
 
 
 def architecture_of(preset_name: str) -> Architecture:
-    """The family of a preset. Raises UnknownNameError that names it and the nearest."""
+    """The family of the preset `preset_name`. Raises UnknownNameError that names it and the nearest."""
     for architecture in architectures():
         if preset_name in architecture.presets:
             return architecture
@@ -199,13 +199,13 @@ def block(name: str) -> Block:
 
 
 def spec(name: str, **knobs: Any) -> NetSpec:
-    """The Spec of a preset with knobs changed, validated. Raises UnknownNameError or SpecError."""
+    """The Spec of the preset `name` with knobs changed, validated. Raises UnknownNameError or SpecError."""
     found = preset(name).spec
     return found.replace(**knobs) if knobs else found
 
 
 def architecture_for(spec: Spec) -> Architecture | Block:
-    """The family or block whose Spec type this is."""
+    """The family or block that the type of a spec belongs to. Raises UnknownNameError."""
     _discover()
     for entry in (*_registry.architectures.values(), *_registry.blocks.values()):
         if entry.spec is type(spec):
@@ -216,10 +216,11 @@ def architecture_for(spec: Spec) -> Architecture | Block:
 def build(
     model: str | Spec, *, device: str | torch.device = "cpu", seed: int = 0, unchecked: bool = False, **knobs: Any
 ) -> nn.Module:
-    """Build a preset (with knobs changed) or a Spec, in eval mode; the same seed gives the same weights.
+    """Build a model, which a preset's name or a Spec says, in eval mode; the same seed gives the same weights.
 
-    `device="meta"` allocates nothing. With `unchecked`, layers that torch refuses become `Unbuildable`, and an input
-    too small for the network is not refused. Raises UnknownNameError or SpecError that names the knob and its value.
+    knobs: those to change, by name. `device="meta"` allocates nothing. With `unchecked`, layers that torch refuses
+    become `Unbuildable`, and an input too small for the network is not refused. Raises UnknownNameError or SpecError
+    that names the knob and its value.
     """
     chosen = spec(model, **knobs) if isinstance(model, str) else model.replace(**knobs)
     if not unchecked:

@@ -54,9 +54,24 @@ class Knob:
         return f"{name}={value} has {len(value)} entries; it takes {self.length[0]} to {self.length[1]}"
 
 
-def knob(default: Any, **options: Any) -> Any:
-    """Declare a field of a Spec with its range, step, choices, unit, help and (where it has one) the paper's value."""
-    description = Knob(default, **options)
+def knob(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+    length: tuple[int, int] | None = None,
+    unit: str = "",
+    help: str = "",
+    paper: Any = None,
+) -> Any:
+    """Declare a field of a Spec: its default, and what a person may do with it.
+
+    low, high, step, choices: of the value, or of each element of a tuple. length: the fewest and the most elements of
+    a tuple. unit, help: what the controls say. paper: the paper's value, where it has one.
+    """
+    description = Knob(default, low, high, step, choices, length, unit, help, paper)
     return Field(default, json_schema_extra={"knob": description})  # type: ignore[dict-item]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.analysis.occluder import one_image
 from explorer.errors import UserError
 from explorer.graph.layers import LayerGraph
 from explorer.graph.trace import TracedProgram
@@ -29,10 +30,7 @@ def feature_maps(program: TracedProgram, image: Tensor, layer: str, cancel: Call
     unknown layer and UserError for one without maps.
     """
     found = arrangement(program.graph, find_layer(program.graph, layer).id)
-    image = image if image.dim() == 4 else image[None]
-    if len(image) != 1:
-        raise UserError(f"image of shape {list(image.shape)} is not one image.")
-    output = first_tensor(run(program, image, until=layer, cancel=cancel).output)
+    output = first_tensor(run(program, one_image(image), until=layer, cancel=cancel).output)
     return found.maps(output.detach())[0]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.analysis.occluder import Extent, Fill, fill_values, given_fill, occlude, one_image, paint, square_boxes
+from explorer.analysis.occluder import Extent, Fill, fill_values, given_fill, one_image, paint, square_boxes
 from explorer.errors import Cancelled, UserError
 from explorer.graph.layers import Layer, LayerGraph
 from explorer.graph.trace import TracedProgram
@@ -23,16 +23,43 @@ from explorer.receptive_field.map_layout import Arrangement, arrangement
 from explorer.run.execute import find_layer, first_tensor, run
 from explorer.types import Box
 
-__all__ = ["OcclusionMap", "fill_values", "occlude", "occlusion_map", "occlusion_steps", "square_boxes"]
-
-Order = Literal["coarse", "rows"]
 Method = Literal["auto", "full"]
-Progress = Callable[[int, int, float], object]
+OnProgress = Callable[[int, int, float], object]  # positions done, positions in all, seconds left
+Cancel = Callable[[], bool]
 
 BATCH_IMAGES = 32  # more are hardly faster, and the map fills in in larger jumps
 BATCH_BYTES = 256 * 2**20
 # A layer is never interrupted: on the CPU one batch of it stays under about half a second at 10 GMAC/s.
 BATCH_MACS = {"cpu": 5 * 10**9}
+
+
+@dataclass(frozen=True)
+class OcclusionSettings:
+    """How the square looks and moves, and what is recorded beside the probability.
+
+    window, stride: pixels, or (height, width). fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as
+    the image, overrides it. layer: also record the sum of its strongest map. method: "auto" takes the fastest that
+    there is, "full" runs the whole network at each position. batch_size: positions run at a time, by default as many
+    as keep within memory and within half a second a layer.
+    """
+
+    window: Extent = 32
+    stride: Extent = 16
+    fill: Fill = "gray"
+    layer: str | None = None
+    method: Method = "auto"
+    fill_value: Tensor | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise UserError(f"method={self.method!r} is not one of {', '.join(get_args(Method))}.")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UserError(f"batch_size={self.batch_size} is not at least 1.")
+
+    def filling(self, image: Tensor) -> Tensor:
+        """What the squares over an image [1, C, H, W] are filled with, [1, C, H or 1, W or 1]. Raises UserError."""
+        return fill_values(image, self.fill) if self.fill_value is None else given_fill(image, self.fill_value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,30 +113,20 @@ def occlusion_map(
     program: TracedProgram,
     image: Tensor,
     target: int | None = None,
-    window: Extent = 32,
-    stride: Extent = 16,
-    fill: Fill = "gray",
-    layer: str | None = None,
+    settings: OcclusionSettings | None = None,
     *,
-    method: Method = "auto",
-    fill_value: Tensor | None = None,
-    batch_size: int | None = None,
-    order: Order = "coarse",
-    progress: Progress | None = None,
-    cancel: Callable[[], bool] | None = None,
+    progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
 ) -> OcclusionMap:
     """The occlusion map of one image [C, H, W] or [1, C, H, W] of the network's normalised values.
 
-    target: a class index, the most probable one by default. window, stride: pixels, or (height, width). fill: see
-    `fill_values`; fill_value overrides it. layer: also record the sum of its strongest map. progress(done, total,
-    seconds left) is called after every batch; cancel is asked before every layer. Raises UserError (a setting that
-    makes no sense or a layer without maps, named), UnknownNameError (a layer), Cancelled.
+    target: a class index, the most probable one by default. settings: a square of 32 px with a stride of 16 by
+    default. progress(done, total, seconds left) is called after every batch; cancel is asked before every layer.
+    Raises UserError (a setting that makes no sense or a layer without maps, named), UnknownNameError (a layer),
+    Cancelled.
     """
     started = time.perf_counter()
-    steps = occlusion_steps(
-        program, image, target, window, stride, fill, layer, method=method, fill_value=fill_value,
-        batch_size=batch_size, order=order, cancel=cancel,
-    )  # fmt: skip
+    steps = occlusion_steps(program, image, target, settings, cancel=cancel)
     found = next(steps)
     for found in steps:
         done, total = int(found.done.sum()), found.done.size
@@ -122,97 +139,75 @@ def occlusion_steps(
     program: TracedProgram,
     image: Tensor,
     target: int | None = None,
-    window: Extent = 32,
-    stride: Extent = 16,
-    fill: Fill = "gray",
-    layer: str | None = None,
+    settings: OcclusionSettings | None = None,
     *,
-    method: Method = "auto",
-    fill_value: Tensor | None = None,
-    batch_size: int | None = None,
-    order: Order = "coarse",
-    cancel: Callable[[], bool] | None = None,
+    cancel: Cancel | None = None,
 ) -> Iterator[OcclusionMap]:
     """The map as it fills in: the empty one first, then again after every batch (the same arrays, updated).
 
-    order: "coarse" visits every 2^k-th position first, then those between, "rows" goes row by row; all are visited.
-    Arguments and errors as in `occlusion_map`.
+    Every 2^k-th position is visited first, then those between. Arguments and errors as in `occlusion_map`.
     """
-    image = one_image(image).detach()
-    for name, value, choices in (("method", method, Method), ("order", order, Order)):
-        if value not in get_args(choices):
-            raise UserError(f"{name}={value!r} is not one of {', '.join(get_args(choices))}.")
-    boxes = square_boxes((image.shape[2], image.shape[3]), window, stride)
-    watched = None if layer is None else _watched(program.graph, layer)
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"batch_size={batch_size} is not at least 1.")
-    filling = fill_values(image, fill) if fill_value is None else given_fill(image, fill_value)
-    batch = batch_size or _batch_size(program.graph, image)
-    found = _clean(program, image, target, watched, boxes, cancel)
-    return _filled_in(program, image, filling, found, watched, _visits(found.shape, order), batch, cancel)
+    image, settings = one_image(image).detach(), settings or OcclusionSettings()
+    boxes = square_boxes((image.shape[2], image.shape[3]), settings.window, settings.stride)
+    watched = None if settings.layer is None else _watched(program.graph, settings.layer)
+    passes = _Passes(program, image, watched, cancel)
+    filling = settings.filling(image)
+    found = passes.clean(target, boxes)
+    return passes.filled_in(found, filling, settings.batch_size or _batch_size(program.graph, image))
 
 
 # -- Running ----------------------------------------------------------------------------------------------------------
 
 
-def _clean(
-    program: TracedProgram,
-    image: Tensor,
-    target: int | None,
-    watched: _Watched | None,
-    boxes: np.ndarray,
-    cancel: Callable[[], bool] | None,
-) -> OcclusionMap:
-    """The map with nothing done yet, and the figures without a square."""
-    probabilities, totals = _evaluate(program, image, watched, cancel)
-    classes = probabilities.shape[1]
-    if not probabilities.isfinite().all():
-        raise UserError("The network's output for this image is not finite: there is nothing to compare with.")
-    best = int(probabilities[0].argmax())
-    if target is not None and not 0 <= target < classes:
-        raise UserError(f"target={target} is not a class: they go from 0 to {classes - 1}.")
-    chosen = best if target is None else target
-    sums = None if totals is None else totals[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
-    channel = None if sums is None else int(sums.argmax())
-    empty = np.full(boxes.shape[:2], np.nan)
-    return OcclusionMap(
-        probability=empty.copy(), top_class=np.full(boxes.shape[:2], -1), top_probability=empty.copy(),
-        activation=None if sums is None else empty.copy(), done=np.zeros(boxes.shape[:2], bool), boxes=boxes,
-        target=chosen, baseline=float(probabilities[0, chosen]), baseline_class=best, channel=channel,
-        baseline_activation=None if sums is None or channel is None else float(sums[channel]),
-    )  # fmt: skip
+@dataclass(frozen=True, eq=False)
+class _Passes:
+    """The forward passes of one map: the network, the image [1, C, H, W], the layer that is summed, if any."""
 
+    program: TracedProgram
+    image: Tensor
+    watched: _Watched | None
+    cancel: Cancel | None
 
-def _filled_in(
-    program: TracedProgram,
-    image: Tensor,
-    filling: Tensor,
-    found: OcclusionMap,
-    watched: _Watched | None,
-    visits: list[tuple[int, int]],
-    batch_size: int,
-    cancel: Callable[[], bool] | None,
-) -> Iterator[OcclusionMap]:
-    yield found
-    for first in range(0, len(visits), batch_size):
-        if cancel is not None and cancel():
-            raise Cancelled
-        batch = visits[first : first + batch_size]
-        images = image.repeat(len(batch), 1, 1, 1)
-        for picture, position in zip(images, batch, strict=True):
-            paint(picture, filling, found.box(*position))
-        _store(found, batch, *_evaluate(program, images, watched, cancel))
+    def clean(self, target: int | None, boxes: np.ndarray) -> OcclusionMap:
+        """The map with nothing done yet, and the figures without a square."""
+        probabilities, totals = self._evaluate(self.image)
+        classes = probabilities.shape[1]
+        if not probabilities.isfinite().all():
+            raise UserError("The network's output for this image is not finite: there is nothing to compare with.")
+        best = int(probabilities[0].argmax())
+        if target is not None and not 0 <= target < classes:
+            raise UserError(f"target={target} is not a class: they go from 0 to {classes - 1}.")
+        chosen = best if target is None else target
+        sums = None if totals is None else totals[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+        channel = None if sums is None else int(sums.argmax())
+        empty = np.full(boxes.shape[:2], np.nan)
+        return OcclusionMap(
+            probability=empty.copy(), top_class=np.full(boxes.shape[:2], -1), top_probability=empty.copy(),
+            activation=None if sums is None else empty.copy(), done=np.zeros(boxes.shape[:2], bool), boxes=boxes,
+            target=chosen, baseline=float(probabilities[0, chosen]), baseline_class=best, channel=channel,
+            baseline_activation=None if sums is None or channel is None else float(sums[channel]),
+        )  # fmt: skip
+
+    def filled_in(self, found: OcclusionMap, filling: Tensor, batch_size: int) -> Iterator[OcclusionMap]:
+        """The map, then again after every batch of positions. Raises Cancelled."""
         yield found
+        visits = _coarse_first(found.shape)
+        for first in range(0, len(visits), batch_size):
+            if self.cancel is not None and self.cancel():
+                raise Cancelled
+            batch = visits[first : first + batch_size]
+            images = self.image.repeat(len(batch), 1, 1, 1)
+            for picture, position in zip(images, batch, strict=True):
+                paint(picture, filling, found.box(*position))
+            _store(found, batch, *self._evaluate(images))
+            yield found
 
-
-def _evaluate(
-    program: TracedProgram, images: Tensor, watched: _Watched | None, cancel: Callable[[], bool] | None
-) -> tuple[Tensor, Tensor | None]:
-    """Probabilities [N, classes], and the total activation of each map of the layer [N, C]."""
-    images = images.contiguous(memory_format=_layout(program.graph, images))
-    result = run(program, images, capture=[watched.layer] if watched else [], cancel=cancel)
-    logits = first_tensor(result.output).flatten(1).cpu().double()
-    return logits.softmax(1), watched.sums(first_tensor(result.captured[watched.layer])) if watched else None
+    def _evaluate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Probabilities [N, classes], and the total activation of each map of the layer [N, C]."""
+        images, watched = images.contiguous(memory_format=_layout(self.program.graph, images)), self.watched
+        result = run(self.program, images, capture=[watched.layer] if watched else [], cancel=self.cancel)
+        logits = first_tensor(result.output).flatten(1).cpu().double()
+        return logits.softmax(1), watched.sums(first_tensor(result.captured[watched.layer])) if watched else None
 
 
 def _layout(graph: LayerGraph, images: Tensor) -> torch.memory_format:
@@ -252,15 +247,14 @@ def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Ten
     found.done[rows, columns] = True
 
 
-def _visits(shape: tuple[int, int], order: Order) -> list[tuple[int, int]]:
-    """Positions in the order of the visit. Coarse: first those on the grid of the largest power of two, then halves."""
+def _coarse_first(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """All positions, first those on the grid of the largest power of two, then those on the halves of it."""
 
     def spacing(at: tuple[int, int]) -> int:
         bits = at[0] | at[1] | 1 << 30  # the lowest bit that is set: the coarsest grid on which both lie
         return bits & -bits
 
-    positions = [(row, column) for row in range(shape[0]) for column in range(shape[1])]
-    return positions if order == "rows" else sorted(positions, key=spacing, reverse=True)
+    return sorted(((row, column) for row in range(shape[0]) for column in range(shape[1])), key=spacing, reverse=True)
 
 
 def _batch_size(graph: LayerGraph, image: Tensor) -> int:

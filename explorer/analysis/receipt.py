@@ -89,10 +89,10 @@ class Work:
 
 
 Count = tuple[int, str]  # what a convention counts for a layer, and why that is not ours
-Rule = Callable[[Work], Count]
+CountingRule = Callable[[Work], Count]
 
 CONVOLUTIONS = ("conv", "conv1d", "conv3d")
-NORMS = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
+_NORM_KINDS = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
 
 
 # -- torchinfo --------------------------------------------------------------------------------------------------------
@@ -120,13 +120,13 @@ def _linear_parameters(work: Work) -> Count:
     return _parameters(why, work)
 
 
-TORCHINFO: dict[str, Rule] = {
+TORCHINFO: dict[str, CountingRule] = {
     **dict.fromkeys(CONVOLUTIONS, partial(_parameters, "The bias is multiplied at every position, as a weight is.")),
     "conv_transpose": partial(_parameters, "Weights and bias are multiplied at the positions of the output."),
     "linear": _linear_parameters,
-    **dict.fromkeys(NORMS, partial(_parameters, "Scale and shift count once for each channel, at no position.")),
+    **dict.fromkeys(_NORM_KINDS, partial(_parameters, "Scale and shift count once for each channel, at no position.")),
 }
-_ANY_MODULE: Rule = partial(_parameters, "Its parameters count as multiply-adds.")
+_ANY_MODULE: CountingRule = partial(_parameters, "Its parameters count as multiply-adds.")
 
 
 # -- fvcore -----------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def _attention(work: Work) -> Count:
     return work.layer.attributes.get("projections", 0), "There is no rule for aten::scaled_dot_product_attention."
 
 
-FVCORE: dict[str, Rule] = {
+FVCORE: dict[str, CountingRule] = {
     **dict.fromkeys((*CONVOLUTIONS, "conv_transpose", "linear", "einsum"), _as_ours),
     "matmul": _matrix_product,
     "attention": _attention,
@@ -177,7 +177,7 @@ FVCORE: dict[str, Rule] = {
     "adaptive_avg_pool": _pooled_values,
     "interpolate": _interpolated_values,
 }
-_NO_RULE: Rule = partial(_nothing, "There is no rule for it.")
+_NO_RULE: CountingRule = partial(_nothing, "There is no rule for it.")
 
 
 # -- torch.utils.flop_counter -----------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def _two_each(work: Work) -> Count:
 # -- the receipt ------------------------------------------------------------------------------------------------------
 
 # (name, title, unit, rule by kind, rule of all other kinds)
-CONVENTIONS: tuple[tuple[str, str, str, dict[str, Rule], Rule], ...] = (
+CONVENTIONS: tuple[tuple[str, str, str, dict[str, CountingRule], CountingRule], ...] = (
     ("paper", "Papers (ours)", "MACs", {}, _as_ours),
     ("torchinfo", "torchinfo", "mult-adds", TORCHINFO, _ANY_MODULE),
     ("fvcore", "fvcore", "flops of 1 MAC", FVCORE, _NO_RULE),

@@ -76,11 +76,11 @@ def analyze(
     training: bool = False,
     partial: bool = False,
 ) -> Analysis:
-    """Trace any module that torch.fx or torch.export can trace, for inputs (C, H, W), and work out all its figures.
+    """Trace any module that torch.fx or torch.export can trace, and work out all its figures.
 
-    Nothing is allocated, on whatever device the weights are. `training` analyses the training forward (auxiliary
-    heads, batch statistics). With `partial`, a network that cannot run is analysed up to the layer that fails.
-    Raises TraceError.
+    input_size: channels, height and width of the image. Nothing is allocated, on whatever device the weights are.
+    `training` analyses the training forward (auxiliary heads, batch statistics). With `partial`, a network that cannot
+    run is analysed up to the layer that fails. Raises TraceError.
     """
     return report(trace(module, input_size, training=training, partial=partial), module)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from explorer.analysis import activations, occlusion
-from explorer.analysis.occluder import default_stride, default_window, fill_values
-from explorer.analysis.occlusion import OcclusionMap
+from explorer.analysis.occluder import Fill, default_stride, default_window, fill_values
+from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings
 from explorer.errors import UnknownNameError, UserError
 from explorer.figures import occlusion as figures
 from explorer.figures.maps import grid
@@ -29,59 +31,92 @@ OPACITY = 0.6  # of a map over the picture
 Knobs = list[tuple[str, str]]
 
 
-def features_command(
-    name: str, image: str, knobs: Knobs, weights: str | None, seed: int, device: str | None, layer: str, out: str
-) -> int:
-    """Write the maps of a layer: a picture of all channels, and the values as NPY beside it."""
-    target = _writable(Path(out), ".png")
+@dataclass(frozen=True)
+class Chosen:
+    """The network of a command: name, knobs, weights, seed of random ones, and device."""
+
+    name: str
+    knobs: Knobs
+    weights: str | None
+    seed: int
+    device: str | None
+
+    def load(self) -> LoadedNetwork:
+        """The network, with word on stderr of a download. Raises UserError."""
+        found = catalog.find(self.name, dict(self.knobs), self.seed)
+        changed = bool(self.knobs) and self.weights is None
+        source = catalog.weights_source(self.name, "random" if changed else self.weights)
+        told = _Download()
+        try:
+            return catalog.load(found, source, self.device, progress=told)
+        finally:
+            told.end()
+
+    def say_if_random(self) -> None:
+        """Tell of weights that nobody chose, of a network that has none of its own here."""
+        if ":" in self.name and self.weights is None:
+            print(f"{self.name} was run with random weights.", file=sys.stderr)
+
+
+def features_command(image: str, layer: str, out: str, **network: Any) -> int:
+    """Write the maps of a layer: a picture of all channels, and the values as NPY beside it; network: see `Chosen`."""
+    chosen, target = Chosen(**network), _writable(Path(out), ".png")
     pixels = _picture(image)
-    loaded = _load(name, knobs, weights, seed, device)
+    loaded = chosen.load()
     maps = activations.feature_maps(loaded.program, loaded.input(pixels), layer).cpu().numpy()
     columns = max(1, round(len(maps) ** 0.5))
     codec.save_png(grid(maps, [limits(channel) for channel in maps], columns), target)
     target.with_suffix(".npy").write_bytes(codec.encode_npy(maps))
     channels, rows, width = maps.shape
     print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {target.with_suffix('.npy')}")
-    _say_if_random(name, weights)
+    chosen.say_if_random()
     return 0
 
 
+@dataclass(frozen=True)
+class Square:
+    """The options of an occlusion: window and stride in px, None for the default; the rest as `OcclusionSettings`."""
+
+    window: int | None
+    stride: int | None
+    fill: Fill
+    layer: str | None
+    method: Method
+
+    def settings(self, image: Tensor, loaded: LoadedNetwork) -> OcclusionSettings:
+        """The settings for one input [1, C, H, W] of the network."""
+        window = default_window(min(image.shape[2:])) if self.window is None else self.window
+        stride = default_stride(window) if self.stride is None else self.stride
+        mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
+        filling = fill_values(image, self.fill, mean, std)
+        return OcclusionSettings(window, stride, self.fill, self.layer, self.method, fill_value=filling)
+
+
 def occlude_command(
-    name: str,
-    image: str,
-    knobs: Knobs,
-    weights: str | None,
-    seed: int,
-    device: str | None,
-    window: int | None,
-    stride: int | None,
-    target: str | None,
-    out: str,
-    **options: Any,
-) -> int:
-    """Write the occlusion maps (PNG, NPY) and a summary (JSON); the summary goes to stdout as well."""
-    folder, pixels = Path(out), _picture(image)
-    loaded = _load(name, knobs, weights, seed, device)
+    image: str, target: str | None, out: str, *,
+    window: int | None, stride: int | None, fill: Fill, layer: str | None, method: Method, **network: Any,
+) -> int:  # fmt: skip
+    """Write the occlusion maps (PNG, NPY) and a summary (JSON), which goes to stdout as well.
+
+    window, stride, fill, layer, method: see `Square`; network: see `Chosen`.
+    """
+    chosen, folder, pixels = Chosen(**network), Path(out), _picture(image)
+    square = Square(window, stride, fill, layer, method)
+    loaded = chosen.load()
     number = _class(target, loaded.classes)
     folder.mkdir(parents=True, exist_ok=True)  # before the work, which is in vain if it cannot be made
     tensor = loaded.input(pixels)
-    side = default_window(min(tensor.shape[2:])) if window is None else window
-    step = default_stride(side) if stride is None else stride
-    settings = {"window": side, "stride": step, "fill": options.pop("fill")}
-    mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
-    found = occlusion.occlusion_map(
-        loaded.program, tensor, number, progress=_show, **settings, **options,
-        fill_value=fill_values(tensor, settings["fill"], mean, std),
-    )  # fmt: skip
+    settings = square.settings(tensor, loaded)
+    found = occlusion.occlusion_map(loaded.program, tensor, number, settings, progress=_show)
     files = write_maps(found, loaded.preprocessing.view(pixels), folder)
     legend = figures.class_legend(found, figures.class_colours(found), loaded.classes)
     summary = {
-        "network": name, "image": image, **settings, **summarise(found, loaded.classes),
-        "top_class_colours": legend, "files": files,
+        "network": chosen.name, "image": image, "window": settings.window, "stride": settings.stride,
+        "fill": settings.fill, **summarise(found, loaded.classes), "top_class_colours": legend, "files": files,
     }  # fmt: skip
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(summary))
-    _say_if_random(name, weights)
+    chosen.say_if_random()
     return 0
 
 
@@ -132,23 +167,6 @@ def _pictures(found: OcclusionMap, pixels: np.ndarray) -> dict[str, np.ndarray]:
     if found.activation is not None:
         shown["activation"] = over(found.activation, found.baseline_activation)
     return shown
-
-
-def _load(name: str, knobs: Knobs, weights: str | None, seed: int, device: str | None) -> LoadedNetwork:
-    found = catalog.find(name, dict(knobs), seed)
-    changed = bool(knobs) and weights is None
-    source = catalog.weights_source(name, "random" if changed else weights)
-    told = _Download()
-    try:
-        return catalog.load(found, source, device, progress=told)
-    finally:
-        told.end()
-
-
-def _say_if_random(name: str, weights: str | None) -> None:
-    """Tell of weights that nobody chose, of a network that has none of its own here."""
-    if ":" in name and weights is None:
-        print(f"{name} was run with random weights.", file=sys.stderr)
 
 
 def _picture(image: str) -> np.ndarray:

@@ -16,15 +16,11 @@ from torch import Tensor, nn
 import models
 from explorer.analysis import occlusion
 from explorer.analysis.activations import feature_maps
-from explorer.analysis.occlusion import (
-    OcclusionMap,
-    fill_values,
-    occlude,
-    occlusion_map,
-    occlusion_steps,
-)
+from explorer.analysis.occluder import fill_values, occlude
+from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_map, occlusion_steps
 from explorer.errors import Cancelled, UnknownNameError, UserError
 from explorer.graph.trace import TracedProgram, trace
+from explorer.run.execute import run
 
 
 class Region(nn.Module):
@@ -69,7 +65,9 @@ class Viewing(nn.Module):
 def test_the_map_of_a_region_is_known() -> None:
     """On an image of ones with fill 0, each occluded pixel of the region takes 0.1 off the logit."""
     program = trace(Region(4, 8, 12, 18), (1, 20, 24))
-    found = occlusion_map(program, torch.ones(1, 20, 24), 0, (6, 4), (5, 3), fill_value=torch.zeros(1))
+    found = occlusion_map(
+        program, torch.ones(1, 20, 24), 0, OcclusionSettings((6, 4), (5, 3), fill_value=torch.zeros(1))
+    )
     assert found.shape == (4, 8)
     for row, column in np.ndindex(found.shape):
         top, left, bottom, right = found.box(row, column)
@@ -84,9 +82,8 @@ def test_the_map_of_a_region_is_known() -> None:
 @given(st.integers(0, 10**6), st.tuples(st.integers(1, 16), st.integers(1, 16)), st.integers(1, 9), st.integers(1, 7))
 def test_the_map_is_that_of_a_plain_loop(seed: int, window: tuple[int, int], stride: int, batch: int) -> None:
     module, image = convolutional(seed), torch.randn(3, 16, 18)
-    found = occlusion_map(
-        trace(module, (3, 16, 18)), image, window=window, stride=(stride + 2, stride), layer="3", batch_size=batch
-    )
+    slid = OcclusionSettings(window, (stride + 2, stride), layer="3", batch_size=batch)
+    found = occlusion_map(trace(module, (3, 16, 18)), image, settings=slid)
     gray = fill_values(image, "gray")[0]
     with torch.no_grad():
         clean = module[:4](image[None]).sum((2, 3))[0]  # type: ignore[index]
@@ -109,7 +106,7 @@ def test_the_map_is_that_of_a_plain_loop(seed: int, window: tuple[int, int], str
 def test_captum_finds_the_same(window: tuple[int, int], stride: tuple[int, int]) -> None:
     """Captum gives each pixel the mean drop over the squares that cover it; from our map we get the same."""
     module, image = convolutional(3), torch.randn(1, 3, 20, 24)
-    found = occlusion_map(trace(module, (3, 20, 24)), image, window=window, stride=stride, fill="gray")
+    found = occlusion_map(trace(module, (3, 20, 24)), image, settings=OcclusionSettings(window, stride, "gray"))
     attribution = Occlusion(lambda x: module(x).softmax(1)).attribute(
         image, (3, *window), strides=(3, *stride), baselines=fill_values(image, "gray").expand_as(image),
         target=found.target, perturbations_per_eval=8,
@@ -125,7 +122,7 @@ def test_captum_finds_the_same(window: tuple[int, int], stride: tuple[int, int])
 def test_a_network_that_views_its_maps_runs_on_images_as_they_are() -> None:
     torch.manual_seed(0)
     module, image = Viewing().eval(), torch.randn(1, 3, 20, 24)
-    found = occlusion_map(trace(module, (3, 20, 24)), image, 2, 8, 6, fill="mean")
+    found = occlusion_map(trace(module, (3, 20, 24)), image, 2, OcclusionSettings(8, 6, "mean"))
     with torch.no_grad():
         alone = module(occlude(image, found.box(1, 2), "mean")).softmax(1)[0, 2]
         with pytest.raises(RuntimeError, match="view"):
@@ -137,7 +134,7 @@ def test_resnet_in_batches_agrees_with_single_pictures() -> None:
     module, image = torchvision.models.resnet18(num_classes=9).eval(), torch.randn(1, 3, 64, 64)
     program = trace(module, (3, 64, 64))
     maps = [
-        occlusion_map(program, image, window=24, stride=20, fill="blur", batch_size=n, layer="layer4.1.relu#2")
+        occlusion_map(program, image, settings=OcclusionSettings(24, 20, "blur", "layer4.1.relu#2", batch_size=n))
         for n in (1, 4)
     ]
     np.testing.assert_allclose(maps[0].probability, maps[1].probability, atol=1e-6)
@@ -148,7 +145,7 @@ def test_resnet_in_batches_agrees_with_single_pictures() -> None:
 @pytest.mark.parametrize("fill", ["gray", "mean", "blur"])
 def test_occlude_shows_what_the_map_saw(fill: Any) -> None:
     program, image = small()
-    found = occlusion_map(program, image, window=7, stride=6, fill=fill)
+    found = occlusion_map(program, image, settings=OcclusionSettings(7, 6, fill))
     with torch.no_grad():
         seen = convolutional(0)(occlude(image, found.box(1, 2), fill)).softmax(1)
     assert found.probability[1, 2] == pytest.approx(seen[0, found.target].item(), abs=1e-6)
@@ -160,7 +157,7 @@ def test_occlude_shows_what_the_map_saw(fill: Any) -> None:
 def test_every_position_is_visited_once_coarse_ones_first() -> None:
     program, image = small()
     counts: list[int] = []
-    for found in occlusion_steps(program, image, window=4, stride=4, batch_size=1):
+    for found in occlusion_steps(program, image, settings=OcclusionSettings(4, 4, batch_size=1)):
         counts.append(int(found.done.sum()))
         assert np.isnan(found.probability[~found.done]).all()
         assert (found.top_class[~found.done] == -1).all()
@@ -170,16 +167,12 @@ def test_every_position_is_visited_once_coarse_ones_first() -> None:
     assert found.done.all()
 
 
-def test_the_order_does_not_change_the_map() -> None:
-    program, image = small()
-    coarse, rows = (occlusion_map(program, image, window=5, stride=3, order=order) for order in ("coarse", "rows"))
-    np.testing.assert_allclose(coarse.probability, rows.probability, atol=1e-7)
-
-
 def test_progress_counts_to_the_end() -> None:
     program, image = small()
     seen: list[tuple[int, int, float]] = []
-    occlusion_map(program, image, window=4, stride=4, batch_size=8, progress=lambda *now: seen.append(now))
+    occlusion_map(
+        program, image, settings=OcclusionSettings(4, 4, batch_size=8), progress=lambda *now: seen.append(now)
+    )
     assert [done for done, _, _ in seen] == [8, 16, 24, 30]
     assert {total for _, total, _ in seen} == {30}
     assert all(left > 0 for _, _, left in seen[:-1]) and seen[-1][2] == 0
@@ -194,7 +187,7 @@ def test_cancel_stops_between_layers() -> None:
         return len(asked) > 40
 
     with pytest.raises(Cancelled):
-        occlusion_map(program, image, window=2, stride=2, batch_size=4, cancel=cancel)
+        occlusion_map(program, image, settings=OcclusionSettings(2, 2, batch_size=4), cancel=cancel)
     assert len(asked) == 41
 
 
@@ -212,15 +205,14 @@ def test_no_layer_of_a_batch_takes_long_on_the_cpu(name: str, largest_macs: int)
 def test_the_batch_fits_in_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     program, image = small()
     sizes: list[int] = []
-    evaluate = occlusion._evaluate
-    monkeypatch.setattr(occlusion, "_evaluate", lambda p, images, *rest: (
-        sizes.append(len(images)) or evaluate(p, images, *rest)))  # fmt: skip
-    occlusion_map(program, image, window=2, stride=1)
+    monkeypatch.setattr(occlusion, "run", lambda program, images, **rest: (
+        sizes.append(len(images)) or run(program, images, **rest)))  # fmt: skip
+    occlusion_map(program, image, settings=OcclusionSettings(2, 1))
     assert max(sizes) == occlusion.BATCH_IMAGES
     sizes.clear()
     largest = max(sum(np.prod(s) for s in (*layer.input_shapes, *layer.outputs)) for layer in program.graph)
     monkeypatch.setattr(occlusion, "BATCH_BYTES", int(4 * largest * 5))
-    occlusion_map(program, image, window=2, stride=1)
+    occlusion_map(program, image, settings=OcclusionSettings(2, 1))
     assert max(sizes) == 5
 
 
@@ -239,7 +231,6 @@ def test_the_batch_fits_in_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> N
         ({"target": 7}, "target=7.*0 to 6"),
         ({"target": -1}, "target=-1"),
         ({"method": "incremental"}, "method='incremental'.*auto, full"),
-        ({"order": "adaptive"}, "order='adaptive'"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"fill_value": torch.zeros(2)}, r"fill_value.*\[1, 2, 1, 1\]"),
     ],
@@ -247,15 +238,16 @@ def test_the_batch_fits_in_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> N
 def test_bad_settings_are_named(arguments: dict[str, Any], says: str) -> None:
     program, image = small()
     with pytest.raises(UserError, match=says):
-        occlusion_map(program, image, **{"window": 4, "stride": 4, **arguments})
+        target = arguments.pop("target", None)
+        occlusion_map(program, image, target, OcclusionSettings(**{"window": 4, "stride": 4, **arguments}))
 
 
 def test_an_unknown_layer_and_a_batch_are_refused() -> None:
     program, image = small()
     with pytest.raises(UnknownNameError, match="'conv5'"):
-        occlusion_map(program, image, window=4, layer="conv5")
+        occlusion_map(program, image, settings=OcclusionSettings(4, layer="conv5"))
     with pytest.raises(UserError, match="one image"):
-        occlusion_map(program, image.repeat(2, 1, 1, 1), window=4)
+        occlusion_map(program, image.repeat(2, 1, 1, 1), settings=OcclusionSettings(4))
 
 
 @pytest.mark.parametrize(
@@ -267,7 +259,7 @@ def test_sums_are_those_of_the_strongest_map_however_the_layer_is_laid_out(prese
     network = models.build(preset)
     program, image = trace(network, (3, 64, 64)), torch.rand(1, 3, 64, 64)
     totals = feature_maps(program, image, layer).sum((1, 2))
-    found = occlusion_map(program, image, window=64, stride=64, layer=layer)
+    found = occlusion_map(program, image, settings=OcclusionSettings(64, 64, layer=layer))
     assert found.channel == totals.argmax()
     assert found.baseline_activation == pytest.approx(totals.max().item(), rel=1e-5)
 
@@ -282,17 +274,17 @@ class Fragile(nn.Module):
 def test_positions_that_are_not_finite_are_flagged_and_never_lowest() -> None:
     image = torch.full((1, 1, 6, 6), 2.0)
     program = trace(Fragile(), (1, 6, 6))
-    found = occlusion_map(program, image, 0, 3, 3, fill_value=torch.zeros(1))
+    found = occlusion_map(program, image, 0, OcclusionSettings(3, 3, fill_value=torch.zeros(1)))
     assert not found.is_finite
     assert np.isnan(found.probability).tolist() == [[True, False], [False, False]]
     assert found.top_class[0, 0] == -1
     assert found.lowest != (0, 0)
     with pytest.raises(UserError, match="not finite"):
-        occlusion_map(program, image * 0, 0, 3, 3)
+        occlusion_map(program, image * 0, 0, OcclusionSettings(3, 3))
 
 
 def test_an_empty_map_has_a_lowest_position() -> None:
     program, image = small()
-    found = next(occlusion_steps(program, image, window=4, stride=4))
+    found = next(occlusion_steps(program, image, settings=OcclusionSettings(4, 4)))
     assert isinstance(found, OcclusionMap)
     assert (found.lowest, found.is_finite) == ((0, 0), True)

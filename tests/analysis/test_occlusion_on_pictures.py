@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from explorer.analysis.occluder import fill_values
-from explorer.analysis.occlusion import occlusion_map
+from explorer.analysis.occlusion import OcclusionSettings, occlusion_map
 from explorer.networks import catalog
 from explorer.networks.catalog import LoadedNetwork
 from explorer.training.batches import EVALUATION_SEED
@@ -30,7 +30,8 @@ def lowest_lies_on_the_object(loaded: LoadedNetwork, item: Item) -> bool:
     image = loaded.input(item.image)
     mean, std = torch.tensor(loaded.preprocessing.mean), torch.tensor(loaded.preprocessing.std)
     plain = fill_values(image, FILL, mean, std)
-    found = occlusion_map(loaded.program, image, item.label, WINDOW, STRIDE, fill_value=plain, batch_size=36)
+    settings = OcclusionSettings(WINDOW, STRIDE, fill_value=plain, batch_size=36)
+    found = occlusion_map(loaded.program, image, item.label, settings)
     top, left, bottom, right = found.box(*found.lowest)
     return bool(item.mask[(top + bottom) // 2, (left + right) // 2])
 

@@ -8,7 +8,8 @@ from captum.attr import Occlusion
 from torch import Tensor, nn
 
 import models
-from explorer.analysis.occlusion import fill_values, occlusion_map
+from explorer.analysis.occluder import fill_values
+from explorer.analysis.occlusion import OcclusionSettings, occlusion_map
 from explorer.graph.trace import trace
 from tests.benchmarks.timing import Table, best_seconds
 
@@ -32,9 +33,10 @@ COMPACT = ("zfnet_mini", "vgg_mini", "nin_mini", "googlenet_mini", "resnet_mini"
 def test_images_per_second(name: str, size_px: int, window: int, stride: int, table: Table) -> None:
     module, image = models.build(name), torch.randn(1, 3, size_px, size_px)
     program = trace(module, (3, size_px, size_px))
-    found = occlusion_map(program, image, window=window, stride=stride)  # and a first, slower run
+    settings = OcclusionSettings(window, stride)
+    found = occlusion_map(program, image, settings=settings)  # and a first, slower run
     others = [lambda n=n: captum_map(module, image, window, stride, found.target, n) for n in CAPTUM.values()]
-    mine, *theirs = best_seconds([lambda: occlusion_map(program, image, window=window, stride=stride), *others], ROUNDS)
+    mine, *theirs = best_seconds([lambda: occlusion_map(program, image, settings=settings), *others], ROUNDS)
     count = found.probability.size
     for way, took in zip(CAPTUM, theirs, strict=True):
         what, reference = f"{name}, {size_px} px, {count} positions", f"{count / took:.1f} images/s captum, {way}"

@@ -11,7 +11,7 @@ import torch
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import models
-from explorer.analysis.occlusion import occlusion_steps
+from explorer.analysis.occlusion import OcclusionSettings, occlusion_steps
 from explorer.errors import MemoryLimitError
 from explorer.graph.trace import trace
 from explorer.networks import catalog
@@ -106,9 +106,10 @@ def test_a_network_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, table: Tab
 def test_stop_of_an_occlusion(name: str, size_px: int, table: Table) -> None:
     """The worst of stops at several moments, as the person's click may come at any."""
     program, image = trace(models.build(name), (3, size_px, size_px)), torch.randn(1, 3, size_px, size_px)
+    settings = OcclusionSettings(size_px // 5, 1)
 
     def work(job: Job) -> None:
-        for found in occlusion_steps(program, image, window=size_px // 5, stride=1, cancel=job.should_stop):
+        for found in occlusion_steps(program, image, settings=settings, cancel=job.should_stop):
             job.progress(int(found.done.sum()), found.done.size, found)
 
     def stopped(moment: int) -> float:

@@ -17,7 +17,7 @@ from explorer.figures.raster import INVALID
 from explorer.images.codec import encode_png
 from explorer.types import Cell
 from explorer.ui import session as sessions
-from explorer.views.occlusion import cells, maps
+from explorer.views.occlusion import maps
 from explorer.views.occlusion import page as view
 from tests.support.places import APP
 
@@ -96,13 +96,13 @@ def test_the_scale_holds_the_baseline_and_no_noise_is_stretched() -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "1,2,3", "a,b", "-1,0", "1.5,0", "²,0"])
 def test_text_that_is_no_position(text: str) -> None:
-    assert cells.decode(text, (9, 9)) is None
+    assert maps.decode_cell(text, (9, 9)) is None
 
 
 def test_positions_outside_are_moved_inside() -> None:
-    assert cells.decode("3,4", (9, 9)) == cells.decode(f"{' ' * 9}3, 4", (9, 9)) == (3, 4)
-    assert cells.decode("9999999999999,4", (9, 9)) == (8, 4)
-    assert cells.decode(cells.encode((2, 7)), (9, 9)) == (2, 7)
+    assert maps.decode_cell("3,4", (9, 9)) == maps.decode_cell(f"{' ' * 9}3, 4", (9, 9)) == (3, 4)
+    assert maps.decode_cell("9999999999999,4", (9, 9)) == (8, 4)
+    assert maps.decode_cell(maps.encode_cell((2, 7)), (9, 9)) == (2, 7)
 
 
 @pytest.mark.parametrize(("side", "chosen", "said"), [(3, (0, 0), 3), (3, None, 0), (150, (0, 0), 0)])

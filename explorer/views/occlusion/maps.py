@@ -21,7 +21,7 @@ from explorer.figures.raster import Placement
 from explorer.images import codec
 from explorer.images.preprocess import to_pixels
 from explorer.run.execute import first_tensor, run
-from explorer.types import Cell
+from explorer.types import Cell, Size
 from explorer.ui import components, picture_controls, state
 from explorer.ui.awaited import awaited
 from explorer.ui.components import Legend, Outline
@@ -30,7 +30,6 @@ from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
-from explorer.views.occlusion import cells
 
 ENDS = {"own": "From least to greatest", "zero": "From 0"}
 LEAST_SPAN = 0.02  # of a probability: less is not drawn as if it were much
@@ -165,7 +164,21 @@ def _share(value: Any) -> str:
 
 def move(position: Cell) -> None:
     """Put the square at (row, column)."""
-    state.put("position", cells.encode(position))
+    state.put("position", encode_cell(position))
+
+
+def encode_cell(cell: Cell) -> str:
+    """A cell of a map as a link says it: "row,column"."""
+    return f"{cell[0]},{cell[1]}"
+
+
+def decode_cell(text: str, size: Size) -> Cell | None:
+    """The cell that the text of a link names, moved into a map of `size`; None where it names none."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    row, column = (min(int(part[:9]), limit - 1) for part, limit in zip(parts, size, strict=True))
+    return row, column
 
 
 def _occluded(shown: Shown) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 import torch
 
 from explorer.analysis import latency
-from explorer.analysis.occluder import default_stride, default_window, fill_values, square_boxes
-from explorer.analysis.occlusion import OcclusionMap, occlusion_steps
+from explorer.analysis.occluder import Fill, default_stride, default_window, fill_values, square_boxes
+from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_steps
 from explorer.figures import raster
 from explorer.figures.prediction import percent
 from explorer.networks.knob_text import shorten
@@ -26,7 +26,7 @@ from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.occlusion import cells, maps
+from explorer.views.occlusion import maps
 from explorer.views.occlusion.maps import Shown
 
 KIND = "occlusion"
@@ -37,45 +37,43 @@ NO_LAYER = "None"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be run: the square in pixels, its fill, the class (None: the most probable), and a layer to sum."""
+class Asked:
+    """What is to be run: the class (None: the most probable), the side of the square in pixels, and all settings."""
 
-    window: int
-    stride: int
-    fill: str
     target: int | None
-    layer: str | None
+    window_px: int
+    settings: OcclusionSettings
 
 
 def render(session: Session) -> None:
     """Draw the whole page."""
     if session.spec_error:
         st.warning("This is the last network that could be built.", icon=":material/history:")
-    plan = _controls(session)
-    key = (*session.key, plan)
+    asked = _controls(session)
+    key = (*session.key, asked)
     job = jobs.current(KIND, key)
-    passes = square_boxes(session.preprocessing.crop, plan.window, plan.stride)[..., 0].size
+    passes = square_boxes(session.preprocessing.crop, asked.settings.window, asked.settings.stride)[..., 0].size
     if job is None and passes * session.analysis.macs <= CHEAP_MACS:
-        job = jobs.start(KIND, key, _work(session, plan))
+        job = jobs.start(KIND, key, _work(session, asked))
     if job is None:
-        _ask(session, plan, key, passes)
-        _preview(session, plan)
+        _ask(session, asked, key, passes)
+        _preview(session, asked)
     elif not job.finished:
-        filling = _filling(session, plan.fill)
+        filling = _filling(session, asked.settings.fill)
         jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling))
     else:
-        _ended(session, plan, key, job, passes)
+        _ended(session, asked, key, job, passes)
 
 
-def _preview(session: Session, plan: Plan) -> None:
+def _preview(session: Session, asked: Asked) -> None:
     """The picture with a square of the chosen size in the middle, before anything has run."""
     height, width = size = session.preprocessing.crop
-    top, left = (height - plan.window) // 2, (width - plan.window) // 2
+    top, left = (height - asked.window_px) // 2, (width - asked.window_px) // 2
     with st.columns([1, 2])[0]:
         components.picture(
             raster.enlarge(session.view, raster.zoom_of(size)), "The picture and the square", key="preview",
             at=raster.stretched((1, 1), size),
-            outlines=[Outline((top, left, top + plan.window, left + plan.window), "the square")],
+            outlines=[Outline((top, left, top + asked.window_px, left + asked.window_px), "the square")],
         )  # fmt: skip
         st.caption("The square, in proportion. It will slide over the whole picture.")
 
@@ -83,7 +81,7 @@ def _preview(session: Session, plan: Plan) -> None:
 # -- settings ---------------------------------------------------------------------------------------------------------
 
 
-def _controls(session: Session) -> Plan:
+def _controls(session: Session) -> Asked:
     side = min(session.preprocessing.crop)
     window = _within("window", state.get("window"), side, default_window(side), f"the image of {side} px")
     stride = _within("stride", state.get("stride"), side, default_stride(window), f"the image of {side} px")
@@ -105,7 +103,8 @@ def _controls(session: Session) -> Plan:
                    lambda name: _choose("occluded", name), options=["", *layers],
                    format_func=lambda name: name or NO_LAYER,
                    help="Zeiler and Fergus 2014, figure 7 (b): the sum of the strongest map of a layer.")  # fmt: skip
-    return Plan(window, stride, state.get("fill"), target if target >= 0 else None, layer or None)
+    settings = OcclusionSettings(window, stride, state.get("fill"), layer or None)
+    return Asked(target if target >= 0 else None, window, settings)
 
 
 def _labels(names: Sequence[str]) -> dict[int, str]:
@@ -139,20 +138,19 @@ def _choose(name: str, value: Any) -> None:
 # -- the run ----------------------------------------------------------------------------------------------------------
 
 
-def _filling(session: Session, fill: str) -> torch.Tensor:
+def _filling(session: Session, fill: Fill) -> torch.Tensor:
     mean, std = (torch.tensor(values) for values in (session.preprocessing.mean, session.preprocessing.std))
-    return fill_values(session.input.cpu(), fill, mean, std)  # pyright: ignore[reportArgumentType]
+    return fill_values(session.input.cpu(), fill, mean, std)
 
 
-def _work(session: Session, plan: Plan) -> Any:
+def _work(session: Session, asked: Asked) -> Any:
     """The job; what cannot be had, as a picture that was taken away, is its error."""
 
     def work(job: Job) -> OcclusionMap | None:
-        image, filling = session.input, _filling(session, plan.fill)
+        image, filling = session.input, _filling(session, asked.settings.fill)
         program = session.load(job.should_stop).program
-        steps = occlusion_steps(program, image, plan.target, plan.window, plan.stride, layer=plan.layer,
-                                fill_value=filling, cancel=job.should_stop)  # fmt: skip
-        for found in steps:
+        settings = replace(asked.settings, fill_value=filling)
+        for found in occlusion_steps(program, image, asked.target, settings, cancel=job.should_stop):
             job.progress(int(found.done.sum()), found.done.size, found)
         return job.partial
 
@@ -170,7 +168,7 @@ def _pass_seconds(key: Any, _session: Session, _cancel: Callable[[], bool]) -> f
     return time.perf_counter() - started
 
 
-def _ask(session: Session, plan: Plan, key: tuple[Any, ...], passes: int) -> None:
+def _ask(session: Session, asked: Asked, key: tuple[Any, ...], passes: int) -> None:
     """How long it would take, and the button that starts it."""
 
     def work(job: Job) -> float:
@@ -180,10 +178,10 @@ def _ask(session: Session, plan: Plan, key: tuple[Any, ...], passes: int) -> Non
     if seconds is not None:
         took = jobs.duration(max(1, passes * seconds))
         text = f"**{_count(passes)}**: about {took} on {session.device.upper()}."
-        _run_button("Run", text, session, plan, key)
+        _run_button("Run", text, session, asked, key)
 
 
-def _ended(session: Session, plan: Plan, key: tuple[Any, ...], job: Job, passes: int) -> None:
+def _ended(session: Session, asked: Asked, key: tuple[Any, ...], job: Job, passes: int) -> None:
     """What came of the run: all of it, a part, or an error; then the button that runs it again."""
     found: OcclusionMap | None = job.partial
     if found is not None and found.done.all():
@@ -192,16 +190,16 @@ def _ended(session: Session, plan: Plan, key: tuple[Any, ...], job: Job, passes:
         done = int(found.done.sum()) if found is not None else 0
         stopped = f"Stopped after {done:,} of {passes:,} positions; the clear cells were not tried."
         text = f"{_count(passes)}." if job.error else f":orange-badge[Partial] {stopped}"
-        _run_button("Run again", text, session, plan, key)
+        _run_button("Run again", text, session, asked, key)
     if job.error:
         st.error(markdown_safe(job.error), icon=":material/error:")
     elif found is not None:
-        _result(session, plan, found)
+        _result(session, asked, found)
 
 
-def _run_button(label: str, text: str, session: Session, plan: Plan, key: tuple[Any, ...]) -> None:
+def _run_button(label: str, text: str, session: Session, asked: Asked, key: tuple[Any, ...]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(label, type="primary", icon=":material/play_arrow:", on_click=_start, args=(session, plan, key))
+        st.button(label, type="primary", icon=":material/play_arrow:", on_click=_start, args=(session, asked, key))
         st.markdown(text)
 
 
@@ -209,9 +207,9 @@ def _count(passes: int) -> str:
     return f"{passes:,} positions, one forward pass each" if passes > 1 else "1 position, one forward pass"
 
 
-def _start(session: Session, plan: Plan, key: tuple[Any, ...]) -> None:
+def _start(session: Session, asked: Asked, key: tuple[Any, ...]) -> None:
     jobs.discard(KIND)
-    jobs.start(KIND, key, _work(session, plan))
+    jobs.start(KIND, key, _work(session, asked))
 
 
 def _so_far(session: Session, found: OcclusionMap | None, filling: torch.Tensor) -> None:
@@ -222,12 +220,12 @@ def _so_far(session: Session, found: OcclusionMap | None, filling: torch.Tensor)
 # -- the result -------------------------------------------------------------------------------------------------------
 
 
-def _result(session: Session, plan: Plan, found: OcclusionMap) -> None:
+def _result(session: Session, asked: Asked, found: OcclusionMap) -> None:
     if not found.done.any():
         return
     _lowest(session, found)
-    chosen = cells.decode(state.get("position"), found.shape) or found.lowest
-    shown = Shown(session, found, _filling(session, plan.fill), chosen)
+    chosen = maps.decode_cell(state.get("position"), found.shape) or found.lowest
+    shown = Shown(session, found, _filling(session, asked.settings.fill), chosen)
     maps.draw(shown)
     left, right = st.columns([1, 1], gap="large")
     with left:
