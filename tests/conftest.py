@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
@@ -55,6 +56,15 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_are_looked_for_once() -> None:
+    """AppTest reads what every installed package says of itself at each run, which takes longer than our page."""
+    if "streamlit.testing.v1" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture(autouse=True)
