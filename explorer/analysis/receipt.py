@@ -1,7 +1,8 @@
 """One network under four conventions of counting, each difference from ours traced to the layers that make it.
 
 Ours is that of the papers: multiply-accumulates of convolutions, linear layers and attention products. The others, at
-inference and batch 1, by a rule per kind of layer in the tables below:
+batch 1, by a rule per kind of layer in the tables below. torchinfo's total is its own, where it runs; what the rules do
+not explain of it is said.
 
 - torchinfo 1.8 (`summary(…).total_mult_adds`) multiplies the parameters named weight and bias of each module that has
   no modules inside: those of a convolution by the positions of its output, all others by nothing.
@@ -15,13 +16,17 @@ What a network computes from its weights alone is no layer, and in no tally.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
-from typing import Any, Protocol
 
+from explorer.analysis.structure import Analysis
+from explorer.analysis.torchinfo_total import torchinfo_total
+from explorer.errors import UserError
 from explorer.graph.layers import Layer, LayerGraph
+
+RULES = "our rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +44,24 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The total under one convention, in its own unit; the lines sum to its difference from ours."""
+    """The total under one convention, in its own unit; lines and `unexplained` sum to its difference from ours.
+
+    counted_by: "our rules", or the tool itself with its version, whose total may leave something that no rule explains.
+    failure: why the tool itself could not count, where it should have.
+    """
 
     name: str
     title: str
     unit: str
     total: int
     lines: tuple[Line, ...]
+    counted_by: str = RULES
+    unexplained: int = 0
+    failure: str = ""
 
     @property
     def difference(self) -> int:
-        return sum(line.difference for line in self.lines)
+        return sum(line.difference for line in self.lines) + self.unexplained
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +73,6 @@ class Receipt:
 
     def __getitem__(self, name: str) -> Tally:
         return next(tally for tally in self.tallies if tally.name == name)
-
-
-class Analysed(Protocol):
-    """What is read of an `explorer.Analysis`: its graph, and id and MACs of each layer."""
-
-    @property
-    def graph(self) -> LayerGraph: ...
-    @property
-    def layers(self) -> Sequence[Any]: ...
-    @property
-    def unknown(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +199,28 @@ CONVENTIONS: tuple[tuple[str, str, str, dict[str, CountingRule], CountingRule], 
 )
 
 
-def receipt(analysis: Analysed) -> Receipt:
-    """Count an analysed network under each convention, and say which layers make the difference and why."""
+def receipt(analysis: Analysis) -> Receipt:
+    """Count an analysed network under each convention, and say which layers make the difference and why.
+
+    torchinfo is run, on meta: up to a second for the largest networks, in which nothing is allocated.
+    """
     work = _work(analysis)
     tallies = (
         _tally(name, title, unit, [(item, table.get(item.layer.kind, default)(item)) for item in work])
         for name, title, unit, table, default in CONVENTIONS
     )
-    return Receipt(tuple(tallies), analysis.unknown)
+    found = (_by_torchinfo(tally, analysis) if tally.name == "torchinfo" else tally for tally in tallies)
+    return Receipt(tuple(found), analysis.unknown)
+
+
+def _by_torchinfo(tally: Tally, analysis: Analysis) -> Tally:
+    """The tally of its rules with the total that torchinfo finds, or with the reason why it finds none."""
+    image = next(layer for layer in analysis.graph if layer.kind == "input")
+    try:
+        total, version = torchinfo_total(analysis.module, image.output_shape, analysis.program.training)
+    except UserError as error:
+        return replace(tally, failure=str(error))
+    return replace(tally, total=total, counted_by=f"torchinfo {version}", unexplained=total - tally.total)
 
 
 def _tally(name: str, title: str, unit: str, counted: Iterable[tuple[Work, Count]]) -> Tally:
@@ -219,7 +234,7 @@ def _tally(name: str, title: str, unit: str, counted: Iterable[tuple[Work, Count
     return Tally(name, title, unit, total, tuple(sorted(found, key=lambda line: -abs(line.difference))))
 
 
-def _work(analysis: Analysed) -> list[Work]:
+def _work(analysis: Analysis) -> list[Work]:
     graph = analysis.graph
     macs = {report.id: report.macs or 0 for report in analysis.layers}
     containers = {path.rpartition(".")[0] for path in (*graph.scopes, *map(_owner, graph.parameter_sizes)) if path}

@@ -38,12 +38,14 @@ class LayerReport:
 class Analysis:
     """The structure of a network on one input size, at batch 1.
 
-    params: all that the module holds; params_used: those that the traced forward reads (auxiliary heads are silent at
-    inference). weight_bytes: parameters and buffers as a state dict stores them. unknown: ids of the layers whose
-    operation is in no table (their MACs are those of the products that torch's flop counter finds inside them, if any)
-    or is called in a way that no rule foresees; their receptive field is an upper bound.
+    module: what was analysed (the program's may be another, which torch.export made of it). params: all that the module
+    holds; params_used: those that the traced forward reads (auxiliary heads are silent at inference). weight_bytes:
+    parameters and buffers as a state dict stores them. unknown: ids of the layers whose operation is in no table (their
+    MACs are those of the products that torch's flop counter finds inside them, if any) or is called in a way that no
+    rule foresees; their receptive field is an upper bound.
     """
 
+    module: nn.Module
     program: TracedProgram
     layers: tuple[LayerReport, ...]
     params: int
@@ -100,6 +102,7 @@ def report(program: TracedProgram, module: nn.Module) -> Analysis:
     )  # fmt: skip
     head = head_layer(graph, fields)
     return Analysis(
+        module=module,
         program=program,
         layers=layers,
         params=sum(p.numel() for p in module.parameters()),

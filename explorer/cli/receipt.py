@@ -29,6 +29,9 @@ def as_data(found: Receipt) -> dict[str, Any]:
                 "unit": tally.unit,
                 "total": tally.total,
                 "difference": tally.difference,
+                "counted_by": tally.counted_by,
+                "failure": tally.failure or None,
+                "unexplained": tally.unexplained,
                 "lines": [
                     {"kind": line.kind, "why": line.why, "difference": line.difference, "layers": dict(line.layers)}
                     for line in tally.lines
@@ -51,4 +54,10 @@ def _tally(tally: Tally) -> str:
         f"  {line.difference:>+20,}  {line.kind.replace('_', ' ')} × {len(line.layers)}: {line.why}"
         for line in tally.lines
     ]
-    return "\n".join([f"{tally.title}: {tally.total:,} {tally.unit}", *rows])
+    if tally.unexplained:
+        rows.append(
+            f"  {tally.unexplained:>+20,}  not explained: {tally.counted_by} counts what no rule here foresees."
+        )
+    if tally.failure:
+        rows.append(f"  by its rules, as {tally.title} itself fails on this network: {tally.failure}")
+    return "\n".join([f"{tally.title}: {tally.total:,} {tally.unit}, counted by {tally.counted_by}", *rows])

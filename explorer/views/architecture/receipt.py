@@ -5,9 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer.analysis.receipt import CONVENTIONS, Line, Receipt, Tally, receipt
+from explorer.analysis.structure import Analysis
 from explorer.figures import units
 from explorer.ui import state
-from explorer.ui.session import Session
+from explorer.ui.markdown import markdown_safe
+from explorer.ui.session import Session, spec_key
 from explorer.ui.settings import Setting
 
 TITLES = {convention[0]: convention[1] for convention in CONVENTIONS}
@@ -17,7 +19,7 @@ SETTING = Setting("convention", OTHERS[0], choices=OTHERS)
 
 def render(session: Session) -> None:
     """The totals; below them, for the chosen convention, each difference from ours with its reason and layers."""
-    found = receipt(session.analysis)
+    found = _receipt(spec_key(session.spec), session.analysis)
     _totals(found)
     state.control(
         st.segmented_control, "convention", "Why other tools say something else", options=list(OTHERS),
@@ -27,13 +29,30 @@ def render(session: Session) -> None:
     st.caption(_sum(found["paper"], tally))
     for line in tally.lines:
         _line(line)
+    if tally.unexplained:
+        st.warning(
+            f"Not explained: {_signed(tally.unexplained)}. {tally.counted_by} counts what no rule here foresees."
+        )
+    if tally.failure:
+        st.warning(markdown_safe(f"By its rules, as {tally.title} itself fails on this network: {tally.failure}"))
     if found.unknown:
         st.warning(f"Not counted, as their operation is unknown: {', '.join(found.unknown)}.")
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _receipt(key: str, _analysis: Analysis) -> Receipt:
+    return receipt(_analysis)
+
+
 def _totals(found: Receipt) -> None:
     rows = [
-        {"Convention": tally.title, "Total": tally.total, "Unit": tally.unit, "Difference": tally.difference}
+        {
+            "Convention": tally.title,
+            "Total": tally.total,
+            "Unit": tally.unit,
+            "Difference": tally.difference,
+            "Counted by": tally.counted_by,
+        }
         for tally in found.tallies
     ]
     number = st.column_config.NumberColumn(format="localized")
@@ -41,7 +60,7 @@ def _totals(found: Receipt) -> None:
 
 
 def _sum(ours: Tally, tally: Tally) -> str:
-    if not tally.lines:
+    if not tally.difference and not tally.lines:
         return f"{tally.title} counts every layer of this network as the papers do."
     return (
         f"{ours.total:,} {ours.unit} {_sign(tally.difference)} {abs(tally.difference):,} = "
@@ -51,12 +70,15 @@ def _sum(ours: Tally, tally: Tally) -> str:
 
 def _line(line: Line) -> None:
     layers = "1 layer" if len(line.layers) == 1 else f"{len(line.layers)} layers"
-    share = f"{_sign(line.difference)} {units.count(abs(line.difference))}"
-    with st.expander(f"**{line.kind.replace('_', ' ')}**, {layers}: {share}. {line.why}"):
+    with st.expander(f"**{line.kind.replace('_', ' ')}**, {layers}: {_signed(line.difference)}. {line.why}"):
         st.dataframe(
             [{"Layer": name, "Difference": share} for name, share in line.layers], hide_index=True,
             column_config={"Difference": st.column_config.NumberColumn(format="localized")},
         )  # fmt: skip
+
+
+def _signed(number: int) -> str:
+    return f"{_sign(number)} {units.count(abs(number))}"
 
 
 def _sign(number: int) -> str:
