@@ -27,5 +27,5 @@ class TraceError(UserError):
     """A module that neither torch.fx nor torch.export can trace, or that fails on this input; names the layer."""
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 (a request that was followed, not an error)
     """Raised inside long work when its cancel flag is set."""

@@ -52,7 +52,7 @@ class StochasticDepth(nn.Module):
 
 
 _NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "none": lambda channels: nn.Identity(),
+    "none": lambda _: nn.Identity(),
     "batch": lambda channels: layer(nn.BatchNorm2d, channels),
     "group": lambda channels: layer(nn.GroupNorm, math.gcd(32, channels), channels),
     "layer": lambda channels: layer(nn.GroupNorm, 1, channels),
@@ -90,7 +90,7 @@ class Unbuildable(nn.Module):
         super().__init__()
         self.reason = reason
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, _: Tensor) -> Tensor:
         raise ValueError(self.reason)
 
 

@@ -64,7 +64,7 @@ def layer(make: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
 @cache
 def _without_start(make: type[nn.Module]) -> type[nn.Module]:
     """The class, but for the values that its weights start with."""
-    return type(make.__name__, (make,), {"reset_parameters": lambda self: None})
+    return type(make.__name__, (make,), {"reset_parameters": lambda _: None})
 
 
 def _copied(found: nn.Module) -> nn.Module:

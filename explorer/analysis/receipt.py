@@ -137,7 +137,7 @@ def _as_ours(work: Work) -> Count:
     return work.macs, ""
 
 
-def _nothing(why: str, work: Work) -> Count:
+def _nothing(why: str, _: Work) -> Count:
     return 0, why
 
 

@@ -96,7 +96,7 @@ def _dropout(module: Any, x: Tensor) -> Tensor | None:
     return None if module.training else x
 
 
-def _same(module: Any, x: Tensor) -> Tensor:
+def _same(_: Any, x: Tensor) -> Tensor:
     return x
 
 

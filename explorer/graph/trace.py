@@ -162,7 +162,7 @@ class _Tracer(fx.Tracer):
             return type(a)([self.create_arg(item) for item in a])
         return {} if type(a) is dict and not a else super().create_arg(a)
 
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+    def getattr(self, _: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         name = self._tensor_names.get(id(attr_val)) if isinstance(attr_val, Tensor) else None
         if name is None or threading.get_ident() != self._thread:
             return attr_val

@@ -45,7 +45,7 @@ _ORIENTATIONS = {
 }
 
 
-class _Refusal(Exception):
+class _RefusedError(Exception):
     """Why a file is refused: the rest of a sentence that starts with the file's name."""
 
 
@@ -69,7 +69,7 @@ def load(source: bytes | Path | str, name: str | None = None, background: Colour
     try:
         data = source if isinstance(source, bytes) else _read(Path(source))
         pixels, notices = _decode(data, background)
-    except _Refusal as refusal:
+    except _RefusedError as refusal:
         raise ImageError(f"{label} {refusal}.") from None
     return LoadedImage(pixels, label, notices, hashlib.sha256(data).hexdigest())
 
@@ -84,20 +84,20 @@ def _label(name: str) -> str:
 def _read(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise _Refusal("is not a file")
+            raise _RefusedError("is not a file")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _Refusal("does not exist") from None
+        raise _RefusedError("does not exist") from None
     except (OSError, ValueError):  # ValueError: a null character in the path
-        raise _Refusal("cannot be read from disk") from None
+        raise _RefusedError("cannot be read from disk") from None
 
 
 def _decode(data: bytes, background: Colour) -> tuple[np.ndarray, tuple[str, ...]]:
     if not data:
-        raise _Refusal("is empty (0 bytes)")
+        raise _RefusedError("is empty (0 bytes)")
     if len(data) > MAX_BYTES:
-        raise _Refusal(f"is larger than {MAX_BYTES / 1e6:.0f} MB, the limit")
+        raise _RefusedError(f"is larger than {MAX_BYTES / 1e6:.0f} MB, the limit")
     notices: list[str] = []
     kind = _inspect(data, notices)
     # Pillow's decoders raise nearly every kind of exception on broken bytes (OSError, ValueError, TypeError,
@@ -107,10 +107,10 @@ def _decode(data: bytes, background: Colour) -> tuple[np.ndarray, tuple[str, ...
         image.load()
         upright = _upright(image, notices)
         return _flatten(_eight_bit(upright, notices), background, notices), tuple(notices)
-    except _Refusal:
+    except _RefusedError:
         raise
     except Exception as error:
-        raise _Refusal(_damage(kind, error)) from None
+        raise _RefusedError(_damage(kind, error)) from None
 
 
 def _open(data: bytes) -> Image.Image:
@@ -120,12 +120,12 @@ def _open(data: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         pixels = re.search(r"\d+", str(error))
         count = f"{int(pixels[0]):,}" if pixels else "too many"
-        raise _Refusal(f"has {count} pixels, and the limit is {MAX_PIXELS:,}") from None
+        raise _RefusedError(f"has {count} pixels, and the limit is {MAX_PIXELS:,}") from None
     except Exception:
-        raise _Refusal(_unidentified(data)) from None
+        raise _RefusedError(_unidentified(data)) from None
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise _Refusal(f"has {width} × {height} = {width * height:,} pixels, and the limit is {MAX_PIXELS:,}")
+        raise _RefusedError(f"has {width} × {height} = {width * height:,} pixels, and the limit is {MAX_PIXELS:,}")
     return image
 
 
@@ -146,16 +146,16 @@ def _inspect(data: bytes, notices: list[str]) -> str:
     if kind != "MPO" and _has_more_frames(image):
         notices.append("Only the first page is used." if kind == "TIFF" else "Only the first frame is used.")
     if kind in ("JPEG", "MPO") and damage.has_too_many_scans(data):
-        raise _Refusal(f"has more than {damage.MAX_JPEG_SCANS} JPEG scans, the limit")
+        raise _RefusedError(f"has more than {damage.MAX_JPEG_SCANS} JPEG scans, the limit")
     try:
         short = kind in ("JPEG", "MPO") and damage.is_jpeg_short(data, *image.size)
         if kind == "PNG":
             image.verify()  # the decoder skips the checksums of the pixel data
             short = damage.is_png_short(data)
     except Exception as error:
-        raise _Refusal(_damage(kind, error)) from None
+        raise _RefusedError(_damage(kind, error)) from None
     if short:
-        raise _Refusal(_cut_short(kind))
+        raise _RefusedError(_cut_short(kind))
     return kind
 
 
@@ -193,7 +193,7 @@ def _eight_bit(image: Image.Image, notices: list[str]) -> Image.Image:
         return image
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
-        raise _Refusal("holds values that are not finite numbers (NaN or infinity)")
+        raise _RefusedError("holds values that are not finite numbers (NaN or infinity)")
     low, high = _value_range(image, values)
     if (low, high) not in ((0, 1), (0, 65535)):
         notices.append(f"Values from {low:g} to {high:g} are shown as black to white.")
@@ -231,7 +231,7 @@ def _flatten(image: Image.Image, background: Colour, notices: list[str]) -> np.n
             notices.append("Transparent parts are laid over RGB({}, {}, {}).".format(*background))
         image = Image.alpha_composite(Image.new("RGBA", picture.size, (*background, 255)), picture)
     if image.mode not in ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
-        raise _Refusal(f"stores its colours as {image.mode}, which is not supported")
+        raise _RefusedError(f"stores its colours as {image.mode}, which is not supported")
     return np.array(image.convert("RGB"))
 
 

@@ -33,10 +33,10 @@ def select(layer: Layer, inputs: list[State]) -> State:
         return whole(state)  # by a tensor: of weights, or one that depends on the image
     if isinstance(index, int) and len(layer.output_shape) == len(state.layout):
         return state  # one tensor of a tuple
-    return _indexed(layer, state, index if isinstance(index, tuple) else (index,))
+    return _indexed(state, index if isinstance(index, tuple) else (index,))
 
 
-def _indexed(layer: Layer, state: State, index: tuple[object, ...]) -> State:
+def _indexed(state: State, index: tuple[object, ...]) -> State:
     layout = state.layout or ()
     if index.count(...) == 1:
         at = index.index(...)
@@ -87,4 +87,4 @@ def index_(layer: Layer, inputs: list[State]) -> State:
     state = inputs[0]
     if state.layout is None:
         return state
-    return _indexed(layer, state, (slice(None),) * (int(layer.attributes["dim"]) % len(state.layout)) + (0,))
+    return _indexed(state, (slice(None),) * (int(layer.attributes["dim"]) % len(state.layout)) + (0,))

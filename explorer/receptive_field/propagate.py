@@ -45,14 +45,14 @@ def propagate(layer: Layer, inputs: list[State]) -> State:
     return state if state.shape == layer.output_shape else replace(state, shape=layer.output_shape)
 
 
-def _constant(layer: Layer, inputs: list[State]) -> State:
+def _constant(layer: Layer, _: list[State]) -> State:
     """A tensor made to the shape of another: it sees no pixel."""
     rows, columns = layer.output_shape[-2:] if layer.is_map else (1, 1)
     blank = blind(rows), blind(columns)
     return State(layer.output_shape, dims.MAP if layer.is_map else None, (rows, columns), blank, blank)
 
 
-def _pass(layer: Layer, inputs: list[State]) -> State:
+def _pass(_: Layer, inputs: list[State]) -> State:
     return inputs[0]
 
 
@@ -72,7 +72,7 @@ def _swallows(found: list[taps.Reads], sizes: Shape) -> bool:
     return all(step == taps.everything(size) for step, size in zip(found, sizes, strict=True) if size > 1)
 
 
-def _statistic(layer: Layer, inputs: list[State]) -> State:
+def _statistic(_: Layer, inputs: list[State]) -> State:
     """Norms whose statistics run over positions: strictly everything, locally one position."""
     state = inputs[0]
     return replace(state, strict=seen_by_all(state.strict, state.map_size))
@@ -112,7 +112,7 @@ def _contracted(layer: Layer, state: State, dim: int) -> State:
     return replace(over_labels(state, (state.layout[at],)), layout=(*grown, *labels))
 
 
-def _conv1d(layer: Layer, inputs: list[State]) -> State:
+def _conv1d(_: Layer, inputs: list[State]) -> State:
     return over(inputs[0], (-2, -1), whole(inputs[0]))
 
 

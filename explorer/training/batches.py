@@ -101,7 +101,7 @@ def write_safely(path: Path, write: Callable[[Path], object]) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     try:
         write(draft)
-        os.replace(draft, path)
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 

@@ -106,7 +106,7 @@ def load(
             read_into(module, Path(file.name), source.name)
         return
     if source.url is not None:
-        _read_cached(module, fetch(source.url, progress or (lambda done, total: None), cancel or (lambda: False)))
+        _read_cached(module, fetch(source.url, progress or (lambda *_: None), cancel or (lambda: False)))
         return
     assert source.path is not None
     read_into(module, source.path, source.name if source.kind == "file" else source.path.name)

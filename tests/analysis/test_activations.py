@@ -128,7 +128,8 @@ def test_sparsity_at_its_ends() -> None:
 @pytest.mark.parametrize("value", [0.0, NAN])
 def test_a_layer_with_nothing_in_it(value: float) -> None:
     found = channel_statistics(torch.full((4, 2, 2), value))
-    assert np.isnan(found.hoyer_sparsity) and np.isnan(found.treves_rolls)
+    assert np.isnan(found.hoyer_sparsity)
+    assert np.isnan(found.treves_rolls)
     assert found.channels_for_90_percent == 0
     assert found.dead_share == (1 if value == 0 else 0)
     assert sorted(found.ranking()) == [0, 1, 2, 3]

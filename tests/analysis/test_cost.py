@@ -298,7 +298,8 @@ def test_peak_by_hand() -> None:
 
     found = analyze(Block(), (1, 8, 8))
     assert [layer.activation_bytes for layer in found.layers] == [256, 256, 256, 0, 256, 0]
-    assert found.activation_bytes == 3 * 256 and found.peak_bytes == 3 * 256
+    assert found.activation_bytes == 3 * 256
+    assert found.peak_bytes == 3 * 256
 
 
 @pytest.mark.parametrize("name", ["zfnet_mini", "resnet18"])

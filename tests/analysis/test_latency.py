@@ -70,7 +70,9 @@ def test_cuda_and_mps_are_synchronised_and_the_cpu_need_not_be(monkeypatch: pyte
 def test_progress_only_grows_and_cancel_ends_between_two_passes() -> None:
     told: list[float] = []
     times(Clock(0.05), progress=told.append)
-    assert told == sorted(told) and told[0] == 0 and told[-1] < 1
+    assert told == sorted(told)
+    assert told[0] == 0
+    assert told[-1] < 1
     clock = Clock(0.05)
     with pytest.raises(Cancelled):
         times(clock, cancel=lambda: clock.calls == 6)
@@ -82,7 +84,8 @@ def test_median_and_quartiles_are_those_of_the_counted_passes(monkeypatch: pytes
     monkeypatch.setattr(latency, "times", lambda *_, **__: seconds)
     found = latency.measure(nn.ReLU(), (1, 2, 2), batch=4)
     assert (found.median_s, found.low_s, found.high_s, found.passes) == (statistics.median(seconds), 0.2, 0.4, 5)
-    assert found.spread_s == pytest.approx(0.1) and (found.batch, found.device) == (4, "cpu")
+    assert found.spread_s == pytest.approx(0.1)
+    assert (found.batch, found.device) == (4, "cpu")
 
 
 class Watch(nn.Module):
@@ -103,10 +106,12 @@ def test_passes_are_of_a_batch_in_eval_and_inference_mode_and_the_mode_comes_bac
     module.inner.eval()
     latency.measure(module, (3, 5, 7), batch=2, least_s=0.001)
     assert module.seen == {((2, 3, 5, 7), False, True)}
-    assert module.training and not module.inner.training
+    assert module.training
+    assert not module.inner.training
     with pytest.raises(Cancelled):
         latency.measure(module.train(), (3, 5, 7), cancel=lambda: True)
-    assert module.training and module.inner.training
+    assert module.training
+    assert module.inner.training
 
 
 def test_a_pass_can_be_stopped_in_its_middle() -> None:

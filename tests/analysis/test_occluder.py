@@ -22,12 +22,15 @@ def test_the_squares_cover_the_image_and_stay_inside(data: Any) -> None:
     boxes = square_boxes((height, width), window, stride)
     covered = np.zeros((height, width), bool)
     for top, left, bottom, right in boxes.reshape(-1, 4):
-        assert 0 <= top < bottom <= height and 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+        assert 0 <= left < right <= width
         assert (bottom - top, right - left) == window
         covered[top:bottom, left:right] = True
     assert covered.all()
     steps = np.diff(boxes[:, 0, 0])
-    assert (steps[:-1] == stride[0]).all() and (steps <= stride[0]).all() and (steps > 0).all()
+    assert (steps[:-1] == stride[0]).all()
+    assert (steps <= stride[0]).all()
+    assert (steps > 0).all()
     assert (np.diff(boxes[0, :, 1]) > 0).all()
 
 

@@ -138,7 +138,8 @@ def test_resnet_in_batches_agrees_with_single_pictures() -> None:
         for n in (1, 4)
     ]
     np.testing.assert_allclose(maps[0].probability, maps[1].probability, atol=1e-6)
-    assert maps[0].activation is not None and maps[1].activation is not None
+    assert maps[0].activation is not None
+    assert maps[1].activation is not None
     np.testing.assert_allclose(maps[0].activation, maps[1].activation, rtol=1e-4, atol=1e-5)
 
 
@@ -175,7 +176,8 @@ def test_progress_counts_to_the_end() -> None:
     )
     assert [done for done, _, _ in seen] == [8, 16, 24, 30]
     assert {total for _, total, _ in seen} == {30}
-    assert all(left > 0 for _, _, left in seen[:-1]) and seen[-1][2] == 0
+    assert all(left > 0 for _, _, left in seen[:-1])
+    assert seen[-1][2] == 0
 
 
 def test_cancel_stops_between_layers() -> None:
@@ -237,8 +239,8 @@ def test_the_batch_fits_in_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_bad_settings_are_named(arguments: dict[str, Any], says: str) -> None:
     program, image = small()
+    target = arguments.pop("target", None)
     with pytest.raises(UserError, match=says):
-        target = arguments.pop("target", None)
         occlusion_map(program, image, target, OcclusionSettings(**{"window": 4, "stride": 4, **arguments}))
 
 

@@ -50,7 +50,8 @@ def counted(module: nn.Module, size: tuple[int, int, int]) -> Receipt:
     """The receipt of a module, whose lines sum to the difference from our MACs under every convention."""
     analysis = analyze(module, size)
     found = receipt(analysis)
-    assert found["paper"].total == analysis.macs and found["paper"].lines == ()
+    assert found["paper"].total == analysis.macs
+    assert found["paper"].lines == ()
     for tally in found.tallies:
         assert tally.total - analysis.macs == tally.difference == sum(n for t in tally.lines for _, n in t.layers)
         assert all(line.why.endswith(".") and all(share for _, share in line.layers) for line in tally.lines)
@@ -199,7 +200,8 @@ def test_torchinfo_leaves_the_network_as_it_was_and_allocates_nothing() -> None:
     with OnMetaAlone():
         found = receipt(analysis)
     assert own(found)[1:] == (0, "")
-    assert state() == before and torch.equal(torch.get_rng_state(), random)
+    assert state() == before
+    assert torch.equal(torch.get_rng_state(), random)
     assert list(module[0]._forward_hooks) == [hooked.id]
 
 
@@ -269,7 +271,8 @@ def test_command_and_page_say_that_torchinfo_failed(
     assert (entry["counted_by"], entry["failure"]) == ("our rules", "RuntimeError: no <b>luck</b>")
     app = opened(preset="nin_mini", panel="receipt")
     (warning,) = app.main.warning
-    assert "as torchinfo itself fails on this network" in warning.value and "<b>" not in warning.value
+    assert "as torchinfo itself fails on this network" in warning.value
+    assert "<b>" not in warning.value
     assert set(app.main.dataframe[0].value["Counted by"]) == {"our rules"}
     st.cache_resource.clear()
 
@@ -281,7 +284,8 @@ def test_command_and_page_show_what_is_not_explained(
     monkeypatch.setattr(receipts, "torchinfo_total", lambda *_: (rules - 1234, "9.9"))
     assert main.main(["receipt", "lenet5"]) == 0
     text = capsys.readouterr().out
-    assert f"{rules - 1234:,} mult-adds, counted by torchinfo 9.9" in text and "-1,234  not explained" in text
+    assert f"{rules - 1234:,} mult-adds, counted by torchinfo 9.9" in text
+    assert "-1,234  not explained" in text
     app = opened(preset="lenet5", panel="receipt", convention="torchinfo")
     (warning,) = app.main.warning
     assert "Not explained: − 1,234" in warning.value
@@ -416,7 +420,8 @@ def test_the_command_as_json_gives_the_share_of_every_layer(capsys: pytest.Captu
     assert main.main(["receipt", "torchvision:resnet18", "--input", "3x64x96", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     found = counted(models.build("resnet18", device="meta"), (3, 64, 96))
-    assert data["macs"] == found["paper"].total and data["unknown"] == []
+    assert data["macs"] == found["paper"].total
+    assert data["unknown"] == []
     for tally, entry in zip(found.tallies, data["conventions"], strict=True):
         assert (entry["name"], entry["unit"], entry["total"]) == (tally.name, tally.unit, tally.total)
         assert [line["layers"] for line in entry["lines"]] == [dict(line.layers) for line in tally.lines]

@@ -45,5 +45,7 @@ def test_columns_stack_on_a_phone(server: str, phone_page: Page) -> None:
     wait_until_idle(phone_page, 60)
     boxes = [table.bounding_box() for table in phone_page.get_by_test_id("stTable").all()]
     places = [(box["x"], box["y"]) for box in boxes if box]
-    assert len(places) == 4 and len({x for x, _ in places}) == 1 and places == sorted(places, key=lambda p: p[1])
+    assert len(places) == 4
+    assert len({x for x, _ in places}) == 1
+    assert places == sorted(places, key=lambda p: p[1])
     assert phone_page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0

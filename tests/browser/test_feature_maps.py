@@ -76,4 +76,6 @@ def test_maps_fit_a_phone(server: str, phone_page: Page) -> None:
     expect(phone_page.locator("button[data-id]")).to_have_count(24)
     for part in (phone_page.locator(".stage img"), phone_page.locator("button[data-id]").first):
         box = part.bounding_box()
-        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390

@@ -76,12 +76,18 @@ def test_blocks_are_compared_on_one_input_and_matched_to_the_first(capsys):
     names = ("block:residual_bottleneck", "block:inverted_residual", "block:mbconv")
     code, out, _ = run(capsys, "compare", *names, "--input", "64x28x28", "--match", "macs", "--json")
     first, *others = json.loads(out)["blocks"]
-    assert code == 0 and first["match"] is None and first["output_shape"] == [1, 64, 28, 28]
+    assert code == 0
+    assert first["match"] is None
+    assert first["output_shape"] == [1, 64, 28, 28]
     for other in others:
-        assert other["match"]["within"] and other["match"]["wanted"] == first["macs"]
-        assert other["match"]["found"] == other["macs"] and abs(other["macs"] / first["macs"] - 1) <= 0.01
+        assert other["match"]["within"]
+        assert other["match"]["wanted"] == first["macs"]
+        assert other["match"]["found"] == other["macs"]
+        assert abs(other["macs"] / first["macs"] - 1) <= 0.01
     code, out, _ = run(capsys, "compare", *names[:2])
-    assert code == 0 and all(name in out for name in names[:2]) and "input 256×56×56" in out
+    assert code == 0
+    assert all(name in out for name in names[:2])
+    assert "input 256×56×56" in out
 
 
 def test_knobs_change_the_network(capsys):
@@ -175,7 +181,8 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, argv, named):
     code, out, err = run(capsys, *argv)
     assert code == 2
     assert out == ""
-    assert err.startswith("error: ") and err.count("\n") == 1, err
+    assert err.startswith("error: "), err
+    assert err.count("\n") == 1, err
     assert named in err
     assert "Traceback" not in err
 

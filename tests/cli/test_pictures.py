@@ -48,8 +48,11 @@ def test_a_network_of_40_gb_is_described_but_refused_before_it_is_built(capsys, 
     out = tmp_path / "x.png"
     code, _, err = run(capsys, "features", "vgg16", "cat", "--layer", "features.0", "--out", str(out), *knobs)
     assert code == 2
-    assert "43." in err and "16.0 GB" in err and "vgg16" in err
-    assert set(places) == {"meta"} and not out.exists()
+    assert "43." in err
+    assert "16.0 GB" in err
+    assert "vgg16" in err
+    assert set(places) == {"meta"}
+    assert not out.exists()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_before < 200_000  # KiB
 
 
@@ -70,7 +73,9 @@ def test_weights_cut_short_or_of_another_shape_are_one_line(capsys, tmp_path, na
     options = ("--weights", str(path), "--layer", "features.0", "--out", str(out), *knobs)
     code, text, err = run(capsys, "features", name, "cat", *options)
     assert (code, text, out.exists()) == (2, "", False)
-    assert err.startswith("error: mine.safetensors") and says in err and err.count("\n") == 1
+    assert err.startswith("error: mine.safetensors")
+    assert says in err
+    assert err.count("\n") == 1
 
 
 def test_features_writes_a_picture_and_the_values(capsys, tmp_path):
@@ -196,7 +201,8 @@ def test_occlude_maps_a_foreign_network_by_number_of_class(capsys, tmp_path, nam
     code, out, err = run(capsys, "occlude", name, "cat", *options)
     assert (code, err) == (0, f"{name} was run with random weights.\n")
     summary = json.loads(out)
-    assert summary["target"] == "class 7" and summary["positions"] == [2, 2]
+    assert summary["target"] == "class 7"
+    assert summary["positions"] == [2, 2]
     assert np.isfinite(np.load(tmp_path / "probability.npy")).all()
 
 
@@ -207,7 +213,8 @@ def test_published_weights_of_torchvision_bring_their_preprocessing_and_classes(
     transform, found = published.transforms(), source.preprocessing
     assert (found.resize_px, found.crop_px) == (transform.resize_size[0], transform.crop_size[0])
     assert found.interpolation == transform.interpolation.value
-    assert source.url == published.url and source.classes == tuple(published.meta["categories"])
+    assert source.url == published.url
+    assert source.classes == tuple(published.meta["categories"])
     if name != "googlenet":  # its weights expect pixels in [-1, 1], to which torchvision turns these itself
         assert (found.mean, found.std) == (tuple(transform.mean), tuple(transform.std))
 
@@ -225,5 +232,6 @@ def test_published_weights_run_in_torchvisions_network(capsys, tmp_path, monkeyp
     with torch.inference_mode():
         answer = theirs(transform(picture)[None]).softmax(1)[0]
     summary = json.loads(out)
-    assert source.classes is not None and summary["predicted"] == source.classes[int(answer.argmax())]
+    assert source.classes is not None
+    assert summary["predicted"] == source.classes[int(answer.argmax())]
     assert summary["baseline_probability"] == pytest.approx(float(answer.max()), rel=1e-2)

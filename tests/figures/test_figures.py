@@ -71,18 +71,22 @@ def test_growth_has_a_point_per_layer_with_positions(resnet: Analysis) -> None:
     figure = layers.growth(resnet, selected="layer3.0.conv1")
     local, strict, chosen = traces(figure)
     assert strict.y[-1] == resnet.receptive_field.size[0] == 435
-    assert strict.x[-1] == 17 and len(strict.x) == len(strict.y)
+    assert strict.x[-1] == 17
+    assert len(strict.x) == len(strict.y)
     assert not local.visible  # the two fields are the same without gates
     field = resnet["layer3.0.conv1"].receptive_field
-    assert list(chosen.y) == [field.size[0]] and list(chosen.x) == [depths(resnet.graph)["layer3.0.conv1"]]
+    assert list(chosen.y) == [field.size[0]]
+    assert list(chosen.x) == [depths(resnet.graph)["layer3.0.conv1"]]
     assert "avgpool" not in {point[0] for point in strict.customdata}
 
 
 def test_costs_draw_what_the_stages_hold(resnet: Analysis) -> None:
     params, macs = traces(layers.costs(resnet))
     found = layers.stages(resnet.layers)[::-1]
-    assert list(params.x) == [stage.params for stage in found] and list(macs.x) == [stage.macs for stage in found]
-    assert list(params.y) == [stage.name for stage in found] and params.text[0] == "513.0 k"
+    assert list(params.x) == [stage.params for stage in found]
+    assert list(macs.x) == [stage.macs for stage in found]
+    assert list(params.y) == [stage.name for stage in found]
+    assert params.text[0] == "513.0 k"
 
 
 def test_a_box_keeps_what_it_holds_and_dims_the_rest() -> None:
@@ -90,7 +94,8 @@ def test_a_box_keeps_what_it_holds_and_dims_the_rest() -> None:
     shown = overlay.boxed(pixels, (16, 8, 32, 40), side_px=256)
     assert shown.shape == (256, 256, 3)
     assert (shown[80:110, 50:150] == 200).all()
-    assert (shown[140:, :] < 150).all() and (shown[:, 170:] < 150).all()
+    assert (shown[140:, :] < 150).all()
+    assert (shown[:, 170:] < 150).all()
     assert tuple(shown[64, 100]) == (0, 0, 0)
 
 

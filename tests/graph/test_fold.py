@@ -63,7 +63,8 @@ def assert_sound(graph: LayerGraph, folded: FoldedGraph) -> None:
     assert folded.node_of == {name: node.id for node in folded.nodes for name in node.layers}
     flows = {(folded.node_of[source], folded.node_of[layer.id]) for layer in graph for source in layer.inputs}
     edges = {(edge.source, edge.target) for edge in folded.edges}
-    assert edges <= flows and len(edges) == len(folded.edges)
+    assert edges <= flows
+    assert len(edges) == len(folded.edges)
     for source, target in flows - edges:
         assert source == target or (repeats_of(folded, source) > 1 and repeats_of(folded, target) > 1)
     forward, backward = ways(folded), ways(folded, back=True)
@@ -150,7 +151,8 @@ def test_a_failure_is_a_node_after_the_last_layer() -> None:
 
 def test_a_failure_at_the_first_layer() -> None:
     folded = fold(trace(nn.Conv2d(5, 4, 3), (3, 8, 8), partial=True).graph)
-    assert [node.kind for node in folded.nodes] == ["input", "failed"] and len(folded.edges) == 1
+    assert [node.kind for node in folded.nodes] == ["input", "failed"]
+    assert len(folded.edges) == 1
 
 
 # -- DOT --------------------------------------------------------------------------------------------------------------
@@ -192,6 +194,8 @@ def test_the_selected_layer_and_the_repeats_are_marked(dark: bool) -> None:
     graph = graph_of("resnet50")
     folded = fold(graph, 2)
     source = dot(folded, dark=dark, selected="layer3.4.conv2")
-    assert source.count("penwidth=4") == 1 and "× 5" in source
+    assert source.count("penwidth=4") == 1
+    assert "× 5" in source
     line = next(line for line in source.splitlines() if "penwidth=4" in line)
-    assert line.split()[0] == folded.node_of["layer3.4.conv2"] and "× 5" in line
+    assert line.split()[0] == folded.node_of["layer3.4.conv2"]
+    assert "× 5" in line

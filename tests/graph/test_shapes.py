@@ -29,7 +29,9 @@ def assert_same_as_on_meta(module: nn.Module, image: torch.Tensor) -> None:
         assert known is None
         return
     if known is not None:
-        assert known.shape == expected.shape and known.dtype == expected.dtype and known.is_meta
+        assert known.shape == expected.shape
+        assert known.dtype == expected.dtype
+        assert known.is_meta
         assert (known is image) == (expected.untyped_storage()._cdata == image.untyped_storage()._cdata)
 
 
@@ -95,7 +97,9 @@ def test_sums_and_products_with_a_tensor_that_repeats(dims, kept):
     b = meta(*(1 if single else size for size, single in dims[len(dims) - min(kept, len(dims)) :]))
     for combine in (operator.add, operator.mul, torch.add, torch.mul):
         found = shapes.of_function(combine, (a, b), {})
-        assert found is not None and found.shape == combine(a, b).shape and found.dtype == combine(a, b).dtype
+        assert found is not None
+        assert found.shape == combine(a, b).shape
+        assert found.dtype == combine(a, b).dtype
 
 
 def test_sums_and_products_that_no_rule_is_for():
@@ -119,6 +123,7 @@ def test_layer_norms_by_function():
 def test_concats_of_channels():
     maps = [meta(1, channels, 6, 5) for channels in (3, 1, 4)]
     found = shapes.of_function(torch.cat, (maps, 1), {})
-    assert found is not None and found.shape == torch.cat(maps, 1).shape
+    assert found is not None
+    assert found.shape == torch.cat(maps, 1).shape
     for args, kwargs in (((maps,), {}), (([*maps, meta(1, 3, 6, 4)], 1), {}), (([meta(3), meta(4)],), {"dim": 0})):
         assert shapes.of_function(torch.cat, args, kwargs) is None  # run on meta, which also words the error

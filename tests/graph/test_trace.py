@@ -79,7 +79,8 @@ def test_functions_methods_and_operators_are_layers() -> None:
     ]  # fmt: skip
     assert found["conv#2"].params == 0  # its weight is that of the first convolution
     assert found.params == found.params_used == 3 * 4 * 9 + 4 + 20
-    assert found["conv#2"].macs == 3 * 7 * 5 * 4 * 9 and found["linear"].macs == 20
+    assert found["conv#2"].macs == 3 * 7 * 5 * 4 * 9
+    assert found["linear"].macs == 20
     assert found["max_pool"].output_shape == (1, 4, 7, 5)
 
 
@@ -105,7 +106,8 @@ def test_training_mode_has_auxiliary_outputs(name: str) -> None:
     inference, training = analyze(module, size), analyze(module, size, training=True)
     assert training.params_used == training.params == inference.params > inference.params_used
     heads = [training[layer].output_shape for layer in training.graph.outputs]
-    assert heads == [(1, 1000)] * len(heads) and len(heads) == (3 if name == "googlenet" else 2)
+    assert heads == [(1, 1000)] * len(heads)
+    assert len(heads) == (3 if name == "googlenet" else 2)
     assert len(inference.graph.outputs) == 1
     assert training.receptive_field.is_global  # batch norms see the whole batch
 
@@ -142,7 +144,8 @@ def test_optional_arguments_keep_their_defaults() -> None:
 def test_control_flow_on_sizes_gives_the_same_layers_and_figures_through_export() -> None:
     plain, deciding = Plain().eval(), DecidesBySize().eval()
     a, b = analyze(plain, (3, 20, 14)), analyze(deciding, (3, 20, 14))
-    assert a.program.out_spec is None and b.program.out_spec is not None  # the one by torch.fx, the other exported
+    assert a.program.out_spec is None
+    assert b.program.out_spec is not None
     assert layers(plain, (3, 20, 14)) == layers(deciding, (3, 20, 14))
     for x, y in zip(a.layers, b.layers, strict=True):
         assert (x.id, x.scope, x.params, x.macs) == (y.id, y.scope, y.params, y.macs)
@@ -170,8 +173,10 @@ def test_activations_are_of_the_type_of_the_weights(build: Callable[[], nn.Modul
     full, found = (analyze(build().to(kind), (3, 20, 14)) for kind in (torch.float32, dtype))
     share = dtype.itemsize / 4
     assert [layer.id for layer in found.layers] == [layer.id for layer in full.layers]
-    assert found.activation_bytes == full.activation_bytes * share and found.peak_bytes == full.peak_bytes * share
-    assert found.macs == full.macs and found.unknown == ()
+    assert found.activation_bytes == full.activation_bytes * share
+    assert found.peak_bytes == full.peak_bytes * share
+    assert found.macs == full.macs
+    assert found.unknown == ()
 
 
 def test_a_cast_inside_changes_the_type_from_there() -> None:

@@ -67,7 +67,9 @@ def test_an_error_names_the_layer_and_the_reason_in_one_sentence() -> None:
     with pytest.raises(TraceError) as error:
         analyze(network, (3, 8, 8))
     assert isinstance(error.value, UserError)
-    assert "Sequential" in str(error.value) and "1.1" in str(error.value) and "\n" not in str(error.value)
+    assert "Sequential" in str(error.value)
+    assert "1.1" in str(error.value)
+    assert "\n" not in str(error.value)
     assert "4x6x6" in str(error.value)
 
 
@@ -80,7 +82,8 @@ def test_too_small_an_image_is_an_error_that_names_the_layer() -> None:
 
 def test_partial_still_goes_through_export_where_torch_fx_stops() -> None:
     found = trace(nn.Sequential(nn.Identity(), DecidesBySize()), (3, 20, 14), partial=True)
-    assert found.graph.failure is None and found.graph.layers[-1].output_shape == (1, 5)
+    assert found.graph.failure is None
+    assert found.graph.layers[-1].output_shape == (1, 5)
 
 
 @pytest.mark.parametrize("build", [Fails, Raises])
@@ -90,10 +93,12 @@ def test_partial_gives_the_layers_up_to_the_failure(build: Callable[[], nn.Modul
     assert failure is not None
     kinds = [layer.kind for layer in found.layers]
     if build is Fails:
-        assert failure.path == "fc" and kinds == ["input", "conv", "batch_norm", "relu", "max_pool", "mean"]
+        assert failure.path == "fc"
+        assert kinds == ["input", "conv", "batch_norm", "relu", "max_pool", "mean"]
         assert found.macs == 14 * 14 * 4 * 27
     else:
-        assert kinds[0] == "input" and "no such stage" in failure.reason
+        assert kinds[0] == "input"
+        assert "no such stage" in failure.reason
 
 
 def test_a_network_that_nothing_can_trace_says_so() -> None:
@@ -129,7 +134,8 @@ print(found.weight_bytes, found.peak_bytes, peak_mb() - before)
 def test_a_network_of_40_gigabytes_is_analysed_without_memory() -> None:
     done = subprocess.run([sys.executable, "-c", FORTY_GIGABYTES], capture_output=True, text=True, check=True)
     weight_bytes, peak_bytes, grown_mb = map(float, done.stdout.split())
-    assert weight_bytes > 40e9 and peak_bytes > 1e9
+    assert weight_bytes > 40e9
+    assert peak_bytes > 1e9
     assert grown_mb < 50
 
 

@@ -62,7 +62,8 @@ def used(code: str, module: ModuleType) -> set[str]:
 def test_every_public_name_says_what_it_is(module: ModuleType, name: str) -> None:
     found = getattr(module, name)
     said = inspect.getdoc(found) or ""
-    assert len(said) > 20 and not said.startswith(f"{name}("), "a docstring of its own, not a dataclass's signature"
+    assert len(said) > 20
+    assert not said.startswith(f"{name}("), "a docstring of its own, not a dataclass's signature"
     assert found.__doc__, "not one that is inherited"
 
 
@@ -89,7 +90,8 @@ def test_build_takes_a_preset_or_a_spec_a_device_and_knobs() -> None:
     by_spec = models.build(models.spec("resnet50", num_classes=7, depths=(1, 1, 1, 1)), device="meta")
     assert isinstance(by_name, nn.Module)
     shapes = [{name: value.shape for name, value in model.state_dict().items()} for model in (by_name, by_spec)]
-    assert shapes[0] == shapes[1] and shapes[0]["fc.weight"] == (7, 2048)
+    assert shapes[0] == shapes[1]
+    assert shapes[0]["fc.weight"] == (7, 2048)
 
 
 @pytest.mark.parametrize("kind", ATTRIBUTES, ids=lambda kind: kind.__name__)
@@ -100,11 +102,13 @@ def test_results_keep_their_attributes(kind: type) -> None:
 def test_the_readme_uses_public_names_alone() -> None:
     (code,) = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
     for module in (explorer, models):
-        assert used(code, module) and used(code, module) <= set(module.__all__)
+        assert used(code, module)
+        assert used(code, module) <= set(module.__all__)
     imported = {
         alias.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import) for alias in node.names
     }
-    assert imported == {"explorer", "models", "torch"} and "from " not in code
+    assert imported == {"explorer", "models", "torch"}
+    assert "from " not in code
 
 
 def test_the_package_holds_what_its_api_does() -> None:

@@ -157,7 +157,8 @@ def test_few_files_stand_beside_the_rooms() -> None:
 @pytest.mark.parametrize("path", sorted(p.parent for p in modules(ROOT).values() if p.name == "__init__.py"), ids=str)
 def test_every_room_says_what_lives_there(path: Path) -> None:
     said = ast.get_docstring(ast.parse((path / "__init__.py").read_text(encoding="utf-8"))) or ""
-    assert len(said) > 20 and said.endswith(".")
+    assert len(said) > 20
+    assert said.endswith(".")
 
 
 def test_every_folder_of_code_is_a_room() -> None:

@@ -84,9 +84,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_one_file_is_a_new_page_in_the_switch_that_a_link_opens(seen: dict[str, Any]) -> None:
     page = seen["by_link"]
-    assert page["switch"][-1] == "Toy page" and len(page["switch"]) > 1
+    assert page["switch"][-1] == "Toy page"
+    assert len(page["switch"]) > 1
     assert page["title"] == "Toy page"
-    assert page["text"] == ["vgg_mini at depth 5"] and page["warnings"] == []
+    assert page["text"] == ["vgg_mini at depth 5"]
+    assert page["warnings"] == []
 
 
 def test_the_link_carries_the_setting_of_a_new_page(seen: dict[str, Any]) -> None:

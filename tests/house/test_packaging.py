@@ -44,14 +44,14 @@ def test_what_an_installation_needs_is_what_the_app_is_tested_with() -> None:
 
 def test_readme_opens_with_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    first_block = re.search(r"```sh\n(.*?)```", readme, re.S)
+    first_block = re.search(r"```sh\n(.*?)```", readme, re.DOTALL)
     assert first_block
-    assert re.findall(r"^make \w+", first_block[1], re.M) == ["make app", "make test"]
+    assert re.findall(r"^make \w+", first_block[1], re.MULTILINE) == ["make app", "make test"]
 
 
 def test_readme_names_only_make_targets_that_exist() -> None:
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M))
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {"app", "test"} <= named <= targets
 
 

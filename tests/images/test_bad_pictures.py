@@ -31,7 +31,10 @@ def test_the_command_line_names_a_bad_picture_before_it_looks_for_a_network(
         path.write_bytes(case.data)
         assert main.main([command, "zfnet_mini", str(path), *COMMANDS[command]]) == 2
         out, err = capsys.readouterr()
-        assert out == "" and err.startswith(f"error: {path.name} ") and err.count("\n") == 1 and case.says in err
+        assert out == ""
+        assert err.startswith(f"error: {path.name} ")
+        assert err.count("\n") == 1
+        assert case.says in err
         path.unlink()
     assert list(tmp_path.iterdir()) == []
 
@@ -60,7 +63,8 @@ def test_the_page_takes_odd_pictures_and_keeps_the_sentence_of_a_bad_one() -> No
         picture, sentence = taken[case.name]
         assert (picture is None, sentence is not None) == (case.refused, case.refused)
         if case.refused:
-            assert sentence.startswith(f"{case.name}.png ") and case.says in sentence
+            assert sentence.startswith(f"{case.name}.png ")
+            assert case.says in sentence
 
 
 @pytest.mark.parametrize("name", ["png_declares_60000_squared", "jpeg_cut_in_scan", "tiff_float_nan", "svg", "empty"])
@@ -70,7 +74,8 @@ def test_the_page_goes_on_with_a_good_picture_after_a_bad_one(name: str) -> None
     app.segmented_control(key="widget:source").set_value("upload").run()
     app.file_uploader[0].upload("bad.png", case.data).run()
     told = errors(app)
-    assert told and all(text.startswith("bad.png") and case.says in text for text in told)
+    assert told
+    assert all(text.startswith("bad.png") and case.says in text for text in told)
     app.file_uploader[0].set_value(None)
     app.file_uploader[0].upload("good.png", encode("PNG")).run()
     assert not errors(app)

@@ -24,8 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeW
 
 
 def assert_one_clear_sentence(message: str, name: str) -> None:
-    assert message.startswith(name) and message.endswith(".")
-    assert len(message) < 200 and ". " not in message and "\n" not in message
+    assert message.startswith(name)
+    assert message.endswith(".")
+    assert len(message) < 200
+    assert ". " not in message
+    assert "\n" not in message
     leaks = ("Traceback", "Error", "site-packages", str(Path.home()), os.sep + "tmp")
     assert not any(leak in message for leak in leaks)
 
@@ -46,7 +49,8 @@ def test_bad_and_odd_files(case: Case) -> None:
         assert caught.value.__suppress_context__
     else:
         picture = load(case.data, name)
-        assert picture.pixels.shape == (*case.size, 3) and picture.pixels.dtype == np.uint8
+        assert picture.pixels.shape == (*case.size, 3)
+        assert picture.pixels.dtype == np.uint8
         assert case.colour is None or tuple(picture.pixels[0, 0].tolist()) == case.colour
         assert case.says in " ".join(picture.notices) if case.says else not picture.notices
 
@@ -75,7 +79,9 @@ def test_mutated_files_load_or_are_refused(kind: str, data: st.DataObject) -> No
     except ImageError as error:
         assert_one_clear_sentence(str(error), "mutated.png")
     else:
-        assert picture.pixels.ndim == 3 and picture.pixels.shape[2] == 3 and picture.pixels.dtype == np.uint8
+        assert picture.pixels.ndim == 3
+        assert picture.pixels.shape[2] == 3
+        assert picture.pixels.dtype == np.uint8
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg_progressive", "gif", "webp", "bmp", "tiff", "tiff_lzw", "avif"])
@@ -107,7 +113,8 @@ def test_the_content_and_not_the_extension_decides(tmp_path: Path) -> None:
     path.write_bytes(encode("BMP"))
     for source in (path, str(path)):
         picture = load(source)
-        assert picture.name == "photo.png" and np.array_equal(picture.pixels, gradient())
+        assert picture.name == "photo.png"
+        assert np.array_equal(picture.pixels, gradient())
         assert picture.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -115,7 +122,8 @@ def test_the_content_and_not_the_extension_decides(tmp_path: Path) -> None:
 def test_paths_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(ImageError) as caught:
         load(tmp_path / name)
-    assert str(tmp_path) not in str(caught.value) and len(str(caught.value)) < 200
+    assert str(tmp_path) not in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 def test_a_device_file_is_not_read() -> None:
@@ -150,7 +158,8 @@ def test_memory_errors_are_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_background_shows_through() -> None:
     clear = encode("PNG", Image.new("RGBA", (WIDTH, HEIGHT), (255, 255, 255, 0)))
     picture = load(clear, background=(10, 20, 30))
-    assert (picture.pixels == (10, 20, 30)).all() and "RGB(10, 20, 30)" in picture.notices[0]
+    assert (picture.pixels == (10, 20, 30)).all()
+    assert "RGB(10, 20, 30)" in picture.notices[0]
 
 
 def test_png_and_npy_round_trip(tmp_path: Path) -> None:

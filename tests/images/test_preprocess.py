@@ -25,7 +25,8 @@ def photo(height: int, width: int) -> np.ndarray:
 def test_preprocessing_equals_torchvisions(size: tuple[int, int]) -> None:
     pixels = photo(*size)
     ours, theirs = IMAGENET.tensor(pixels), ResNet50_Weights.IMAGENET1K_V1.transforms()(Image.fromarray(pixels))
-    assert ours.shape == (1, 3, 224, 224) and ours.dtype == torch.float32
+    assert ours.shape == (1, 3, 224, 224)
+    assert ours.dtype == torch.float32
     one_level = 1 / 255 / 0.224
     assert (ours[0] - theirs).abs().max() <= 1.01 * one_level
     assert (ours[0] - theirs).abs().mean() <= 0.02 * one_level
@@ -42,7 +43,8 @@ def test_preprocessing_of_a_network_with_one_channel() -> None:
     assert lenet.tensor(pixels).shape == (1, 1, 32, 32)
     assert (lenet.tensor(pixels)[0] - expected).abs().max() <= 1.01 / 255 / 0.3081
     view = lenet.view(pixels)
-    assert view.shape == (32, 32, 3) and (view == view[..., :1]).all()
+    assert view.shape == (32, 32, 3)
+    assert (view == view[..., :1]).all()
 
 
 def test_mini_networks_see_the_whole_square() -> None:
@@ -65,7 +67,8 @@ def test_extreme_sizes_cost_only_what_is_kept(
 
     monkeypatch.setattr(Image.Image, "resize", counted)
     view = Preprocessing(256, crop, IMAGENET.mean, IMAGENET.std).view(np.full((*size, 3), 77, np.uint8))
-    assert view.shape == (*crop, 3) and (view == 77).all()
+    assert view.shape == (*crop, 3)
+    assert (view == 77).all()
     assert computed == [crop[::-1]]
 
 
@@ -75,14 +78,16 @@ def test_non_square_crop_keeps_the_aspect_ratio() -> None:
     view = Preprocessing(100, (80, 160), IMAGENET.mean, IMAGENET.std).view(pixels)
     bright = view[..., 0] > 127
     assert bright.any(0).sum() == bright.any(1).sum() == 20
-    assert np.flatnonzero(bright.any(0)).mean() == 79.5 and np.flatnonzero(bright.any(1)).mean() == 39.5
+    assert np.flatnonzero(bright.any(0)).mean() == 79.5
+    assert np.flatnonzero(bright.any(1)).mean() == 39.5
 
 
 def test_stretch_keeps_every_edge() -> None:
     pixels = np.zeros((10, 40, 3), np.uint8)
     pixels[:, :4] = 255
     stretched = resize(pixels, (20, 20), "stretch")
-    assert stretched.shape == (20, 20, 3) and (stretched[5, 0] == 255).all()
+    assert stretched.shape == (20, 20, 3)
+    assert (stretched[5, 0] == 255).all()
     assert resize(pixels, (20, 20), "cover").max() == 0
 
 
@@ -96,5 +101,5 @@ def test_to_pixels_takes_any_values() -> None:
 )
 def test_preprocessing_that_cannot_be(change: dict) -> None:
     arguments = {"resize_px": 256, "crop": (224, 224), "mean": IMAGENET.mean, "std": IMAGENET.std, **change}
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="channels=|crop="):
         Preprocessing(**arguments)

@@ -40,7 +40,7 @@ def test_any_block_stands_in_any_stage(block: models.Block) -> None:
         assert [end.output_shape[1:] for end in ends] == [(24, 16, 16), (48, 8, 8), (64, 4, 4)]
 
 
-@pytest.mark.parametrize("stride", (1, 2, 3))
+@pytest.mark.parametrize("stride", [1, 2, 3])
 @each_block
 def test_any_block_stands_at_any_stride_and_depth(block: models.Block, stride: int) -> None:
     """In the first and in a later stage, of few channels; what stride 3 leaves over at the border may count or not."""
@@ -75,8 +75,10 @@ def test_without_its_pool_a_block_keeps_the_map_and_all_its_weights() -> None:
 def test_only_the_slots_differ_between_the_presets_of_the_contest(block: models.Block) -> None:
     base, other = models.spec("anynet_mini_conv_norm_act"), models.spec(f"anynet_mini_{block.name}")
     first, *slots = other.stages  # type: ignore[attr-defined]
-    assert other.replace(stages=base.stages) == base  # type: ignore[attr-defined]
-    assert first == base.stages[0] and [slot.block for slot in slots] == [block.name] * 2  # type: ignore[attr-defined]
+    stages = base.stages  # type: ignore[attr-defined]
+    assert other.replace(stages=stages) == base
+    assert first == stages[0]
+    assert [slot.block for slot in slots] == [block.name] * 2
     assert analyze(models.build(other, device="meta"), (3, 64, 64)).macs <= 20_000_000
 
 
@@ -85,14 +87,16 @@ def test_own_leaves_the_attention_of_a_blocks_paper_and_a_kind_replaces_it() -> 
     assert count(models.build(with_stages(stage)), SqueezeExcitation) == 1
     assert count(models.build(with_stages(stage, attention="none")), SqueezeExcitation) == 0
     other = models.build(with_stages(stage, attention="non_local"))
-    assert count(other, NonLocal) == 1 and count(other, SqueezeExcitation) == 0
+    assert count(other, NonLocal) == 1
+    assert count(other, SqueezeExcitation) == 0
 
 
 @pytest.mark.parametrize("name", ["dense_layer", "dense_block"])
 def test_dense_blocks_add_the_channels_that_a_stage_asks_for(name: str) -> None:
     """They only ever add: a convolution halves the map before them, and none follows."""
     before, spec, after = placed(models.block(name), 32, 56, 2)
-    assert before == (32, 32, 2) and after is None
+    assert before == (32, 32, 2)
+    assert after is None
     assert spec.out_channels == 56  # type: ignore[attr-defined]
 
 

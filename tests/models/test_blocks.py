@@ -38,7 +38,8 @@ def test_block_trains_with_its_defaults(block: models.Block) -> None:
     spec = block.spec()
     assert getattr(spec, "in_channels") == block.input_size[0]  # noqa: B009
     batch, channels, height, width = train(block, spec)
-    assert batch == 2 and channels > 0
+    assert batch == 2
+    assert channels > 0
     assert (height, width) in (block.input_size[1:], tuple(side // 2 for side in block.input_size[1:]))
 
 
@@ -48,11 +49,13 @@ def test_a_block_alone_gives_finite_maps_of_the_shape_that_its_graph_says_and_is
     module = models.build(spec)
     output = module(torch.randn(1, spec.in_channels, 16, 16))
     graph = analyze(module, (spec.in_channels, 16, 16)).graph
-    assert output.isfinite().all() and output.std() > 0
+    assert output.isfinite().all()
+    assert output.std() > 0
     assert tuple(output.shape) == list(graph)[-1].output_shape
     folded = fold.fold(graph, fold.max_depth(graph))
     source = graph_dot.dot(folded)
-    assert "->" in source and all(node.id in source for node in folded.nodes)
+    assert "->" in source
+    assert all(node.id in source for node in folded.nodes)
 
 
 @each_block
@@ -94,7 +97,8 @@ def test_conv_norm_act_costs_a_gth_in_g_groups_and_drops_a_redundant_bias() -> N
         "norm-act-conv": [nn.BatchNorm2d, nn.ReLU, nn.Conv2d],
     }
     whole, grouped = (convolution(spec.replace(groups=groups)) for groups in (1, 4))
-    assert whole.bias is None and whole.weight.numel() == 4 * grouped.weight.numel()
+    assert whole.bias is None
+    assert whole.weight.numel() == 4 * grouped.weight.numel()
     assert convolution(spec.replace(norm="none")).bias is not None
 
 
@@ -115,10 +119,12 @@ def test_activation_is_a_fresh_instance_that_leaves_its_input(name: str) -> None
     assert first is not second
     x = torch.linspace(-4, 4, 9)
     before = x.clone()
-    assert first(x).shape == x.shape and torch.equal(x, before)
+    assert first(x).shape == x.shape
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
 def test_norm_gives_maps_of_mean_0_and_variance_1(name: str) -> None:
     x = norm(name, 24).train()(3 + 5 * torch.randn(4, 24, 8, 8))
-    assert abs(x.mean().item()) < 1e-3 and abs(x.var().item() - 1) < 1e-2
+    assert abs(x.mean().item()) < 1e-3
+    assert abs(x.var().item() - 1) < 1e-2

@@ -46,7 +46,8 @@ def test_of_every_refused_end_of_a_knob_something_is_drawn(family: models.Archit
         graph = drawn(base, **{name: value})
         assert len(graph) > 0
         if name in base.per_stage and len(value) != len(getattr(base, name)):
-            assert graph.failure and graph.failure.path == "avgpool"
+            assert graph.failure
+            assert graph.failure.path == "avgpool"
 
 
 @pytest.mark.parametrize("name", ["depths", "widths", "strides"])
@@ -55,8 +56,10 @@ def test_stages_that_all_tuples_describe_are_drawn_whichever_is_too_short_or_too
     for value, last in ((full[:2], "layer2"), ((*full, full[-1]), "layer4")):
         graph = drawn("resnet18", **{name: value})
         stages = [layer.id.split(".")[0] for layer in graph if layer.id.startswith("layer")]
-        assert stages[-1] == last and "fc" not in graph
-        assert graph.failure and name in graph.failure.reason
+        assert stages[-1] == last
+        assert "fc" not in graph
+        assert graph.failure
+        assert name in graph.failure.reason
 
 
 @pytest.mark.parametrize(("row", "path"), [((1, 32, 3), "stages.1.0"), ((2, 32, 2), "stages.1.1")])
@@ -69,7 +72,9 @@ def test_anynet_is_drawn_up_to_the_slot_in_which_a_block_cannot_stand(
     with unchecked():
         stage = StageSpec.parse(dict(zip(StageSpec.model_fields, ("halving", *row), strict=True)))
     failure = drawn(base, stages=(base.stages[0], stage)).failure
-    assert failure and failure.path == path and "'halving' makes maps 2 times smaller" in failure.reason
+    assert failure
+    assert failure.path == path
+    assert "'halving' makes maps 2 times smaller" in failure.reason
 
 
 def test_the_page_says_why_and_draws_the_stages_that_there_are() -> None:

@@ -108,10 +108,15 @@ def test_ends_of_every_knob_build_or_are_refused_by_name(family: models.Architec
 
 def by_size(family: models.Architecture) -> list[NetSpec]:
     """The Specs of the presets, those with the fewest layers first."""
-    return sorted(dict.fromkeys(preset.spec for preset in family.presets.values()), key=layer_count)
+    return _by_size(family.name)
 
 
 @cache
+def _by_size(name: str) -> list[NetSpec]:
+    (family,) = (family for family in models.architectures() if family.name == name)
+    return sorted(dict.fromkeys(preset.spec for preset in family.presets.values()), key=layer_count)
+
+
 def layer_count(spec: NetSpec) -> int:
     return len(list(models.build(spec, device="meta", unchecked=True).modules()))
 

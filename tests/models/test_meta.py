@@ -27,7 +27,8 @@ def test_a_network_has_the_same_layers_and_weights_on_meta(name):
 def test_every_norm_is_of_the_class_that_it_has_elsewhere(kind):
     with on_meta():
         made = norm(kind, 12)
-    assert type(made) is type(norm(kind, 12)) and str(made) == str(norm(kind, 12))
+    assert type(made) is type(norm(kind, 12))
+    assert str(made) == str(norm(kind, 12))
 
 
 def test_equal_layers_share_no_parameter_no_hook_and_no_attribute():
@@ -37,7 +38,9 @@ def test_equal_layers_share_no_parameter_no_hook_and_no_attribute():
         first.eps = 0.5
         first.register_forward_hook(lambda *_: None)
         second = norm("batch", 8)
-    assert isinstance(second, nn.BatchNorm2d) and second.eps == 1e-5 and not second._forward_hooks
+    assert isinstance(second, nn.BatchNorm2d)
+    assert second.eps == 1e-5
+    assert not second._forward_hooks
     tensors = [*first.state_dict(keep_vars=True).values(), *second.state_dict(keep_vars=True).values()]
     assert len({t.untyped_storage()._cdata for t in tensors}) == len(tensors) == 10
     assert all(isinstance(p, nn.Parameter) for p in second.parameters())
@@ -56,4 +59,6 @@ def test_outside_layers_are_filled_and_an_error_ends_the_mode():
         layer(nn.Conv2d, 4, 8, 3, groups=-1)
     assert not is_unfilled()
     made = layer(nn.Linear, 4, 8)
-    assert isinstance(made, nn.Linear) and torch.isfinite(made.weight).all() and made.weight.std() > 0
+    assert isinstance(made, nn.Linear)
+    assert torch.isfinite(made.weight).all()
+    assert made.weight.std() > 0

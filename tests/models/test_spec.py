@@ -61,7 +61,8 @@ def test_refusal_is_one_sentence_that_names_knob_and_value(values: dict, message
     with pytest.raises(models.SpecError) as parsed:
         Toy.parse(values)
     assert str(replaced.value) == str(parsed.value)
-    assert str(parsed.value).startswith(message) and "\n" not in str(parsed.value)
+    assert str(parsed.value).startswith(message)
+    assert "\n" not in str(parsed.value)
 
 
 @each_spec
@@ -80,7 +81,8 @@ def outside(description: Knob) -> list[object]:
         return ["perhaps"]
     if description.choices is not None:
         return ["nonsense"] if isinstance(description.choices[0], str) else [-1]
-    assert description.low is not None and description.high is not None
+    assert description.low is not None
+    assert description.high is not None
     return [description.low - 1, description.high + 1]
 
 
@@ -111,7 +113,8 @@ def test_json_round_trip_keeps_everything(cls: type[Spec]) -> None:
         except models.SpecError:
             return
         again = cls.parse(json.loads(spec.model_dump_json()))
-        assert again == spec and hash(again) == hash(spec)
+        assert again == spec
+        assert hash(again) == hash(spec)
         assert all(getattr(again, name) == values[name] for name in cls.knobs())
 
     holds()
@@ -126,9 +129,11 @@ def test_grid_of_a_knob_stays_in_its_range(data: st.DataObject) -> None:
 
 def test_equal_specs_are_one_key() -> None:
     first, second = models.spec("vgg16"), models.spec("vgg16")
-    assert first == second and hash(first) == hash(second)
+    assert first == second
+    assert hash(first) == hash(second)
     other = models.spec("vgg16", depths=(2, 2, 3, 3, 4))
-    assert other != first and hash(other) != hash(first)
+    assert other != first
+    assert hash(other) != hash(first)
     assert other.changes_from(first) == {"depths": (2, 2, 3, 3, 4)}
 
 

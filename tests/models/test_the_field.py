@@ -237,5 +237,6 @@ def test_a_block_of_the_field_is_registered_and_its_variants_run_alone(row: str)
         module = models.build(spec, device="meta")
         assert module(torch.empty(1, channels, *block.input_size[1:], device="meta")).dim() == 4
         assert all(getattr(spec, knob) == value for knob, value in part.knobs.items())
-        assert block.summary and block.paper.title
+        assert block.summary
+        assert block.paper.title
         assert re.search(r"figure|equation|\beq\.|section|table", block.spec.__doc__ or "", re.IGNORECASE)

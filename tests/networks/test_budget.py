@@ -31,7 +31,9 @@ def test_a_block_is_solved_back_to_what_it_costs_with_another_value_of_a_knob(bl
     changed = budget._changed(start, knob, values[len(values) // 3])
     assert changed is not None
     found = budget.match(start, SIZE, "macs", cost(changed, "macs"), knob)
-    assert found.difference == 0 and found.is_close and cost(found.spec, "macs") == found.found
+    assert found.difference == 0
+    assert found.is_close
+    assert cost(found.spec, "macs") == found.found
 
 
 @each_block
@@ -78,7 +80,8 @@ def test_any_block_comes_as_near_as_any_value_that_is_tried(data: st.DataObject)
     knob = data.draw(st.sampled_from(budget.knobs(start, SIZE, figure)))
     values = budget._values(start, knob)
     other, drawn = (budget._changed(start, knob, data.draw(st.sampled_from(values))) for _ in range(2))
-    assert other and drawn
+    assert other
+    assert drawn
     wanted = cost(other, figure) + data.draw(st.integers(-50, 50))
     found = budget.match(start, SIZE, figure, wanted, knob)
     assert abs(found.found - wanted) <= min(50, abs(cost(drawn, figure) - wanted))
@@ -91,15 +94,18 @@ def test_width_comes_first_then_expansion_and_what_changes_the_view_of_a_positio
     assert budget.knobs(bottleneck, (64, 8, 8), "macs")[:2] == ["width", "expansion"]
     assert budget.knobs(bottleneck, (64, 8, 8), "macs")[-1] == "kernel"
     found = budget.match(inverted, (64, 8, 8), "macs", cost(bottleneck, "macs", (64, 8, 8)))
-    assert found.knob == "expansion" and found.is_close  # no width is small enough
+    assert found.knob == "expansion"
+    assert found.is_close
     found = budget.match(bottleneck, (64, 8, 8), "macs", cost(residual, "macs", (64, 8, 8)))
-    assert found.knob == "width" and found.is_close
+    assert found.knob == "width"
+    assert found.is_close
 
 
 def test_a_budget_that_no_value_reaches_is_said_to_be_missed_and_by_how_much() -> None:
     start = models.block("vgg").spec.parse({"in_channels": 64})
     found = budget.match(start, (64, 8, 8), "params", 10)
-    assert not found.is_close and found.found == (9 * 64 + 1) + (9 + 1)  # two convolutions of one channel
+    assert not found.is_close
+    assert found.found == (9 * 64 + 1) + (9 + 1)
     assert found.sentence() == (
         "No value of width comes within 1 %; the nearest is taken: "
         "width=1 gives 587 parameters, 5,770.00 % above the 10 wanted."

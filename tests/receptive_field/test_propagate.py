@@ -120,12 +120,17 @@ def test_the_box_of_every_unit_holds_the_support_of_its_gradient(name: str) -> N
     assert outer.keys() == inner.keys()
     for unit, (top, left, bottom, right) in inner.items():
         around = outer[unit]
-        assert around[0] <= top and around[1] <= left and around[2] >= bottom and around[3] >= right, (unit, around)
+        assert around[0] <= top, (unit, around)
+        assert around[1] <= left, (unit, around)
+        assert around[2] >= bottom, (unit, around)
+        assert around[3] >= right, (unit, around)
 
 
 def test_a_mean_over_rows_is_global_along_rows_alone() -> None:
     field = analyze(Call(lambda x: x.mean(2, keepdim=True)), SIZE).layers[-1].receptive_field
-    assert [axis.is_global for axis in field.axes] == [True, False] and field.size == (7, 1) and not field.is_global
+    assert [axis.is_global for axis in field.axes] == [True, False]
+    assert field.size == (7, 1)
+    assert not field.is_global
 
 
 def test_padding_around_has_the_closed_form_of_padding_with_zeros() -> None:
@@ -146,7 +151,8 @@ class TwoScales(nn.Module):
 
 def test_tokens_of_maps_of_different_size_see_everything() -> None:
     found = analyze(TwoScales(), (3, 8, 8))
-    assert found["concat"].receptive_field.is_global and found.unknown == ()
+    assert found["concat"].receptive_field.is_global
+    assert found.unknown == ()
     assert found["large"].receptive_field.size == (3, 3)
 
 
@@ -154,8 +160,10 @@ def test_tokens_keep_their_local_field_where_a_mix_of_all_is_added() -> None:
     """As in MLP-Mixer: a linear layer over the tokens, and a residual."""
     mixed = With(lambda x, w: x.flatten(2) + (x.flatten(2) @ w), torch.rand(35, 35))
     found = analyze(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), mixed), SIZE)
-    assert found.head_layer == found.layers[-1].id and found.layers[-1].kind == "add"
-    assert found.receptive_field.is_global and found.local_receptive_field.size == (3, 3)
+    assert found.head_layer == found.layers[-1].id
+    assert found.layers[-1].kind == "add"
+    assert found.receptive_field.is_global
+    assert found.local_receptive_field.size == (3, 3)
 
 
 def test_a_rule_that_fails_costs_one_layer_its_field_and_not_the_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,11 +172,13 @@ def test_a_rule_that_fails_costs_one_layer_its_field_and_not_the_analysis(monkey
 
     monkeypatch.setitem(propagate._RULES, "relu", fails)
     found = analyze(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1)), SIZE)
-    assert found.unknown == ("1",) and found["1"].macs == 0
+    assert found.unknown == ("1",)
+    assert found["1"].macs == 0
     assert [found[name].receptive_field.is_global for name in ("0", "1", "2")] == [False, True, True]
 
 
 def test_a_rule_that_loses_rows_counts_as_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(propagate._RULES, "max_pool", lambda layer, inputs: inputs[0])
     found = analyze(nn.MaxPool2d(2), SIZE)
-    assert len(found.unknown) == 1 and found.layers[-1].receptive_field.is_global
+    assert len(found.unknown) == 1
+    assert found.layers[-1].receptive_field.is_global

@@ -40,7 +40,8 @@ def fields_of(module: nn.Module, size: tuple[int, int, int]) -> tuple[TracedProg
 def closed_form(found: LayerFields) -> tuple[int, Fraction, Fraction]:
     """Size, stride and padding of a field that is the same along both axes."""
     field = found.strict
-    assert field.size[0] == field.size[1] and field.stride[0] == field.stride[1]
+    assert field.size[0] == field.size[1]
+    assert field.stride[0] == field.stride[1]
     assert field.padding[0] == field.padding[1]
     return field.size[0], field.stride[0], field.padding[0]
 
@@ -143,8 +144,11 @@ def test_size_stride_and_padding_of(name: str) -> None:
 def test_axes_are_kept_apart() -> None:
     program, fields = fields_of(nn.Conv2d(3, 2, (3, 5), (2, 1), (0, 2), (1, 3)), (3, 20, 30))
     field = fields[program.graph.layers[-1].id].strict
-    assert field.size == (3, 13) and field.stride == (2, 1) and field.padding == (0, 2)
-    assert field.box(0, 0) == (0, 1, 3, 11) and field.box(3, 10) == (6, 8, 9, 21)
+    assert field.size == (3, 13)
+    assert field.stride == (2, 1)
+    assert field.padding == (0, 2)
+    assert field.box(0, 0) == (0, 1, 3, 11)
+    assert field.box(3, 10) == (6, 8, 9, 21)
 
 
 class Gated(nn.Module):
@@ -164,14 +168,19 @@ class Gated(nn.Module):
 def test_a_gate_makes_the_strict_field_the_image_and_leaves_the_local_one() -> None:
     program, fields = fields_of(Gated(), (3, 16, 12))
     found = fields[head_layer(program.graph, fields)]
-    assert found.strict.is_global and found.strict.size == (16, 12) and found.strict.box(4, 4) == (0, 0, 16, 12)
-    assert not found.local.is_global and found.local.size == (5, 5) and found.local.box(4, 4) == (4, 4, 9, 9)
+    assert found.strict.is_global
+    assert found.strict.size == (16, 12)
+    assert found.strict.box(4, 4) == (0, 0, 16, 12)
+    assert not found.local.is_global
+    assert found.local.size == (5, 5)
+    assert found.local.box(4, 4) == (4, 4, 9, 9)
 
 
 def test_group_norm_sees_the_map_by_its_statistics() -> None:
     program, fields = fields_of(nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2)), (1, 9, 9))
     found = fields["1"]
-    assert found.strict.is_global and found.local.size == (3, 3)
+    assert found.strict.is_global
+    assert found.local.size == (3, 3)
     assert fields["0"].strict.size == (3, 3)
 
 
@@ -193,7 +202,8 @@ def test_branches_of_different_field_merge_by_union() -> None:
 
     program, fields = fields_of(Net(), (1, 12, 12))
     field = fields[program.graph.layers[-1].id].strict
-    assert field.size == (3, 5) and field.box(6, 6) == (5, 4, 8, 9)
+    assert field.size == (3, 5)
+    assert field.box(6, 6) == (5, 4, 8, 9)
 
 
 # -- Proof by the support of the gradient ------------------------------------------------------------------------------
@@ -225,12 +235,14 @@ def maps_along(graph: LayerGraph, fields: dict[str, LayerFields], count: int) ->
 def test_scores_of_positions_by_positions_are_no_map_of_the_picture(name: str) -> None:
     program, fields = fields_of(models.build(name, device="meta").eval(), input_size(name, 64))
     scores = [layer for layer in program.graph if layer.kind == "softmax"]
-    assert scores and all(layer.is_map and not fields[layer.id].is_map for layer in scores)
+    assert scores
+    assert all(layer.is_map and not fields[layer.id].is_map for layer in scores)
 
 
 def test_maps_that_attention_is_laid_out_as_again_are_maps() -> None:
     program, fields = fields_of(models.build("nlnet_mini", device="meta").eval(), input_size("nlnet_mini", 64))
-    assert fields["layer3.1.gather.reshape"].strict.is_global and fields["layer3.1.gather.reshape"].is_map
+    assert fields["layer3.1.gather.reshape"].strict.is_global
+    assert fields["layer3.1.gather.reshape"].is_map
     assert fields["layer3.1.add"].is_map
 
 
@@ -285,7 +297,9 @@ def test_fields_of_interior_units_of_the_last_map(name: str, size: int) -> None:
     rows = program.graph[head].output_shape[-2]
     found = supports(program, {head: [(rows // 2, 0)]})[head, (rows // 2, 0)]
     top, bottom = found[0], found[2]
-    assert top > 0 and bottom < size and bottom - top == fields[head].strict.size[0]
+    assert top > 0
+    assert bottom < size
+    assert bottom - top == fields[head].strict.size[0]
     assert fields[head].strict.box(rows // 2, 0) == found
 
 
@@ -326,4 +340,5 @@ def test_fields_of_random_networks_are_the_supports_of_gradients(first: int) -> 
             assert not wrong, (seed, local, wrong)
         exact += everywhere
         inner += inside
-    assert exact >= 20 and inner >= 30, (exact, inner)
+    assert exact >= 20, (exact, inner)
+    assert inner >= 30, (exact, inner)

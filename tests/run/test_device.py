@@ -33,7 +33,8 @@ def test_the_cpu_is_always_first(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_cuda(monkeypatch, 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert [(info.name, info.device) for info in available()] == [("CPU (2 threads)", "cpu")]
-    assert default().device == "cpu" and resolve() == torch.device("cpu")
+    assert default().device == "cpu"
+    assert resolve() == torch.device("cpu")
 
 
 def test_a_gpu_is_named_and_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +51,8 @@ def test_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12 * GB)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 5 * GB)
-    assert default().name == "Apple GPU (MPS)" and resolve("mps").type == "mps"
+    assert default().name == "Apple GPU (MPS)"
+    assert resolve("mps").type == "mps"
     assert free_bytes("mps") == 7 * GB
 
 
@@ -60,8 +62,10 @@ def test_unknown_devices_are_named_in_one_sentence(monkeypatch: pytest.MonkeyPat
     with pytest.raises(UserError) as caught:
         resolve(name)
     message = str(caught.value)
-    assert f"device={name[:40]!r}" in message and "choose from cpu, cuda:0" in message
-    assert len(message) < 200 and "\n" not in message
+    assert f"device={name[:40]!r}" in message
+    assert "choose from cpu, cuda:0" in message
+    assert len(message) < 200
+    assert "\n" not in message
 
 
 MEMINFO = "MemTotal: 32000000 kB\nMemFree: 1000000 kB\nMemAvailable: 20000000 kB\n"
@@ -159,6 +163,8 @@ def test_sizes_for_people(count: int, shown: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_a_real_gpu() -> None:
     info = default()
-    assert info.device == "cuda:0" and torch.cuda.get_device_name(0) in info.name
+    assert info.device == "cuda:0"
+    assert torch.cuda.get_device_name(0) in info.name
     free = free_bytes(resolve("cuda"))
-    assert free is not None and 0 < free <= torch.cuda.get_device_properties(0).total_memory
+    assert free is not None
+    assert 0 < free <= torch.cuda.get_device_properties(0).total_memory

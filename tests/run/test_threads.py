@@ -47,7 +47,8 @@ def test_networks_run_as_ever_while_others_are_traced() -> None:
             return torch.equal(run(program, IMAGE).output, expected) and torch.equal(module(IMAGE), expected)
 
     found = while_others(work, lambda: [trace(each) for each in traced for _ in range(3)])
-    assert len(found) > 2 and all(found)
+    assert len(found) > 2
+    assert all(found)
 
 
 def test_networks_are_traced_at_once_in_threads() -> None:
@@ -68,4 +69,5 @@ def test_the_same_seed_gives_the_same_weights_while_others_build_and_run() -> No
         return all(torch.equal(first[name], other[name]) for name in first)
 
     found = while_others(same, lambda: [(models.build("vgg_mini", seed=1), run(program, IMAGE)) for _ in range(8)])
-    assert len(found) > 2 and all(found)
+    assert len(found) > 2
+    assert all(found)

@@ -43,7 +43,8 @@ def refusal(source: Callable[[], WeightsSource] | WeightsSource, **options: Any)
         load(module, source if isinstance(source, WeightsSource) else source(), **options)
     assert same(before, module.state_dict())
     message = str(caught.value)
-    assert "\n" not in message and len(message) < 600
+    assert "\n" not in message
+    assert len(message) < 600
     return message
 
 

@@ -21,7 +21,8 @@ def scalars(knob: Knob) -> st.SearchStrategy[Any]:
         return st.sampled_from(knob.choices)
     if isinstance(knob.default, bool):
         return st.booleans()
-    assert knob.low is not None and knob.high is not None, f"{knob} has neither choices nor a range"
+    assert knob.low is not None, f"{knob} has neither choices nor a range"
+    assert knob.high is not None, f"{knob} has no end"
     step = knob.step or (knob.high - knob.low) / FINE
     return skewed(list(grid(knob.low, knob.high, step)))
 

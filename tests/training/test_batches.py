@@ -23,7 +23,8 @@ def test_pictures_are_kept_and_the_same_for_any_number_of_processes(
     monkeypatch.setitem(sys.modules, "__main__", script)
     alone = labelled_pictures(3, 130, 16, tmp_path / "a", workers=1)
     together = labelled_pictures(3, 130, 16, tmp_path / "b", workers=2)
-    assert torch.equal(alone.images, together.images) and torch.equal(alone.labels, together.labels)
+    assert torch.equal(alone.images, together.images)
+    assert torch.equal(alone.labels, together.labels)
     file = next((tmp_path / "a").iterdir())
     assert drawing_version() in file.name
     save_file({"images": alone.images[:1], "labels": alone.labels[:1]}, file)
@@ -48,8 +49,11 @@ def test_drawing_stops_when_cancelled(tmp_path: Path) -> None:
 def test_augmentation_keeps_range_and_follows_its_generator() -> None:
     images = torch.rand(32, 3, 32, 32)
     one, two, other = (augment(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-    assert torch.equal(one, two) and not torch.equal(one, other)
-    assert one.shape == images.shape and one.min() >= 0 and one.max() <= 1
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+    assert one.shape == images.shape
+    assert one.min() >= 0
+    assert one.max() <= 1
     changed = (one - images).abs().mean((1, 2, 3))
     assert (changed > 0.01).all()
 

@@ -83,8 +83,10 @@ def test_where_all_fail_whatever_the_reason_each_is_told(
     (folder / NAMES[1]).write_text("a file where the folder should be")
     assert main(["contest", *NAMES, "--epochs", "1", "--items", str(ITEMS), "--folder", str(folder)]) == 2
     *_, first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith(f"error: {NAMES[0]}: ") and "is not a checkpoint" in first
-    assert second.startswith(f"error: {NAMES[1]}: ") and "Error: [Errno" in second
+    assert first.startswith(f"error: {NAMES[0]}: ")
+    assert "is not a checkpoint" in first
+    assert second.startswith(f"error: {NAMES[1]}: ")
+    assert "Error: [Errno" in second
     assert not (folder / "weights" / "metrics.json").exists()
 
 
@@ -123,7 +125,8 @@ def test_latency_is_measured_of_the_network_that_was_trained(tmp_path: Path, mon
     measure_latencies(tmp_path, lambda _: None, lambda: False)
     assert measured == [12, 12]
     found = json.loads((tmp_path / "metrics.json").read_text())
-    assert found["lenet5"]["latency_ms"] == {"1": 2.0, "32": 2.0} and found["gone"] == rows["gone"]
+    assert found["lenet5"]["latency_ms"] == {"1": 2.0, "32": 2.0}
+    assert found["gone"] == rows["gone"]
 
 
 def test_a_process_that_the_system_ends_is_one_sentence() -> None:

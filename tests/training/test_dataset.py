@@ -51,7 +51,8 @@ def test_same_arguments_give_the_same_item_whatever_was_drawn_before():
     random.seed(99)
     draw_item(3, 18)
     again = draw_item(3, 17)
-    assert np.array_equal(first.image, again.image) and np.array_equal(first.mask, again.mask)
+    assert np.array_equal(first.image, again.image)
+    assert np.array_equal(first.mask, again.mask)
     assert first.label == again.label == label_of(3, 17)
     for other in (draw_item(3, 18), draw_item(4, 17), draw_item(3, 17, label=(first.label + 1) % 12)):
         assert not np.array_equal(first.image, other.image)
@@ -73,13 +74,19 @@ def test_every_block_holds_every_class_once_in_changing_order():
 @settings(max_examples=40, deadline=None)
 def test_masks_are_disjoint_parts_whose_union_is_the_object(seed: int, index: int, label: int, size_px: int):
     item = draw_item(seed, index, size_px, label)
-    assert item.image.shape == (size_px, size_px, 3) and item.image.dtype == np.uint8
+    assert item.image.shape == (size_px, size_px, 3)
+    assert item.image.dtype == np.uint8
     assert (item.label, item.name) == (label, CLASSES[label])
     assert tuple(item.parts) == PARTS[item.name]
     layers = np.stack(list(item.parts.values()))
-    assert layers.dtype == item.mask.dtype == np.bool_ and layers.shape[1:] == item.mask.shape == (
-        size_px,
-        size_px,
+    assert layers.dtype == item.mask.dtype == np.bool_
+    assert (
+        layers.shape[1:]
+        == item.mask.shape
+        == (
+            size_px,
+            size_px,
+        )
     )
     assert layers.sum(axis=0).max() == 1
     assert np.array_equal(layers.any(axis=0), item.mask)
@@ -116,7 +123,8 @@ def test_the_same_picture_at_every_size():
 
 def test_objects_take_a_fifth_to_three_fifths_whatever_the_class(items: list[Item]):
     share = np.array([item.mask.mean() for item in items])
-    assert share.min() > 0.15 and share.max() < 0.6
+    assert share.min() > 0.15
+    assert share.max() < 0.6
     by_class = [share[[item.name == name for item in items]].mean() for name in CLASSES]
     assert max(by_class) - min(by_class) < 0.15
 
@@ -166,16 +174,19 @@ def test_normalisation_is_that_of_the_pictures(items: list[Item]):
 
 def test_a_batch_holds_the_items_as_tensors():
     images, labels = to_tensor_batch(7, 0, 3, 32)
-    assert images.dtype == torch.uint8 and labels.dtype == torch.int64
+    assert images.dtype == torch.uint8
+    assert labels.dtype == torch.int64
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         item = draw_item(7, index, 32)
-        assert np.array_equal(image.permute(1, 2, 0), item.image) and label == item.label
+        assert np.array_equal(image.permute(1, 2, 0), item.image)
+        assert label == item.label
 
 
 def test_a_batch_may_start_anywhere():
     images, labels = to_tensor_batch(7, 4, 3, 32)
     whole, all_labels = to_tensor_batch(7, 0, 7, 32)
-    assert torch.equal(images, whole[4:]) and torch.equal(labels, all_labels[4:])
+    assert torch.equal(images, whole[4:])
+    assert torch.equal(labels, all_labels[4:])
 
 
 @pytest.mark.parametrize(
@@ -209,4 +220,5 @@ def test_one_sample_per_class_and_no_others(tmp_path: Path):
     assert sorted(SAMPLE_INDICES) == list(CLASSES)
     assert sorted(path.stem for path in places.SAMPLES.glob("*.png")) == list(CLASSES)
     written = write_samples(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted(written) and len(written) == 12
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    assert len(written) == 12

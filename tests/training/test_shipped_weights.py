@@ -70,7 +70,8 @@ def test_compact_networks_are_small_and_measured(name: str) -> None:
 @pytest.mark.parametrize("name", COMPACT)
 def test_header_and_row_say_what_the_network_reads_and_tells_apart(name: str) -> None:
     row, spec = TABLE[name], models.spec(name)
-    assert row["classes"] == list(dataset.CLASSES) and spec.num_classes == len(dataset.CLASSES)
+    assert row["classes"] == list(dataset.CLASSES)
+    assert spec.num_classes == len(dataset.CLASSES)
     assert (row["mean"], row["std"]) == (list(dataset.MEAN), list(dataset.STD))
     assert row["image_size"] == spec.image_size
     with safe_open(WEIGHTS / f"{name}.safetensors", "pt") as file:

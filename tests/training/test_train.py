@@ -141,7 +141,8 @@ def test_progress_counts_every_step_and_the_time_left(tmp_path: Path) -> None:
     assert [p.done for p in heard if p.stage == "drawing"] == [ITEMS, 24]
     steps = [p for p in heard if p.stage == "training"]
     assert [(p.done, p.total, p.epoch) for p in steps] == [(n, 6, 1 + (n > 3)) for n in range(1, 7)]
-    assert steps[0].eta_s > 0 and steps[-1].eta_s == 0
+    assert steps[0].eta_s > 0
+    assert steps[-1].eta_s == 0
     assert str(Progress("training", 3, 6, 61.2, 1, 1.25, 0.5)) == (
         "epoch 1, training 3/6, 1:01 left, loss 1.250, training accuracy 50.0%"
     )
@@ -272,8 +273,10 @@ def test_auxiliary_heads_are_trained(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_learning_rate_rises_then_falls_to_nearly_0() -> None:
     shares = [learning_rate_share(step, 100, 0.2) for step in range(100)]
-    assert shares.index(max(shares)) in (19, 20) and max(shares) == 1.0
-    assert shares[:20] == sorted(shares[:20]) and shares[20:] == sorted(shares[20:], reverse=True)
+    assert shares.index(max(shares)) in (19, 20)
+    assert max(shares) == 1.0
+    assert shares[:20] == sorted(shares[:20])
+    assert shares[20:] == sorted(shares[20:], reverse=True)
     assert 0 < shares[-1] < 0.01
 
 

@@ -72,13 +72,16 @@ def test_the_page_goes_on_while_the_network_is_built(
     held: Held, view: str, kind: str, says: str, then: str | None
 ) -> None:
     app = open_app(view=view, window="12", stride="1", **UNSEEN)
-    assert not errors(app) and progress(app)[0].startswith(says)
+    assert not errors(app)
+    assert progress(app)[0].startswith(says)
     assert app.selectbox(key="widget:preset").value == "zfnet_mini", "the sidebar is there, and works"
     held.free.set()
     settled(app, kind)
-    assert not errors(app) and not progress(app)
+    assert not errors(app)
+    assert not progress(app)
     assert then in [heading.value for heading in app.subheader] if then else "Run" in [b.label for b in app.button]
-    assert held.threads and all(name.startswith("job ") for name in held.threads)
+    assert held.threads
+    assert all(name.startswith("job ") for name in held.threads)
 
 
 def test_another_choice_stops_the_work_for_the_one_before(held: Held) -> None:
@@ -86,7 +89,8 @@ def test_another_choice_stops_the_work_for_the_one_before(held: Held) -> None:
     first = app.session_state["jobs"]["maps"]
     app.segmented_control(key="widget:view").set_value("architecture").run()
     app.selectbox(key="widget:preset").set_value("zfnet").run()
-    assert first.wait(WAIT_S) and first.cancelled
+    assert first.wait(WAIT_S)
+    assert first.cancelled
     held.free.set()
     app.selectbox(key="widget:preset").set_value("zfnet_mini").run()
     app.segmented_control(key="widget:view").set_value("maps").run()
@@ -143,7 +147,8 @@ def test_an_error_is_said_once_and_tried_again_at_the_next_choice(
     monkeypatch.undo()
     monkeypatch.setattr(awaited, "GRACE_S", WAIT_S)
     app.run()
-    assert not errors(app) and "Prediction" in [heading.value for heading in app.subheader]
+    assert not errors(app)
+    assert "Prediction" in [heading.value for heading in app.subheader]
 
 
 def test_to_build_a_network_can_be_stopped_in_its_middle() -> None:

@@ -43,7 +43,10 @@ def test_a_job_reports_progress_and_ends_with_its_result() -> None:
     until(lambda: job.done)
     assert (job.share, job.partial, job.finished, job.result) == (0.75, [1, 2, 3], False, None)
     gate.set()
-    assert job.wait(10) and job.result == 42 and job.error is None and not job.cancelled
+    assert job.wait(10)
+    assert job.result == 42
+    assert job.error is None
+    assert not job.cancelled
 
 
 def test_a_job_that_has_ended_holds_nothing_of_its_work() -> None:
@@ -54,7 +57,8 @@ def test_a_job_that_has_ended_holds_nothing_of_its_work() -> None:
         return Job(("look",), lambda job: str(picture)).start(), weakref.ref(picture)
 
     job, picture = start(Picture())
-    assert job.wait(10) and job.result
+    assert job.wait(10)
+    assert job.result
     gc.collect()
     assert picture() is None
 
@@ -78,8 +82,12 @@ def test_stop_ends_the_work_at_its_next_word_and_keeps_what_there_is() -> None:
     until(lambda: job.partial)
     job.stop()
     gate.set()
-    assert job.wait(10) and not went_on.is_set()
-    assert job.cancelled and job.partial == "first" and job.result is None and job.error is None
+    assert job.wait(10)
+    assert not went_on.is_set()
+    assert job.cancelled
+    assert job.partial == "first"
+    assert job.result is None
+    assert job.error is None
 
 
 def test_an_error_that_a_person_caused_is_its_own_sentence() -> None:
@@ -87,12 +95,16 @@ def test_an_error_that_a_person_caused_is_its_own_sentence() -> None:
         raise UserError("window=900 is too large.")
 
     job = Job(("bad",), work).start()
-    assert job.wait(10) and job.error == "window=900 is too large."
+    assert job.wait(10)
+    assert job.error == "window=900 is too large."
 
 
 def test_an_error_of_ours_is_logged_and_shown_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     job = Job(("broken",), lambda job: 1 // 0).start()
-    assert job.wait(10) and job.error and "ZeroDivisionError" in job.error and "Traceback" not in job.error
+    assert job.wait(10)
+    assert job.error
+    assert "ZeroDivisionError" in job.error
+    assert "Traceback" not in job.error
     assert "division" in caplog.text
 
 
@@ -103,7 +115,8 @@ def test_a_job_stops_some_time_after_its_session_has_gone(monkeypatch: pytest.Mo
     job = Job(("endless",), endless, is_watched=connected.is_set).start()
     assert not job.wait(0.5)
     connected.clear()
-    assert job.wait(5) and job.cancelled
+    assert job.wait(5)
+    assert job.cancelled
 
 
 def test_a_job_that_runs_does_not_keep_the_interpreter_from_ending() -> None:
@@ -129,7 +142,8 @@ def test_durations_are_written_for_people(seconds: float, text: str) -> None:
 
 def test_a_job_is_described_in_its_own_units() -> None:
     job = Job(("x",), endless, show=lambda count: f"{count} MB", done=5, total=10)
-    assert describe(job).startswith("5 MB of 10 MB · ") and describe(job).endswith("left")
+    assert describe(job).startswith("5 MB of 10 MB · ")
+    assert describe(job).endswith("left")
     assert describe(Job(("x",), endless)) == "0 s"
 
 
@@ -174,7 +188,8 @@ def app() -> AppTest:
 def test_a_rerun_finds_the_job_that_runs(app: AppTest) -> None:
     job = app.session_state["job"]
     app.run()
-    assert app.session_state["job"] is job and not job.finished
+    assert app.session_state["job"] is job
+    assert not job.finished
     until(lambda: app.session_state["began"] == [0])
     job.stop()
     assert job.wait(5)
@@ -183,9 +198,11 @@ def test_a_rerun_finds_the_job_that_runs(app: AppTest) -> None:
 def test_another_key_stops_the_job_and_starts_its_own(app: AppTest) -> None:
     job = app.session_state["job"]
     app.number_input(key="key").set_value(1).run()
-    assert job.wait(5) and job.cancelled
+    assert job.wait(5)
+    assert job.cancelled
     other = app.session_state["job"]
-    assert other is not job and not other.cancelled
+    assert other is not job
+    assert not other.cancelled
     other.stop()
 
 
@@ -196,15 +213,18 @@ def test_jobs_of_another_network_are_stopped_wherever_the_person_is(app: AppTest
     assert not job.wait(0.2)
     app.session_state["elsewhere"] = ["another kind"]
     app.run()
-    assert job.wait(5) and job.cancelled
+    assert job.wait(5)
+    assert job.cancelled
 
 
 def test_the_stop_button_stops_and_the_page_shows_the_end(app: AppTest) -> None:
     job = app.session_state["job"]
     app.button(key="stop test").click().run()
-    assert job.wait(10) and job.cancelled
+    assert job.wait(10)
+    assert job.cancelled
     app.run()
-    assert app.markdown[-1].value == "stopped" and not app.button
+    assert app.markdown[-1].value == "stopped"
+    assert not app.button
 
 
 def test_a_finished_job_keeps_its_result_over_reruns(app: AppTest) -> None:

@@ -44,7 +44,8 @@ def test_a_persons_picture_stays_when_they_go_back(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ScriptRunContext, "reset", history_navigation(ScriptRunContext.reset, True))
     app.run()
     assert link(app) == {"preset": "vgg11"}
-    assert app.session_state["state"]["image"] == "upload" and not errors(app)
+    assert app.session_state["state"]["image"] == "upload"
+    assert not errors(app)
 
 
 def test_a_value_that_a_widget_does_not_offer_any_more_is_passed_over() -> None:
@@ -116,8 +117,12 @@ def test_a_bad_value_in_a_link_is_one_sentence_and_the_rest_is_kept(name: str) -
     for text in HOSTILE[name]:
         app = open_app(**{name: text, **rest, "panel": "costs"})
         told = [element.value for element in app.warning] + errors(app)
-        assert len(told) == 1 and markdown_safe(name.removeprefix("k.")) in told[0] and len(told[0]) < 400, (text, told)
-        assert "Traceback" not in told[0] and "![" not in told[0] and link(app)["panel"] == "costs"
+        assert len(told) == 1, (text, told)
+        assert markdown_safe(name.removeprefix("k.")) in told[0], (text, told)
+        assert len(told[0]) < 400, (text, told)
+        assert "Traceback" not in told[0]
+        assert "![" not in told[0]
+        assert link(app)["panel"] == "costs"
         assert app.title[0].value == ("ZFNet · zfnet" if rest else "ZFNet · zfnet_mini")
 
 

@@ -21,9 +21,11 @@ def test_where_a_preset_cannot_be_opened_the_first_one_is(monkeypatch: pytest.Mo
     monkeypatch.setattr(weights, "offered", broken)
     app = open_app(preset="resnet_mini", view="contest")
     (error,) = errors(app)
-    assert "failed inside" in error and link(app) == {"view": "contest"}
+    assert "failed inside" in error
+    assert link(app) == {"view": "contest"}
     app.segmented_control(key="widget:view").set_value("architecture").run()
-    assert not errors(app) and app.title[0].value == "ZFNet · zfnet_mini"
+    assert not errors(app)
+    assert app.title[0].value == "ZFNet · zfnet_mini"
 
 
 def test_a_page_that_cannot_begin_is_a_sentence_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +43,9 @@ def test_a_spec_that_cannot_be_says_which_knob_and_keeps_the_last_figures() -> N
     changed = metrics(app)
     app.selectbox(key="widget:knob zfnet groups 1").set_value(4).run()
     (error,) = errors(app)
-    assert "widths" in error and "groups" in error and "254" in error
+    assert "widths" in error
+    assert "groups" in error
+    assert "254" in error
     assert metrics(app) == changed != good
     assert any("up to features.4" in expander.label for expander in app.expander)
     app.button(key="reset groups").click().run()
@@ -51,7 +55,8 @@ def test_a_spec_that_cannot_be_says_which_knob_and_keeps_the_last_figures() -> N
 def test_an_image_too_small_is_refused_with_the_layer() -> None:
     app = open_app(preset="zfnet", k__image_size="16")
     (error,) = errors(app)
-    assert "image_size=16" in error and "features.4" in error
+    assert "image_size=16" in error
+    assert "features.4" in error
 
 
 def test_an_error_in_a_panel_leaves_the_knobs_that_mend_it() -> None:
@@ -64,7 +69,8 @@ def test_an_error_in_a_panel_leaves_the_knobs_that_mend_it() -> None:
 def test_without_a_picture_the_receptive_field_says_so_beside_the_knobs() -> None:
     app = open_app(panel="fields")
     app.segmented_control(key="widget:source").set_value("upload").run()
-    assert len(errors(app)) == 1 and app.slider(key="widget:knob zfnet_mini dropout")
+    assert len(errors(app)) == 1
+    assert app.slider(key="widget:knob zfnet_mini dropout")
 
 
 def test_the_receptive_field_panel_opens_on_the_last_map_with_positions() -> None:
@@ -106,7 +112,9 @@ def test_weights_of_another_network_or_cut_short_are_one_sentence_and_the_page_g
     app = open_app(view="maps", weights="file")
     app.file_uploader[0].upload("bad.safetensors", content).run()
     told = set(errors(app))
-    assert len(told) == 1 and "bad.safetensors" in (sentence := told.pop()) and says in sentence
+    assert len(told) == 1
+    assert "bad.safetensors" in (sentence := told.pop())
+    assert says in sentence
     app.file_uploader[0].set_value(None)
     app.file_uploader[0].upload("good.safetensors", OWN).run()
     assert not errors(app)
@@ -118,4 +126,5 @@ def test_a_look_at_upload_keeps_the_chosen_sample() -> None:
     app = open_app(image="boat")
     for source in ("upload", "camera", "sample"):
         app.segmented_control(key="widget:source").set_value(source).run()
-    assert app.selectbox(key="widget:sample").value == "boat" and link(app) == {"image": "boat"}
+    assert app.selectbox(key="widget:sample").value == "boat"
+    assert link(app) == {"image": "boat"}

@@ -22,7 +22,8 @@ from tests.support.page import APP, errors, link, metrics, open_app
 
 def test_opens_on_the_compact_zfnet_with_a_sample_picture() -> None:
     app = open_app()
-    assert not errors(app) and not app.warning
+    assert not errors(app)
+    assert not app.warning
     assert app.title[0].value == "ZFNet · zfnet_mini"
     assert metrics(app)["Parameters"] == count(sum(p.numel() for p in models.build("zfnet_mini").parameters()))
     assert app.selectbox(key="widget:sample").value == "cat"
@@ -54,11 +55,14 @@ def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_li
     app.selectbox(key="widget:architecture").set_value("vgg").run()
     app.selectbox(key="widget:preset").set_value("vgg16").run()
     before = metrics(app)
-    assert before["Parameters"] == "138.4 M" and before["Receptive field"] == "212 px" and before["Depth"] == "16"
+    assert before["Parameters"] == "138.4 M"
+    assert before["Receptive field"] == "212 px"
+    assert before["Depth"] == "16"
     app.number_input(key="widget:knob vgg16 depths 2").set_value(4).run()
     assert link(app) == {"preset": "vgg16", "k.depths": "2,2,4,3,3"}
     after = metrics(app)
-    assert after["Depth"] == "17" and after["Parameters"] != before["Parameters"]
+    assert after["Depth"] == "17"
+    assert after["Parameters"] != before["Parameters"]
     assert app.metric[0].delta.startswith("+")
     assert metrics(open_app(preset="vgg16", k__depths="2,2,4,3,3")) == after
 
@@ -66,7 +70,8 @@ def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_li
 def test_a_field_that_became_global_has_no_difference_in_pixels() -> None:
     app = open_app(preset="resnet50", k__attention="se")
     (field,) = [metric for metric in app.metric if metric.label == "Receptive field"]
-    assert field.value == "global" and not field.delta
+    assert field.value == "global"
+    assert not field.delta
 
 
 def test_a_new_preset_forgets_knobs_and_layer() -> None:
@@ -93,7 +98,8 @@ def test_a_network_runs_on_the_device_that_a_person_chooses(monkeypatch: pytest.
     box = app.selectbox(key="widget:device")
     assert (box.options, box.value) == (["CPU (2 threads)", "Another (CPU 0)"], "cpu")
     box.set_value("cpu:0").run()
-    assert not errors(app) and link(app)["device"] == "cpu:0"
+    assert not errors(app)
+    assert link(app)["device"] == "cpu:0"
     assert app.session_state["jobs"]["maps"].key[-3] == "cpu:0", "the device is part of what names the run"
     sessions.devices.clear()  # pyright: ignore[reportFunctionMemberAccess]
 
@@ -123,7 +129,8 @@ def test_a_download_without_a_network_is_one_sentence_and_the_page_goes_on(
     app.session_state["jobs"][weights.DOWNLOAD].wait(20)
     app.run()
     (error,) = errors(app)
-    assert "offline" in error and "download.pytorch.org" in error
+    assert "offline" in error
+    assert "download.pytorch.org" in error
     assert metrics(app)["Parameters"] == "11.7 M"
     app.selectbox(key="widget:weights").set_value("random").run()
     assert not errors(app)
@@ -179,4 +186,5 @@ def test_a_network_that_does_not_fit_is_refused_with_the_estimate_and_never_buil
     app = build(preset="vgg19", k__widths="1024,1024,1024,1024,1024", k__image_size="1024", k__fc_widths="8192,8192")
     assert set(devices) == {"meta"}
     (error,) = errors(app)
-    assert "GB" in error and "2.0 GB free" in error
+    assert "GB" in error
+    assert "2.0 GB free" in error

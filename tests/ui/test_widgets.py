@@ -61,7 +61,8 @@ def test_every_knob_has_a_control_with_its_value(name: str) -> None:
         if isinstance(value, tuple):
             assert [found[f"{field} {i}"].value for i in range(len(value))] == list(value)
         else:
-            assert found[field].value == value and described.help in found[field].help
+            assert found[field].value == value
+            assert described.help in found[field].help
             if isinstance(value, float) and described.choices is None:
                 assert float(found[field].proto.format % value) == value, "the format rounds it"
                 assert 0 < found[field].step <= max(value, 0.1), "one step is more than all of it"
@@ -199,12 +200,15 @@ def test_values_inside_nested_data_are_replaced_without_touching_the_rest() -> N
     before = {"stages": (({"width": 1}, {"width": 2}),), "act": "relu"}
     after = knob_layout.changed(before, ("stages", 0, 1, "width"), 9)
     assert after == {"stages": (({"width": 1}, {"width": 9}),), "act": "relu"}
-    assert before["stages"][0][1] == {"width": 2} and after["stages"][0][0] is before["stages"][0][0]
+    assert before["stages"][0][1] == {"width": 2}
+    assert after["stages"][0][0] is before["stages"][0][0]
 
 
 def test_nested_specs_are_recognised() -> None:
-    assert knob_layout.is_nested(tuple[tuple[Spec, ...], ...]) and knob_layout.is_nested(SampleSpec)
-    assert not knob_layout.is_nested(tuple[int, ...]) and not knob_layout.is_nested(int)
+    assert knob_layout.is_nested(tuple[tuple[Spec, ...], ...])
+    assert knob_layout.is_nested(SampleSpec)
+    assert not knob_layout.is_nested(tuple[int, ...])
+    assert not knob_layout.is_nested(int)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ def texts(elements: Any) -> list[str]:
 
 def test_opens_with_two_blocks_on_one_input_and_an_empty_link() -> None:
     app = open_blocks()
-    assert link(app) == {} and not app.error and not app.warning
+    assert link(app) == {}
+    assert not app.error
+    assert not app.warning
     assert app.title[0].value == "Blocks"
     first, second = tables(app)
     assert first["Output"] == second["Output"] == "64\u00a0×\u00a08\u00a0×\u00a08"
@@ -71,7 +73,8 @@ def test_a_gate_makes_the_field_the_whole_map_and_leaves_the_local_one() -> None
 def test_columns_are_added_and_taken_away_with_their_knobs() -> None:
     app = open_blocks(k2__expansion="2.0")
     app = click(click(app, "Add block"), "Add block")
-    assert len(tables(app)) == 4 and next(b for b in app.button if b.label == "Add block").disabled
+    assert len(tables(app)) == 4
+    assert next(b for b in app.button if b.label == "Add block").disabled
     assert link(app) == {"block3": "mbconv", "block4": "convnext", "k2.expansion": "2.0"}
     app = checked(app.button(key="remove block 1").click().run())
     assert link(app) == {"block1": "inverted_residual", "block2": "mbconv", "block3": "convnext", "k1.expansion": "2.0"}
@@ -94,7 +97,8 @@ def test_a_match_follows_its_blocks_when_one_is_taken_away(
 ) -> None:
     app = open_blocks(block3="mbconv", **matched)
     checked(app.button(key=f"remove block {removed}").click().run())
-    assert {name: str(app.session_state["state"][name]) for name in left} == left and not app.warning
+    assert {name: str(app.session_state["state"][name]) for name in left} == left
+    assert not app.warning
 
 
 def test_another_block_comes_with_its_own_defaults() -> None:
@@ -109,7 +113,8 @@ def test_a_knob_changes_one_column_and_is_in_the_link() -> None:
     app.number_input(key="widget:knob 2 residual_bottleneck width").set_value(8).run()
     after = tables(checked(app))
     assert link(app) == {"block2": "residual_bottleneck", "k2.width": "8"}
-    assert after[0] == before[0] and after[1]["Output"].startswith("32")
+    assert after[0] == before[0]
+    assert after[1]["Output"].startswith("32")
     assert any("default: 16" in text for text in texts(app.markdown))
     app.button(key="reset block 2 width").click().run()
     assert tables(checked(app)) == before
@@ -124,12 +129,12 @@ def test_the_input_is_that_of_all_blocks() -> None:
 
 def test_a_block_that_cannot_be_built_says_which_knob_and_why_and_the_others_stay() -> None:
     app = open_blocks(block1="shuffle_unit_v2", input_channels="7", block3="inception_b")
-    assert texts(app.error) == [
-        "in_channels=7, width=116, stride=1: a unit of stride 1 hands on half of its input"
-    ] and len(tables(app)) == 2  # fmt: skip
+    assert texts(app.error) == ["in_channels=7, width=116, stride=1: a unit of stride 1 hands on half of its input"]
+    assert len(tables(app)) == 2
     assert not app.warning
     app = open_blocks(block2="inception_b", input_height="1", input_width="1")
-    assert len(tables(app)) == 1 and "1x1" in app.error[0].value
+    assert len(tables(app)) == 1
+    assert "1x1" in app.error[0].value
 
 
 @pytest.mark.parametrize(
@@ -162,15 +167,18 @@ def test_match_budget_solves_the_knob_says_what_came_of_it_and_puts_it_into_the_
     app = click(open_blocks(), "Match budget")
     assert link(app).keys() == {"k2.expansion"}
     (told,) = texts(app.success)
-    assert told.startswith(f"expansion={link(app)['k2.expansion']} gives ") and "MACs" in told
+    assert told.startswith(f"expansion={link(app)['k2.expansion']} gives ")
+    assert "MACs" in told
     again = open_blocks(**link(app))
-    assert tables(again) == tables(app) and not again.success
+    assert tables(again) == tables(app)
+    assert not again.success
 
 
 def test_figure_block_and_knob_can_be_chosen() -> None:
     app = open_blocks(figure="params", match="1", match_to="2", match_knob="width_factor", k2__expansion="2.0")
     app = click(app, "Match budget")
-    assert "k1.width_factor" in link(app) and texts(app.success)[0].startswith("width_factor=")
+    assert "k1.width_factor" in link(app)
+    assert texts(app.success)[0].startswith("width_factor=")
 
 
 def test_a_budget_out_of_reach_is_a_warning_with_the_figure_until_the_block_changes() -> None:
@@ -205,16 +213,21 @@ def test_latency_is_measured_when_asked_for_and_kept_for_blocks_that_do_not_chan
     calls: dict[str, int] = {}
     monkeypatch.setattr(latency.latency, "measure", quick(calls))
     app = open_blocks()
-    assert {table["Latency, batch 1"] for table in tables(app)} == {"–"} and not calls
+    assert {table["Latency, batch 1"] for table in tables(app)} == {"–"}
+    assert not calls
     app = measured(click(app, "Measure latency"))
-    assert link(app) == {"measured": "1"} and calls["calls"] == 4
+    assert link(app) == {"measured": "1"}
+    assert calls["calls"] == 4
     assert [table["Latency, batch 32"] for table in tables(app)] == ["32.0 ± 7.2 ms"] * 2
     assert any("the median of 9 to 9 passes" in text for text in texts(app.caption))
     app.number_input(key="widget:input_channels").set_value(32).run()
-    assert measured(app) and calls["calls"] == 8
+    assert measured(app)
+    assert calls["calls"] == 8
     app.selectbox(key="widget:block2").set_value("fire").run()
-    assert measured(app) and calls["calls"] == 10
-    assert measured(click(app, "Measure again")) and calls["calls"] == 14
+    assert measured(app)
+    assert calls["calls"] == 10
+    assert measured(click(app, "Measure again"))
+    assert calls["calls"] == 14
 
 
 def test_a_link_measures_by_itself_and_really() -> None:
@@ -240,7 +253,8 @@ def test_stop_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     job = app.session_state["jobs"][latency.KIND]
     job.stop()
     stopped.set()
-    assert job.wait(20) and job.cancelled
+    assert job.wait(20)
+    assert job.cancelled
     app = checked(app.run())
     assert [table["Latency, batch 1"] for table in tables(app)] == ["1.00 ± 0.00 ms", "–"]
     assert any("[Stopped]" in text for text in texts(app.caption))
@@ -255,7 +269,8 @@ def test_latency_waits_for_what_would_slow_it(monkeypatch: pytest.MonkeyPatch) -
     assert "Measure latency" not in [button.label for button in app.button]
     click(app, "Stop")
     assert app.session_state["jobs"]["occlusion"].wait(20)
-    assert measured(click(app.run(), "Measure latency")) and calls["calls"] == 4
+    assert measured(click(app.run(), "Measure latency"))
+    assert calls["calls"] == 4
 
 
 def test_a_batch_that_does_not_fit_is_one_sentence_and_the_rest_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ def open_contest(**link: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=60)
     app.query_params.update({"view": "contest", **link})
     app.run()
-    assert not app.exception and not app.error
+    assert not app.exception
+    assert not app.error
     return app
 
 

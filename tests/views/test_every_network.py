@@ -32,6 +32,9 @@ def test_opens_without_an_error(preset: str, page: dict[str, str]) -> None:
     app = AppTest.from_file(str(APP), default_timeout=60)
     app.query_params.update({"preset": preset, "stride": "64", "weights": "random", **page})
     app.run()
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
     for job in app.session_state["jobs"].values() if "jobs" in app.session_state else ():
-        assert job.wait(30) and not job.error
+        assert job.wait(30)
+        assert not job.error

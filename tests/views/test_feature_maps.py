@@ -196,7 +196,8 @@ def test_a_layer_without_positions_is_a_chart_with_class_names() -> None:
 
 def test_a_hidden_layer_as_long_as_the_list_of_classes_has_no_class_names() -> None:
     app = open_maps(layer="classifier.3", **{"k.fc_widths": "64,12"})
-    assert not app.error and len(app.dataframe[0].value) == 12
+    assert not app.error
+    assert len(app.dataframe[0].value) == 12
     assert set(app.dataframe[0].value.columns) == {"Unit", "Activation"}
 
 
@@ -243,7 +244,8 @@ def test_a_picture_of_one_pixel_has_maps() -> None:
     app = open_maps()
     app.segmented_control(key="widget:source").set_value("upload").run()
     app.file_uploader[0].upload("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8))).run()
-    assert not app.exception and not app.error
+    assert not app.exception
+    assert not app.error
     assert headings(app)[:3] == ["Prediction", "Layer", "Channels"]
 
 

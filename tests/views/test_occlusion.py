@@ -141,22 +141,26 @@ def test_a_setting_changed_during_a_run_stops_it() -> None:
     app.button[-1].click().run()
     first = app.session_state["jobs"][view.KIND]
     app.number_input(key="widget:occlusion stride").set_value(17).run()
-    assert first.wait(10) and first.cancelled
+    assert first.wait(10)
+    assert first.cancelled
     assert app.session_state["jobs"][view.KIND] is not first
     finished(app)
 
 
 def test_an_expensive_run_is_asked_for_and_what_was_done_is_kept() -> None:
     app = open_occlusion(window="12", stride="1")
-    assert "2,809 positions" in texts(app) and view.KIND not in app.session_state["jobs"]
+    assert "2,809 positions" in texts(app)
+    assert view.KIND not in app.session_state["jobs"]
     next(button for button in app.button if button.label == "Run").click().run()
     job = app.session_state["jobs"][view.KIND]
     while not job.done:
         time.sleep(0.01)
     job.stop()
-    assert job.wait(10) and job.cancelled
+    assert job.wait(10)
+    assert job.cancelled
     app.run()
-    assert "Partial" in texts(app) and "of 2,809 positions" in texts(app)
+    assert "Partial" in texts(app)
+    assert "of 2,809 positions" in texts(app)
     assert "**Probability of cat**" in texts(app)
 
 

@@ -131,7 +131,7 @@ def _pebble(rng: Random) -> Points:
     return blob([(rng.uniform(0.6, 1.1) * np.cos(a), rng.uniform(0.6, 1.1) * np.sin(a)) for a in angles])
 
 
-def _moon(rng: Random) -> Points:
+def _moon(_: Random) -> Points:
     return np.concatenate([ellipse(0, 0, 1, start=50, end=310), ellipse(0.35, 0, 0.8, start=70, end=290)[::-1]])
 
 

@@ -93,7 +93,8 @@ def _offered(key: str, size: InputSize, figure: str, _spec: Spec) -> list[str]:
 
 def _match(changed: Slot, wanted: Slot, knob: str) -> None:
     """Solve the knob and put its value into the state."""
-    assert changed.built and wanted.built
+    assert changed.built
+    assert wanted.built
     figure = state.get("figure")
     target = getattr(wanted.built.analysis, figure)
     try:

@@ -34,7 +34,8 @@ def test_what_is_no_state_dict_is_refused(content: Any, sentence: str, tmp_path:
         torch.save(content, source)
     with pytest.raises(WeightsError) as caught:
         convert(str(source), str(target))
-    assert str(caught.value).startswith(str(source)) and sentence in str(caught.value)
+    assert str(caught.value).startswith(str(source))
+    assert sentence in str(caught.value)
     assert not target.exists()
 
 
@@ -51,4 +52,5 @@ def test_tensors_that_share_memory_are_converted(tmp_path: Path) -> None:
 def test_the_converters_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["only_one.pth"]) == 2
     complaint = capsys.readouterr().err
-    assert complaint.startswith("usage: python -m models.weights.convert_checkpoint") and complaint.count("\n") == 1
+    assert complaint.startswith("usage: python -m models.weights.convert_checkpoint")
+    assert complaint.count("\n") == 1

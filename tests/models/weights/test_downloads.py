@@ -90,7 +90,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def cache_files() -> list[str]:
     folder = download.cache_dir()
-    return sorted(os.listdir(folder)) if folder.exists() else []
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def put_into_cache(source: WeightsSource, content: bytes) -> Path:
@@ -115,9 +115,12 @@ def test_a_checkpoint_goes_all_the_way_round_once(server: Server, tmp_path: Path
         image = torch.rand(1, 3, 64, 64)
         with torch.inference_mode():
             assert torch.equal(ours(image), theirs(image))
-    assert server.requests == 1 and not source.needs_download
-    assert seen[-1] == (len(server.body), len(server.body)) and seen == sorted(seen)
-    assert source.path is not None and cache_files() == [source.path.name]
+    assert server.requests == 1
+    assert not source.needs_download
+    assert seen[-1] == (len(server.body), len(server.body))
+    assert seen == sorted(seen)
+    assert source.path is not None
+    assert cache_files() == [source.path.name]
 
 
 def failures(server: Server) -> dict[str, tuple[WeightsSource, str]]:
@@ -156,8 +159,10 @@ def test_a_cancel_does_not_wait_for_a_stalled_download(stall: int, server: Serve
 
     with pytest.raises(Cancelled):
         load(module, server.source(), cancel=cancel)
-    assert answers.count(True) == 1 and not server.answered.is_set()
-    assert cache_files() == [] and same(before, module.state_dict())
+    assert answers.count(True) == 1
+    assert not server.answered.is_set()
+    assert cache_files() == []
+    assert same(before, module.state_dict())
 
 
 def test_a_cancel_ends_the_conversion(server: Server) -> None:
@@ -174,7 +179,8 @@ def test_a_cache_that_cannot_be_written_is_named(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNN_EXPLORER_CACHE", str(tmp_path / "file"))
     message = refusal(server.source())
-    assert f"{tmp_path / 'file'} cannot be written" in message and "CNN_EXPLORER_CACHE" in message
+    assert f"{tmp_path / 'file'} cannot be written" in message
+    assert "CNN_EXPLORER_CACHE" in message
 
 
 def test_a_checkpoint_put_into_the_cache_is_used(server: Server) -> None:
@@ -185,7 +191,8 @@ def test_a_checkpoint_put_into_the_cache_is_used(server: Server) -> None:
     assert not source.needs_download
     module = tiny()
     load(module, source)
-    assert same(module.state_dict(), trained()) and server.requests == 0
+    assert same(module.state_dict(), trained())
+    assert server.requests == 0
     assert cache_files() == sorted([by_hand.name, by_hand.with_suffix(".safetensors").name])
 
 
@@ -197,7 +204,8 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(damage: Callable[[bytes], 
     source.path.write_bytes(damage(save(trained())))
     assert source.needs_download
     load(module, source)
-    assert not source.needs_download and same(module.state_dict(), trained())
+    assert not source.needs_download
+    assert same(module.state_dict(), trained())
 
 
 def test_a_cached_file_of_other_tensors_is_named_with_the_cure(server: Server) -> None:
@@ -242,10 +250,12 @@ def test_the_command_line_tells_how_far_a_download_is(
     assert told.endswith(f"downloading the weights: {size} of {size}\n")
     assert told.count("\n") == 1 if terminal else 1 <= told.count("\n") <= 5 and "\r" not in told
     maps = np.load(tmp_path / "maps.npy")
-    assert server.requests == 1 and maps.shape[0] == len(published["conv1.weight"])
+    assert server.requests == 1
+    assert maps.shape[0] == len(published["conv1.weight"])
 
     assert main.main(features(tmp_path)) == 0
-    assert server.requests == 1 and capsys.readouterr().err == ""
+    assert server.requests == 1
+    assert capsys.readouterr().err == ""
     assert np.array_equal(maps, np.load(tmp_path / "maps.npy"))
 
 
@@ -258,7 +268,8 @@ def test_a_download_that_fails_on_the_command_line_is_a_line_of_its_own(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     assert main.main(features(tmp_path)) == 2
     *_, last = capsys.readouterr().err.splitlines()
-    assert last.startswith("error: tiny-") and "the connection ended after 1,000 of" in last
+    assert last.startswith("error: tiny-")
+    assert "the connection ended after 1,000 of" in last
     assert not (tmp_path / "maps.png").exists()
 
 
@@ -268,15 +279,18 @@ def test_the_page_shows_a_download_and_then_runs_the_network(server: Server, pub
     assert any("not here yet" in error for error in errors(app))
     app.button(key="download").click().run()
     job = app.session_state["jobs"][app_weights.DOWNLOAD]
-    assert server.stalled.wait(20) and not job.finished
+    assert server.stalled.wait(20)
+    assert not job.finished
     app.run()
     (progress,) = app.sidebar.get("progress")
     assert progress.proto.text.startswith("Downloading · ")  # type: ignore[union-attr]
     server.release.set()
-    assert job.wait(30) and job.error is None
+    assert job.wait(30)
+    assert job.error is None
     assert job.done == job.total == len(server.body)
     app.run()
-    assert not errors(app) and not [button for button in app.button if button.key == "download"]
+    assert not errors(app)
+    assert not [button for button in app.button if button.key == "download"]
 
 
 # The conversion
@@ -293,5 +307,7 @@ class Exploit:
 def test_a_pickle_with_code_is_refused_and_not_run(server: Server, tmp_path: Path) -> None:
     server.body = pth({"0.weight": Exploit(f"touch {tmp_path / 'ran'}")}, tmp_path)  # type: ignore[dict-item]
     message = refusal(server.source())
-    assert message.startswith("The checkpoint could not be converted: ") and "more than tensors" in message
-    assert not (tmp_path / "ran").exists() and cache_files() == []
+    assert message.startswith("The checkpoint could not be converted: ")
+    assert "more than tensors" in message
+    assert not (tmp_path / "ran").exists()
+    assert cache_files() == []

@@ -60,7 +60,8 @@ def test_pictures_are_made_ready_as_torchvision_does_for_the_published_weights(n
     pixels = np.random.default_rng(0).integers(0, 256, (420, 500, 3), np.uint8)
     ours = catalog.preprocessing(source, models.spec(name)).tensor(pixels)[0]
     levels = (ours - theirs(Image.fromarray(pixels))).abs() * 255 * min(source.preprocessing.std)
-    assert levels.max() < 1.05 and levels.mean() < 0.02
+    assert levels.max() < 1.05
+    assert levels.mean() < 0.02
 
 
 def test_vgg16_offers_no_backbone_without_a_classifier() -> None:
@@ -99,7 +100,8 @@ def test_other_channels_are_normalised_by_the_average_of_the_weights_mean_and_st
     gray = catalog.preprocessing(source, models.spec("zfnet_mini", in_channels=1))
     assert (gray.channels, gray.mean, gray.std) == (1, pytest.approx((0.3,)), (3,))
     colour = catalog.preprocessing(available("lenet5")[-1], models.spec("lenet5", in_channels=3))
-    assert colour.mean == (sources.GRAY_MEAN,) * 3 and colour.std == (sources.GRAY_STD,) * 3
+    assert colour.mean == (sources.GRAY_MEAN,) * 3
+    assert colour.std == (sources.GRAY_STD,) * 3
 
 
 def test_shipped_weights_come_first_and_bring_classes_and_preprocessing(
@@ -115,7 +117,8 @@ def test_shipped_weights_come_first_and_bring_classes_and_preprocessing(
     first = available("resnet_mini")[0]
     assert (first.kind, first.classes, first.needs_download) == ("shipped", ("cat", "car"), False)
     assert first.preprocessing == sources.ExpectedInput(64, 64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    assert "96.40%" in first.note and "9 epochs" in first.note
+    assert "96.40%" in first.note
+    assert "9 epochs" in first.note
     module = models.build("resnet_mini")
     load(module, first)
     assert same(module.state_dict(), {key: value.to(state[key].dtype) for key, value in halves.items()})
@@ -178,7 +181,8 @@ OTHER_NETWORKS = {
 def test_another_networks_weights_are_refused_with_the_first_difference(case: str) -> None:
     changes, sentence = OTHER_NETWORKS[case]
     message = refusal(upload(save(trained() | changes)))
-    assert message.startswith("mine.safetensors") and sentence in message
+    assert message.startswith("mine.safetensors")
+    assert sentence in message
 
 
 def test_a_missing_tensor_is_named() -> None:
