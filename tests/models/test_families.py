@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Any
 
 import pytest
@@ -108,17 +107,8 @@ def test_ends_of_every_knob_build_or_are_refused_by_name(family: models.Architec
 
 def by_size(family: models.Architecture) -> list[NetSpec]:
     """The Specs of the presets, those with the fewest layers first."""
-    return _by_size(family.name)
-
-
-@cache
-def _by_size(name: str) -> list[NetSpec]:
-    (family,) = (family for family in models.architectures() if family.name == name)
-    return sorted(dict.fromkeys(preset.spec for preset in family.presets.values()), key=layer_count)
-
-
-def layer_count(spec: NetSpec) -> int:
-    return len(list(models.build(spec, device="meta", unchecked=True).modules()))
+    specs = dict.fromkeys(preset.spec for preset in family.presets.values())
+    return sorted(specs, key=lambda spec: len(list(models.build(spec, device="meta", unchecked=True).modules())))
 
 
 @pytest.mark.fuzz
