@@ -27,7 +27,7 @@ settings.load_profile("explorer")
 
 
 # The tests below each of these share something that takes long to make: a server, pictures, a process.
-TOGETHER = ("tests/browser/", "tests/training/test_shipped_weights.py", "tests/house/test_new_family.py")
+TOGETHER = ("tests/browser/", "tests/training/test_shipped_weights.py", "tests/house/test_new_")
 
 
 class SharersTogether(LoadScopeScheduling):
