@@ -32,8 +32,9 @@ settings.load_profile("explorer")
 TOGETHER = (
     "tests/browser/",
     "tests/training/test_shipped_weights.py",
-    "tests/house/test_new_family.py",
     "tests/house/test_installed.py",
+    "tests/house/test_new_",
+    "tests/house/test_broken_files.py",
 )
 
 
