@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -27,7 +29,7 @@ from explorer.analysis import receipt as receipts
 from explorer.analysis.receipt import Receipt, receipt
 from explorer.cli import main
 from explorer.errors import UserError
-from tests.support.places import APP
+from tests.support.places import APP, ROOT
 from tests.support.preset_sizes import input_size
 
 PRESETS = [
@@ -203,6 +205,20 @@ def test_torchinfo_leaves_the_network_as_it_was_and_allocates_nothing() -> None:
     assert state() == before
     assert torch.equal(torch.get_rng_state(), random)
     assert list(module[0]._forward_hooks) == [hooked.id]
+
+
+def test_only_the_receipt_runs_torchinfo() -> None:
+    """It is imported when the receipt is asked for, not by what else there is to learn about a network."""
+    code = (
+        "import sys, explorer, models\n"
+        "from explorer.analysis.receipt import receipt\n"
+        "found = explorer.analyze(models.build('zfnet_mini', device='meta'), (3, 64, 64))\n"
+        "before = 'torchinfo' in sys.modules\n"
+        "receipt(found)\n"
+        "print(before, 'torchinfo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["False", "True"], done.stderr
 
 
 class Counting(nn.Module):
