@@ -11,8 +11,8 @@ from pathlib import Path
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, or serve the app where none is given; returns the exit code."""
     if foreign := foreign_models():
-        told = "hides this program's own package `models`: use the command cnn-explorer, or start in another folder"
-        print(f"error: {foreign} {told}.", file=sys.stderr)
+        told = "hides this program's own package `models`: start in another folder, use the command cnn-explorer, or"
+        print(f"error: {foreign} {told} take its folder off PYTHONPATH.", file=sys.stderr)
         return 2
     from explorer.cli.main import main as run  # it imports models
 

@@ -127,6 +127,7 @@ class _Registry:
 
 
 _registry = _Registry()
+_discovering = threading.RLock()  # two sessions may be the first at once
 
 
 def register(entry: Architecture | Block) -> None:
@@ -151,8 +152,14 @@ def _discover() -> None:
 
 
 def _import_all(package: Any) -> None:
-    names = (f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__))
-    _registry.broken += import_each(names)[1]
+    """Import each file; what one that fails has registered before is taken back."""
+    with _discovering:
+        for module in pkgutil.iter_modules(package.__path__):
+            before = dict(_registry.architectures), dict(_registry.blocks)
+            _, broken = import_each(package, [module.name])
+            if broken:
+                _registry.architectures, _registry.blocks = before
+                _registry.broken += broken
 
 
 def broken_files() -> tuple[str, ...]:

@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, or serve the app; returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
     try:
         given = sys.argv[1:] if argv is None else argv
-        options = vars(_parser().parse_args(given or ["serve"]))
+        serving = not given or given[0].startswith("--port")
+        options = vars(_parser().parse_args(["serve", *given] if serving else given))
         return options.pop("run")(**options) or 0
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.close(sys.stdout.fileno())

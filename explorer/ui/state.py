@@ -21,7 +21,7 @@ from explorer.ui import settings
 from explorer.ui.settings import KnobSet, Setting
 from models.spec import Spec
 
-START = "zfnet_mini"
+START = "zfnet_mini" if "zfnet_mini" in models.presets() else models.presets()[0]
 CORE = (
     Setting("preset", START, choices=lambda: tuple(models.presets())),
     Setting("weights", "", of_network=True),  # "" is the best that the preset has

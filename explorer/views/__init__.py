@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import sys
 from functools import cache
 
 from explorer.discovery import import_each
@@ -28,6 +29,6 @@ def broken_files() -> tuple[str, ...]:
 @cache
 def _found() -> tuple[dict[str, View], tuple[str, ...]]:
     names = (f"{found.name}.page" if found.ispkg else found.name for found in pkgutil.iter_modules(__path__))
-    modules, broken = import_each(f"{__name__}.{name}" for name in names)
+    modules, broken = import_each(sys.modules[__name__], names)
     views = [module.VIEW for module in modules if hasattr(module, "VIEW")]
     return {view.name: view for view in sorted(views, key=lambda view: view.order)}, tuple(broken)
