@@ -80,7 +80,7 @@ PART = 2**22  # values that are looked at together: float64 takes twice the memo
 def channel_statistics(maps: Tensor) -> ChannelStatistics:
     """The statistics of maps [C, H, W]; channels that are not finite count in no figure of the layer."""
     flat = maps.detach().flatten(1)
-    parts = flat.split(max(1, PART // flat.shape[1]))
+    parts = torch.split(flat, max(1, PART // flat.shape[1]))
     maximum, mean, positive, total = np.concatenate([_of_channels(part.double().cpu()) for part in parts], axis=1)
     finite = np.isfinite(total)
     totals = total[finite]
@@ -114,7 +114,7 @@ def _channels_for(share: float, totals: np.ndarray) -> int:
     if not totals.any():
         return 0
     held = np.cumsum(np.sort(totals)[::-1])
-    return int(np.searchsorted(held, share * held[-1] * (1 - 1e-12))) + 1
+    return int(np.searchsorted(held, share * float(held[-1]) * (1 - 1e-12))) + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,4 +153,5 @@ def top_classes(logits: Tensor, k: int = 5) -> Prediction:
     if not values.isfinite().all():
         return Prediction((), is_finite=False)
     best = values.topk(min(k, len(values)))
-    return Prediction(tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True)), is_finite=True)
+    ranked = zip(best.indices, best.values, strict=True)
+    return Prediction(tuple((int(number), float(value)) for number, value in ranked), is_finite=True)

@@ -39,7 +39,7 @@ def costs(graph: LayerGraph) -> dict[str, Cost]:
     """The cost of every layer, by id. Shared parameters and shared storage are counted once."""
     parameters: set[str] = set()
     storages: set[int] = set()
-    found = {}
+    found: dict[str, Cost] = {}
     for layer in graph:
         share = sum(graph.parameter_sizes[name] for name in layer.parameters if name not in parameters)
         parameters |= set(layer.parameters)

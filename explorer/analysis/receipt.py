@@ -238,7 +238,7 @@ def _work(analysis: Analysis) -> list[Work]:
     graph = analysis.graph
     macs = {report.id: report.macs or 0 for report in analysis.layers}
     containers = {path.rpartition(".")[0] for path in (*graph.scopes, *map(_owner, graph.parameter_sizes)) if path}
-    found = []
+    found: list[Work] = []
     for layer in graph:
         path = _module(layer, graph)
         seen = path not in containers

@@ -36,7 +36,7 @@ def _on_meta(module: nn.Module) -> nn.Module:
     """A copy without memory: torchinfo would move the module itself, and set the mode of all its parts to one."""
     memo: dict[int, Any] = {}
     for part in module.modules():
-        for value in (*part._parameters.values(), *part._buffers.values(), *vars(part).values()):
+        for value in (*part.parameters(False), *part.buffers(False), *vars(part).values()):
             if isinstance(value, Tensor) and id(value) not in memo:
                 memo[id(value)] = _like(value)
     return copy.deepcopy(module, memo)

@@ -65,7 +65,7 @@ class _Module:
     """A module as a tree: its layers and submodules in the order in which they are first used."""
 
     path: str
-    children: dict[str, _Module | Layer] = field(default_factory=dict)
+    children: dict[str, _Module | Layer] = field(default_factory=dict[str, "_Module | Layer"])
 
     def layers(self) -> Iterator[Layer]:
         for child in self.children.values():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from explorer.types import Pair, Shape
+from explorer.types import Pair, Shape, is_sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,14 @@ class Layer:
     window: Window | None = None
     parameters: tuple[str, ...] = ()
     param_count: int = 0
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """An attribute that may be one number or several; empty where it is not given."""
+        value = self.attributes.get(name)
+        if value is None:
+            return ()
+        return tuple(value) if is_sequence(value) else (value,)
 
     @property
     def output_shape(self) -> Shape:
@@ -84,8 +91,8 @@ class LayerGraph:
 
     layers: tuple[Layer, ...]
     outputs: tuple[str, ...] = ()
-    scopes: Mapping[str, str] = field(default_factory=dict)
-    parameter_sizes: Mapping[str, int] = field(default_factory=dict)
+    scopes: Mapping[str, str] = field(default_factory=dict[str, str])
+    parameter_sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     failure: Failure | None = None
 
     @cached_property

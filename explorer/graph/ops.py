@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import torch
 from torch import nn
+from torch._ops import OpOverload
 
 from explorer.graph.layers import Window
-from explorer.types import Pair
+from explorer.types import Pair, is_sequence
 
 # Kinds of activations: pointwise and without parameters that matter here.
 ACTIVATIONS = [
@@ -189,8 +189,8 @@ def function_name(target: Any) -> str:
     """The bare name: F.relu, torch.relu, Tensor.relu_ and aten.relu_.default are all "relu"."""
     if isinstance(target, str):
         name = target
-    elif isinstance(target, torch._ops.OpOverload):
-        name = target._schema.name.partition("::")[2]
+    elif isinstance(target, OpOverload):
+        name = target.name().partition("::")[2].partition(".")[0]
     else:
         name = getattr(target, "__name__", str(target))
     return name.rstrip("_") if not name.startswith("__") else name.strip("_")
@@ -203,33 +203,36 @@ def module_arguments(module: nn.Module) -> Arguments:
     for name in ("kernel_size", "output_size", "size", "scale_factor"):
         if own.get(name) is not None:
             found[name] = own[name]
-    weight = module._parameters.get("weight")
+    weight = own["_parameters"].get("weight")
     weight = getattr(module, "weight", None) if weight is None else weight  # one that is computed, as by weight_norm
     if weight is not None:
         found["weight"] = weight
     if isinstance(module, nn.Upsample):
         found["align_corners"] = bool(module.align_corners)
-    for base, border in _PADS.items():
-        if isinstance(module, base):
+    for bases, border in _PADS.items():
+        if isinstance(module, bases):
             found["mode"], found["pad"] = border, tuple(own["padding"])
-    if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+    if isinstance(module, _BATCH_NORMS) and module.running_mean is None:
         found["training"] = True  # it keeps no statistics, and so computes them at inference too
     if isinstance(module, nn.ChannelShuffle):
         found["groups"] = module.groups
     return found
 
 
-_PADS: dict[type[nn.Module], str] = {
-    nn.modules.padding._ConstantPadNd: "constant", nn.modules.padding._ReflectionPadNd: "reflect",
-    nn.modules.padding._ReplicationPadNd: "replicate", nn.modules.padding._CircularPadNd: "circular",
-}  # fmt: skip
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_PADS: dict[tuple[type[nn.Module], ...], str] = {
+    (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d): "constant",  # those with zeros are made of these
+    (nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d): "reflect",
+    (nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d): "replicate",
+    (nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d): "circular",
+}
 
 
 def call_arguments(kind: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
     """The arguments of a functional call by name; tensors among them stay tensors."""
     names = _AMBIGUOUS.get(name, _ARGUMENTS.get(kind, ("input",)))
     if kind in ("permute", "expand", "repeat", "flip"):
-        dims = args[1] if len(args) == 2 and isinstance(args[1], tuple | list) else args[1:]
+        dims = args[1] if len(args) == 2 and is_sequence(args[1]) else args[1:]
         return {"input": args[0], "dims": tuple(dims) or kwargs.get("dims"), **kwargs}
     found = dict(zip(names, args, strict=False)) | dict(kwargs)
     if kind == "select" and found["index"] is None:
@@ -247,7 +250,7 @@ def plain_attributes(arguments: Arguments) -> dict[str, Any]:
 def _is_plain(value: Any) -> bool:
     if type(value) in _PLAIN:
         return True
-    if isinstance(value, (tuple, list)):
+    if is_sequence(value):
         return all([item is None or _is_plain(item) for item in value])  # noqa: C419  (a generator is slower)
     return value is Ellipsis or isinstance(value, _PLAIN)
 
@@ -256,7 +259,7 @@ _PLAIN = (int, float, str, bool, slice)
 
 
 def _plain(value: Any) -> Any:
-    return tuple([_plain(item) for item in value]) if isinstance(value, (tuple, list)) else value
+    return tuple([_plain(item) for item in value]) if is_sequence(value) else value
 
 
 def window(kind: str, arguments: Arguments) -> Window | None:
@@ -283,6 +286,6 @@ def _padding(padding: Any, kernel: Pair, dilation: Pair) -> Pair:
 
 
 def _pair(value: Any) -> Pair:
-    if isinstance(value, tuple | list):
+    if is_sequence(value):
         return (int(value[0]), int(value[-1]))
     return (int(value), int(value))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from operator import attrgetter
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.graph import macs, ops, shapes
 from explorer.graph.layers import Buffer, Failure, Layer, LayerGraph
-from explorer.types import Shape
+from explorer.types import Shape, is_sequence
 
 
 class GraphRecorder:
@@ -30,7 +31,7 @@ class GraphRecorder:
         self.nodes: dict[str, fx.Node] = {}
         self.layers: list[Layer] = []
         self.outputs: tuple[str, ...] = ()
-        self._modules = dict(root.named_modules(remove_duplicate=False))
+        self._modules = dict(cast("Iterator[tuple[str, nn.Module]]", root.named_modules(remove_duplicate=False)))
         self._parameter_names = _ParameterNames(root)
         self._values: dict[fx.Node, Any] = {}  # all of them stay alive, so that a storage's address names it
         self._sources: dict[fx.Node, list[str]] = {}  # node → ids of the layers whose tensors it carries
@@ -214,13 +215,17 @@ class GraphRecorder:
         if n.op != "call_module":
             return passed
         module = self._module(n)
-        own = module.parameters() if module._modules else module._parameters.values()
-        return passed + [name for p in own if p is not None and (name := self._parameter_names.get(p))]
+        is_leaf = not vars(module)["_modules"]
+        own = module.parameters(recurse=not is_leaf)
+        return passed + [name for p in own if (name := self._parameter_names.get(p))]
 
     def _buffer(self, tensor: Tensor) -> Buffer:
         storage = tensor.untyped_storage()
-        key = self._storages.setdefault(storage._cdata, len(self._storages))
+        key = self._storages.setdefault(_address(storage), len(self._storages))
         return Buffer(key, storage.nbytes())
+
+
+_address = attrgetter("_cdata")  # of a storage; on meta, data_ptr() is 0 for all of them
 
 
 class _ParameterNames:
@@ -251,16 +256,19 @@ def _on_meta(tensor: Tensor) -> Tensor:
 def _tensors(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
-    if isinstance(value, tuple | list) and value and all(isinstance(item, Tensor) for item in value):
-        return list(value)
-    if isinstance(value, tuple) and value and isinstance(value[0], Tensor):
-        return [value[0]]  # e.g. nn.MultiheadAttention without its weights
-    return []
+    if not is_sequence(value):
+        return []
+    tensors = [item for item in value if isinstance(item, Tensor)]
+    if len(tensors) == len(value):
+        return tensors
+    # nn.MultiheadAttention without its weights gives (maps, None)
+    return tensors[:1] if type(value) is tuple and isinstance(value[0], Tensor) else []
 
 
 def _stack(n: fx.Node) -> list[tuple[str, Any]]:
     """The modules that enclose an operation, outermost first, as (path, class); without the network itself."""
-    return [entry for entry in (n.meta.get("nn_module_stack") or {}).values() if entry[0]]
+    stack: dict[str, tuple[str, Any]] = n.meta.get("nn_module_stack") or {}
+    return [entry for entry in stack.values() if entry[0]]
 
 
 def _path(n: fx.Node) -> str:

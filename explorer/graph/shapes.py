@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from explorer.types import is_sequence
+
 
 def image_dtype(module: nn.Module) -> torch.dtype | None:
     """The type of the images that a module takes: that of its first floating parameter; None (torch's default) if it
@@ -56,11 +58,12 @@ def _broadcast(a: Tensor, b: Any) -> Tensor | None:
 
 def _concat(maps: Any, dim: Any = 0) -> Tensor | None:
     """Maps side by side in their channels."""
-    if dim != 1 or not isinstance(maps, list | tuple) or not all(isinstance(x, Tensor) and x.dim() == 4 for x in maps):
+    if dim != 1 or not is_sequence(maps):
         return None
-    if len({(x.dtype, x.shape[0], *x.shape[2:]) for x in maps}) != 1:
+    found = [x for x in maps if isinstance(x, Tensor) and x.dim() == 4]
+    if len(found) != len(maps) or len({(x.dtype, x.shape[0], *x.shape[2:]) for x in found}) != 1:
         return None
-    return _empty(maps[0], (maps[0].shape[0], sum(x.shape[1] for x in maps), *maps[0].shape[2:]))
+    return _empty(found[0], (found[0].shape[0], sum(x.shape[1] for x in found), *found[0].shape[2:]))
 
 
 def _normalised(x: Tensor, last: tuple[int, ...]) -> Tensor | None:
@@ -73,7 +76,8 @@ def _layer_norm(module: Any, x: Tensor) -> Tensor | None:
 
 
 def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    own = vars(module)
+    return bool(own["_forward_hooks"] or own["_forward_pre_hooks"])
 
 
 def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -83,7 +87,7 @@ def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
 _META = torch.device("meta")
 
 
-def _pointwise(module: Any, x: Tensor) -> Tensor:
+def _pointwise(module: nn.Module, x: Tensor) -> Tensor:
     return x if vars(module).get("inplace") else _empty(x, x.shape)
 
 
@@ -135,8 +139,8 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _adaptive(module: Any, x: Tensor) -> Tensor | None:
-    size = module.output_size
-    rows, columns = size if isinstance(size, tuple) else (size, size)
+    size: Any = module.output_size
+    rows, columns = size if is_sequence(size) else (size, size)
     if x.dim() != 4 or getattr(module, "return_indices", False) or None in (rows, columns):
         return None
     return _empty(x, (x.shape[0], x.shape[1], int(rows), int(columns)))

@@ -10,7 +10,7 @@ import inspect
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -38,7 +38,7 @@ class TracedProgram:
     graph: LayerGraph
     nodes: dict[str, fx.Node]
     training: bool = False
-    constants: dict[str, Any] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict[str, Any])
     out_spec: pytree.TreeSpec | None = None
 
     def unflatten(self, output: Any) -> Any:
@@ -47,7 +47,7 @@ class TracedProgram:
 
 
 @contextlib.contextmanager
-def mode(module: nn.Module, training: bool) -> Iterator[None]:
+def mode(module: nn.Module, training: bool) -> Generator[None]:
     """Put the module in training or eval mode; each submodule gets its own mode back, also after an exception."""
     before = [(part, part.training) for part in module.modules()]
     try:
@@ -91,7 +91,7 @@ _TRACING = threading.RLock()  # torch.fx puts its own functions into nn.Module, 
 class _Captured:
     root: nn.Module
     program: fx.Graph
-    constants: dict[str, Any] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict[str, Any])
     out_spec: pytree.TreeSpec | None = None
     failure: Failure | None = None
 
@@ -158,11 +158,12 @@ class _Tracer(fx.Tracer):
     def create_arg(self, a: Any) -> Any:
         if type(a) is fx.Proxy:
             return a.node
-        if type(a) is tuple or type(a) is list:
+        if type(a) in (tuple, list):
             return type(a)([self.create_arg(item) for item in a])
         return {} if type(a) is dict and not a else super().create_arg(a)
 
-    def getattr(self, _: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        del attr  # the tensor tells more than the name under which it was found
         name = self._tensor_names.get(id(attr_val)) if isinstance(attr_val, Tensor) else None
         if name is None or threading.get_ident() != self._thread:
             return attr_val
@@ -226,7 +227,7 @@ def _exported(module: nn.Module, input_size: tuple[int, int, int]) -> _Captured 
 
 
 @contextlib.contextmanager
-def _silence(name: str) -> Iterator[None]:
+def _silence(name: str) -> Generator[None]:
     """Keep torch.export from logging what we report in one sentence."""
     logger = logging.getLogger(name)
     before = logger.level

@@ -8,6 +8,7 @@ from explorer.graph.layers import Layer
 from explorer.receptive_field import dims, taps
 from explorer.receptive_field.field_state import State, moved, whole
 from explorer.receptive_field.taps import Reads
+from explorer.types import is_sequence
 
 
 def chunk(layer: Layer, inputs: list[State]) -> State:
@@ -33,7 +34,7 @@ def select(layer: Layer, inputs: list[State]) -> State:
         return whole(state)  # by a tensor: of weights, or one that depends on the image
     if isinstance(index, int) and len(layer.output_shape) == len(state.layout):
         return state  # one tensor of a tuple
-    return _indexed(state, index if isinstance(index, tuple) else (index,))
+    return _indexed(state, tuple(index) if is_sequence(index) else (index,))
 
 
 def _indexed(state: State, index: tuple[object, ...]) -> State:

@@ -81,7 +81,7 @@ def compose(axis: Axis, step: Reads, size: int) -> Axis:
         return Axis(1, 0, axis.intervals, seen, axis.is_global)
     repeats = 1 if step.advance == 0 else axis.period // gcd(step.advance, axis.period)
     period = repeats * step.period
-    intervals = []
+    intervals: list[Interval | None] = []
     for r in range(period):
         q, phase = divmod(r, step.period)
         intervals.append(span(axis.interval(q * step.advance + offset) for offset in step.offsets[phase]))
@@ -122,7 +122,8 @@ def _inside(sources: np.ndarray, count: int, border: str) -> np.ndarray:
             return sources.clip(0, count - 1)
         case "reflect":
             return count - 1 - abs(count - 1 - abs(sources))
-    return sources
+        case _:
+            return sources
 
 
 def union(branches: Sequence[Axis], size: int) -> Axis:

@@ -20,7 +20,7 @@ from explorer.types import Shape
 def follow(graph: LayerGraph) -> tuple[dict[str, State], frozenset[str]]:
     """The state of every layer's output by id, and the ids of the layers whose rule fails, which see everything."""
     states: dict[str, State] = {}
-    lost = set()
+    lost: set[str] = set()
     for layer in graph:
         inputs = [states[name] for name in layer.inputs]
         try:
@@ -89,11 +89,10 @@ def _layer_norm(layer: Layer, inputs: list[State]) -> State:
 
 def _softmax(layer: Layer, inputs: list[State]) -> State:
     """softmax and normalize: over rows alone, or columns, a statistic of these."""
-    state, dim = inputs[0], layer.attributes.get("dim")
+    state = inputs[0]
     if state.layout is None:
         return state
-    found = dim if isinstance(dim, tuple) else (1 if dim is None else dim,)
-    along = axes_of(state.layout[i] for i in found)
+    along = axes_of(state.layout[i] for i in layer.numbers("dim") or (1,))
     return whole(state) if along == BOTH else replace(state, strict=seen_by_all(state.strict, state.map_size, along))
 
 
@@ -123,9 +122,7 @@ def _reduce(layer: Layer, inputs: list[State]) -> State:
     state = inputs[0]
     if state.layout is None:
         return state
-    dim = layer.attributes.get("dim")
-    at = range(len(state.layout)) if dim in (None, ()) else (dim if isinstance(dim, tuple) else (dim,))
-    gone = {i % len(state.layout) for i in at}
+    gone = {i % len(state.layout) for i in layer.numbers("dim") or range(len(state.layout))}
     kept = len(layer.output_shape) == len(state.layout)
     labels = tuple(label for i, label in enumerate(state.layout) if kept or i not in gone)
     if len(labels) != len(layer.output_shape):
@@ -254,8 +251,7 @@ def _stack(layer: Layer, inputs: list[State]) -> State:
 def _move(layer: Layer, inputs: list[State]) -> State:
     """roll and flip: every position reads one other."""
     state = inputs[0]
-    moved = layer.attributes.get("dims") or ()
-    moved = moved if isinstance(moved, tuple) else (moved,)
+    moved = layer.numbers("dims")
     return over(state, moved, whole(state)) if moved else whole(state)
 
 

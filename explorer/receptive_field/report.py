@@ -52,11 +52,10 @@ class ReceptiveField:
 
     def box(self, row: int, column: int) -> Box:
         """(top, left, bottom, right) of what the unit sees, clipped to the image; bottom and right are exclusive."""
-        spans = []
-        for axis, position in zip(self.axes, (row, column), strict=True):
-            first, last = axis.visible(position) or (0, -1)
-            spans.append((first, last + 1))
-        (top, bottom), (left, right) = spans
+        (top, bottom), (left, right) = (
+            axis.visible(position) or (0, -1) for axis, position in zip(self.axes, (row, column), strict=True)
+        )
+        bottom, right = bottom + 1, right + 1
         return (top, left, bottom, right) if top < bottom and left < right else (0, 0, 0, 0)
 
 
@@ -82,7 +81,7 @@ def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
     maps = _maps(graph, states)
     image = graph.layers[0].output_shape[-2:]
     image_size = (image[0], image[1])
-    found = {}
+    found: dict[str, LayerFields] = {}
     for layer in graph:
         state = states[layer.id]
         found[layer.id] = LayerFields(
@@ -102,7 +101,7 @@ def _maps(graph: LayerGraph, states: Mapping[str, State]) -> set[str]:
     attention's scores of positions by positions are not.
     """
     sizes: dict[str, set[tuple[int, int]]] = {}
-    found = set()
+    found: set[str] = set()
     for layer in graph:
         state = states[layer.id]
         before = {(1, 1)}.union(*(sizes[source] for source in layer.inputs))

@@ -9,6 +9,7 @@ from math import ceil, floor, gcd
 from typing import Any
 
 from explorer.graph.layers import Layer, Window
+from explorer.types import is_sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def windowed(window: Window, axis: int, border: str = "zeros") -> Reads:
 def transposed(window: Window, axis: int) -> Reads:
     """Input i writes the outputs i·stride − padding + k·dilation: so o reads (o + padding − k·dilation) / stride."""
     stride, padding, dilation = window.stride[axis], window.padding[axis], window.dilation[axis]
-    phases = []
+    phases: list[tuple[int, ...]] = []
     for r in range(stride):
         sources = (r + padding - k * dilation for k in range(window.kernel[axis]))
         phases.append(tuple(sorted(s // stride for s in sources if s % stride == 0)))
@@ -131,8 +132,8 @@ def _interpolated(attributes: Mapping[str, Any], axis: int, size_in: int, size_o
     if corners:
         scale = Fraction(size_in - 1, max(size_out - 1, 1))
     elif factors and not attributes.get("recompute_scale_factor"):
-        factor = factors[min(axis, len(factors) - 1)] if isinstance(factors, tuple) else factors
-        scale = 1 / Fraction(factor).limit_denominator(1000)
+        each = factors if is_sequence(factors) else (factors,)
+        scale = 1 / Fraction(each[min(axis, len(each) - 1)]).limit_denominator(1000)
     if attributes.get("antialias"):
         return interpolated(scale, _antialiased(2 if mode == "bicubic" else 1))
     return interpolated(scale, _TAPS[mode, corners])
@@ -161,7 +162,8 @@ def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Reads | No
             return Reads(1, factor, (tuple(range(factor)),))
         case "pad":
             return _padded(attributes["pad"], axis, attributes.get("mode", "constant"))
-    return None
+        case _:
+            return None
 
 
 def _padded(pad: tuple[int, ...], axis: int, mode: str) -> Reads:
