@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from explorer.graph.layers import Layer, LayerGraph
-
-WEIGHTED = frozenset({"conv", "conv1d", "conv_transpose", "linear"})
+from explorer.graph.macs import WEIGHTED
 
 
 def depth(graph: LayerGraph) -> int:

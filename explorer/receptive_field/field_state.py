@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from explorer.receptive_field import dims
 from explorer.receptive_field.dims import Layout
 from explorer.receptive_field.intervals import Axis, compose, hull, spread
-from explorer.receptive_field.taps import Reads
+from explorer.receptive_field.taps import Taps
 from explorer.types import Shape
 
 BOTH = (0, 1)  # the axes of a map: rows and columns
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class FieldState:
     """What is known of one tensor: its layout, the map its positions belong to, and both fields."""
 
     shape: Shape
@@ -31,7 +31,7 @@ class State:
         return self.local is not None and ({dims.H, dims.W} <= labels or dims.T in labels)
 
 
-def moved(state: State, found: list[Reads], size: tuple[int, int]) -> State:
+def moved(state: FieldState, found: list[Taps], size: tuple[int, int]) -> FieldState:
     """The state after rows and columns are read as `found` says, which gives maps of `size`."""
 
     strict = _through(state.strict, found, size)
@@ -39,25 +39,25 @@ def moved(state: State, found: list[Reads], size: tuple[int, int]) -> State:
     return replace(state, map_size=size, strict=strict, local=local)
 
 
-def _through(axes: tuple[Axis, Axis], found: list[Reads], size: tuple[int, int]) -> tuple[Axis, Axis]:
+def _through(axes: tuple[Axis, Axis], found: list[Taps], size: tuple[int, int]) -> tuple[Axis, Axis]:
     rows = compose(axes[0], found[0], size[0])
     square = axes[0] is axes[1] and found[0] == found[1] and size[0] == size[1]
     return rows, rows if square else compose(axes[1], found[1], size[1])
 
 
-def over(state: State, at: Iterable[int], otherwise: State) -> State:
+def over(state: FieldState, at: Iterable[int], otherwise: FieldState) -> FieldState:
     """The state unchanged where none of the dimensions is spatial, else `otherwise`."""
     if state.layout is None:
         return state
     return otherwise if any(state.layout[i] in dims.SPATIAL for i in at) else state
 
 
-def whole(state: State) -> State:
+def whole(state: FieldState) -> FieldState:
     """A tensor each of whose values may depend on every position."""
     return replace(_pooled(state, BOTH), layout=None)
 
 
-def over_labels(state: State, labels: Iterable[str]) -> State:
+def over_labels(state: FieldState, labels: Iterable[str]) -> FieldState:
     """A tensor that a sum over the dimensions of these labels leaves; where none is spatial, the state as it was.
 
     Of tokens, and of positions that are mixed, the whole map is summed.
@@ -76,7 +76,7 @@ def axes_of(labels: Iterable[str]) -> tuple[int, ...]:
     return tuple(at for at, label in enumerate((dims.H, dims.W)) if label in found)
 
 
-def _pooled(state: State, along: tuple[int, ...]) -> State:
+def _pooled(state: FieldState, along: tuple[int, ...]) -> FieldState:
     """One position along some axes, that sees what all did."""
     seen = seen_by_all(state.strict, state.map_size, along)
     rows, columns = (spread(axis, 1) if at in along else axis for at, axis in enumerate(seen))

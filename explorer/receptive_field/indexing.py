@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from explorer.graph.layers import Layer
 from explorer.receptive_field import dims, taps
-from explorer.receptive_field.field_state import State, moved, whole
-from explorer.receptive_field.taps import Reads
+from explorer.receptive_field.field_state import FieldState, moved, whole
+from explorer.receptive_field.taps import Taps
 from explorer.types import is_sequence
 
 
-def chunk(layer: Layer, inputs: list[State]) -> State:
+def chunk(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """chunk, split, unbind: over channels no field changes."""
     state = inputs[0]
     if state.layout is None:
@@ -24,7 +24,7 @@ def chunk(layer: Layer, inputs: list[State]) -> State:
     return state
 
 
-def select(layer: Layer, inputs: list[State]) -> State:
+def select(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """Indexing: of a tuple of tensors, or of a tensor by slices and integers."""
     state = inputs[0]
     index = layer.attributes.get("index")
@@ -37,7 +37,7 @@ def select(layer: Layer, inputs: list[State]) -> State:
     return _indexed(state, tuple(index) if is_sequence(index) else (index,))
 
 
-def _indexed(state: State, index: tuple[object, ...]) -> State:
+def _indexed(state: FieldState, index: tuple[object, ...]) -> FieldState:
     layout = state.layout or ()
     if index.count(...) == 1:
         at = index.index(...)
@@ -59,18 +59,18 @@ def _indexed(state: State, index: tuple[object, ...]) -> State:
     return replace(state, layout=(*labels, *layout[taken:]))
 
 
-def _sliced(state: State, label: str, kept: range) -> State:
+def _sliced(state: FieldState, label: str, kept: range) -> FieldState:
     """Rows or columns kept by a slice."""
     if label not in ("H", "W"):
         return state
     at = 0 if label == "H" else 1
-    step = [taps.POINTWISE, taps.POINTWISE]
-    step[at] = Reads(1, kept.step, ((kept.start,),))
+    step = [taps.ONE_TO_ONE, taps.ONE_TO_ONE]
+    step[at] = Taps(1, kept.step, ((kept.start,),))
     size = (len(kept), state.map_size[1]) if at == 0 else (state.map_size[0], len(kept))
     return moved(state, step, size)
 
 
-def slice_(layer: Layer, inputs: list[State]) -> State:
+def slice_(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """narrow and aten.slice: a slice along one dimension."""
     state = inputs[0]
     if state.layout is None:
@@ -83,7 +83,7 @@ def slice_(layer: Layer, inputs: list[State]) -> State:
     return _sliced(state, state.layout[dim], range(start, start + layer.output_shape[dim] * step, step))
 
 
-def index_(layer: Layer, inputs: list[State]) -> State:
+def index_(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """Tensor.select: one position along a dimension."""
     state = inputs[0]
     if state.layout is None:

@@ -14,7 +14,7 @@ from math import gcd, lcm
 
 import numpy as np
 
-from explorer.receptive_field.taps import POINTWISE, Reads
+from explorer.receptive_field.taps import ONE_TO_ONE, Taps
 
 Interval = tuple[int, int]
 
@@ -72,9 +72,9 @@ def blind(size: int) -> Axis:
     return Axis(1, 0, (None,), np.array(NOTHING)[:, None].repeat(size, axis=1))
 
 
-def compose(axis: Axis, step: Reads, size: int) -> Axis:
+def compose(axis: Axis, step: Taps, size: int) -> Axis:
     """The axis after a layer of `size` positions that reads `step`: each sees the hull of what its sources see."""
-    if step == POINTWISE and size == axis.seen.shape[1]:
+    if step == ONE_TO_ONE and size == axis.seen.shape[1]:
         return axis
     seen = _carried(axis.seen, step, size)
     if axis.advance == 0 and axis.period == 1:
@@ -89,7 +89,7 @@ def compose(axis: Axis, step: Reads, size: int) -> Axis:
     return Axis(period, advance, tuple(intervals), seen, axis.is_global)
 
 
-def _carried(seen: np.ndarray, step: Reads, size: int) -> np.ndarray:
+def _carried(seen: np.ndarray, step: Taps, size: int) -> np.ndarray:
     """What `size` positions see that read `step` of positions that see `seen`; [2, size]."""
     count = seen.shape[1]
     sources = _inside(_sources(step, size), count, step.border)
@@ -102,7 +102,7 @@ def _carried(seen: np.ndarray, step: Reads, size: int) -> np.ndarray:
     return found
 
 
-def _sources(step: Reads, size: int) -> np.ndarray:
+def _sources(step: Taps, size: int) -> np.ndarray:
     """The positions that each of `size` positions reads, [size, most that one reads]; filled up with ones outside."""
     if step.period == 1:
         return step.advance * np.arange(size)[:, None] + np.array(step.offsets[0], int)

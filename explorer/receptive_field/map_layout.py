@@ -9,7 +9,7 @@ from torch import Tensor
 
 from explorer.errors import UserError
 from explorer.graph.layers import LayerGraph
-from explorer.receptive_field.field_state import State
+from explorer.receptive_field.field_state import FieldState
 from explorer.receptive_field.propagate import follow
 
 
@@ -47,7 +47,7 @@ def arrangement(graph: LayerGraph, layer: str) -> Arrangement:
     return found
 
 
-def _axes(state: State) -> str | None:
+def _axes(state: FieldState) -> str | None:
     """Where the layout is not known, four dimensions are taken as [N, C, H, W] and two as [N, C]."""
     known = "".join(state.layout or ())
     if sorted(known) in (["C", "H", "N", "W"], ["C", "N", "T"]):

@@ -12,14 +12,14 @@ from dataclasses import replace
 from explorer.graph import ops
 from explorer.graph.layers import Layer, LayerGraph
 from explorer.receptive_field import dims, indexing, taps
-from explorer.receptive_field.field_state import BOTH, State, axes_of, moved, over, over_labels, seen_by_all, whole
+from explorer.receptive_field.field_state import BOTH, FieldState, axes_of, moved, over, over_labels, seen_by_all, whole
 from explorer.receptive_field.intervals import Axis, blind, joined, pixels, spread, union
 from explorer.types import Shape
 
 
-def follow(graph: LayerGraph) -> tuple[dict[str, State], frozenset[str]]:
+def follow(graph: LayerGraph) -> tuple[dict[str, FieldState], frozenset[str]]:
     """The state of every layer's output by id, and the ids of the layers whose rule fails, which see everything."""
-    states: dict[str, State] = {}
+    states: dict[str, FieldState] = {}
     lost: set[str] = set()
     for layer in graph:
         inputs = [states[name] for name in layer.inputs]
@@ -34,60 +34,60 @@ def follow(graph: LayerGraph) -> tuple[dict[str, State], frozenset[str]]:
     return states, frozenset(lost)
 
 
-def propagate(layer: Layer, inputs: list[State]) -> State:
+def propagate(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """The state of a layer's output, from those of its inputs."""
     if layer.kind == "input":
         size = layer.output_shape[-2:]
         rows = pixels(size[0])
         one = rows, rows if size[1] == size[0] else pixels(size[1])
-        return State(layer.output_shape, dims.MAP, (size[0], size[1]), one, one)
+        return FieldState(layer.output_shape, dims.MAP, (size[0], size[1]), one, one)
     state = _RULES.get(layer.kind, _everything)(layer, inputs)
     return state if state.shape == layer.output_shape else replace(state, shape=layer.output_shape)
 
 
-def _constant(layer: Layer, _: list[State]) -> State:
+def _constant(layer: Layer, _: list[FieldState]) -> FieldState:
     """A tensor made to the shape of another: it sees no pixel."""
     rows, columns = layer.output_shape[-2:] if layer.is_map else (1, 1)
     blank = blind(rows), blind(columns)
-    return State(layer.output_shape, dims.MAP if layer.is_map else None, (rows, columns), blank, blank)
+    return FieldState(layer.output_shape, dims.MAP if layer.is_map else None, (rows, columns), blank, blank)
 
 
-def _pass(_: Layer, inputs: list[State]) -> State:
+def _pass(_: Layer, inputs: list[FieldState]) -> FieldState:
     return inputs[0]
 
 
-def _resample(layer: Layer, inputs: list[State]) -> State:
+def _resample(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """Layers with a window, and those that move or resize maps."""
     state = inputs[0]
     if state.layout is None or state.layout[-2:] != ("H", "W"):
         return whole(state)
     sizes_in, sizes_out = state.shape[-2:], layer.output_shape[-2:]
-    found = [taps.of_layer(layer, a, sizes_in[a], sizes_out[a]) or taps.POINTWISE for a in (0, 1)]
+    found = [taps.of_layer(layer, a, sizes_in[a], sizes_out[a]) or taps.ONE_TO_ONE for a in (0, 1)]
     if layer.kind.startswith("adaptive") and max(sizes_in) > 1 and _swallows(found, sizes_in):
         return replace(whole(state), layout=state.layout, map_size=(1, 1))
     return moved(state, found, (sizes_out[0], sizes_out[1]))
 
 
-def _swallows(found: list[taps.Reads], sizes: Shape) -> bool:
+def _swallows(found: list[taps.Taps], sizes: Shape) -> bool:
     return all(step == taps.everything(size) for step, size in zip(found, sizes, strict=True) if size > 1)
 
 
-def _statistic(_: Layer, inputs: list[State]) -> State:
+def _statistic(_: Layer, inputs: list[FieldState]) -> FieldState:
     """Norms whose statistics run over positions: strictly everything, locally one position."""
     state = inputs[0]
     return replace(state, strict=seen_by_all(state.strict, state.map_size))
 
 
-def _batch_norm(layer: Layer, inputs: list[State]) -> State:
+def _batch_norm(layer: Layer, inputs: list[FieldState]) -> FieldState:
     return _statistic(layer, inputs) if layer.attributes.get("training") else inputs[0]
 
 
-def _layer_norm(layer: Layer, inputs: list[State]) -> State:
+def _layer_norm(layer: Layer, inputs: list[FieldState]) -> FieldState:
     count = len(layer.attributes["normalized_shape"])
     return over(inputs[0], range(-count, 0), _statistic(layer, inputs))
 
 
-def _softmax(layer: Layer, inputs: list[State]) -> State:
+def _softmax(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """softmax and normalize: over rows alone, or columns, a statistic of these."""
     state = inputs[0]
     if state.layout is None:
@@ -96,11 +96,11 @@ def _softmax(layer: Layer, inputs: list[State]) -> State:
     return whole(state) if along == BOTH else replace(state, strict=seen_by_all(state.strict, state.map_size, along))
 
 
-def _linear(layer: Layer, inputs: list[State]) -> State:
+def _linear(layer: Layer, inputs: list[FieldState]) -> FieldState:
     return _contracted(layer, inputs[0], -1)
 
 
-def _contracted(layer: Layer, state: State, dim: int) -> State:
+def _contracted(layer: Layer, state: FieldState, dim: int) -> FieldState:
     """Weighted sums over one dimension, which the results of several (or of one) take the place of."""
     if state.layout is None:
         return state
@@ -111,11 +111,11 @@ def _contracted(layer: Layer, state: State, dim: int) -> State:
     return replace(over_labels(state, (state.layout[at],)), layout=(*grown, *labels))
 
 
-def _conv1d(_: Layer, inputs: list[State]) -> State:
+def _conv1d(_: Layer, inputs: list[FieldState]) -> FieldState:
     return over(inputs[0], (-2, -1), whole(inputs[0]))
 
 
-def _reduce(layer: Layer, inputs: list[State]) -> State:
+def _reduce(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """mean, sum, max …: over channels it changes no field, over positions it sees all of them."""
     if len(inputs) > 1:
         return _merge(layer, inputs)  # torch.max of two tensors
@@ -130,14 +130,14 @@ def _reduce(layer: Layer, inputs: list[State]) -> State:
     return replace(over_labels(state, [state.layout[i] for i in gone]), layout=labels)
 
 
-def _reshape(layer: Layer, inputs: list[State]) -> State:
+def _reshape(layer: Layer, inputs: list[FieldState]) -> FieldState:
     state = inputs[0]
     if state.layout is None:
         return state
     return replace(state, layout=dims.regroup(state.shape, state.layout, layer.output_shape, state.map_size))
 
 
-def _permute(layer: Layer, inputs: list[State]) -> State:
+def _permute(layer: Layer, inputs: list[FieldState]) -> FieldState:
     state = inputs[0]
     if state.layout is None:
         return state
@@ -164,7 +164,7 @@ def _tuple(value: int | tuple[int, ...]) -> tuple[int, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _broadcast(layer: Layer, inputs: list[State]) -> State:
+def _broadcast(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """expand and repeat: new leading dimensions carry no position; what lies flat has lost them."""
     state = inputs[0]
     if state.layout is None or len(layer.output_shape) < len(state.layout):
@@ -176,7 +176,7 @@ def _broadcast(layer: Layer, inputs: list[State]) -> State:
     return replace(state, layout=grown) if same else whole(state)
 
 
-def _merge(layer: Layer, inputs: list[State]) -> State:
+def _merge(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """add, mul, channel concat …: the union of the branches; a branch with no position of its own is a gate."""
     located = [state for state in inputs if state.local is not None] or inputs
     lead = max(located, key=lambda state: (state.map_size[0] * state.map_size[1], len(state.shape)))
@@ -189,7 +189,7 @@ def _merge(layer: Layer, inputs: list[State]) -> State:
     return replace(lead, strict=strict, local=_unions(seen, lead.map_size) if seen else None)
 
 
-def _fits(state: State, lead: State) -> bool:
+def _fits(state: FieldState, lead: FieldState) -> bool:
     """Whether a branch has rows and columns where another has them, as many of them or one."""
     if state.layout == lead.layout and state.map_size == lead.map_size:
         return True
@@ -217,7 +217,7 @@ def _unions(axes: list[tuple[Axis, Axis]], size: tuple[int, int]) -> tuple[Axis,
     return together, together if same else union(columns, size[1])
 
 
-def _concat(layer: Layer, inputs: list[State]) -> State:
+def _concat(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """Along channels a merge; along rows or columns each position keeps its own field."""
     lead = inputs[0]
     dim = int(layer.attributes.get("dim", 0))
@@ -239,7 +239,7 @@ def _concat(layer: Layer, inputs: list[State]) -> State:
     return replace(lead, map_size=size, strict=side_by_side([s.strict for s in inputs]), local=side_by_side(local))
 
 
-def _stack(layer: Layer, inputs: list[State]) -> State:
+def _stack(layer: Layer, inputs: list[FieldState]) -> FieldState:
     state = _merge(layer, inputs)
     if state.layout is None:
         return state
@@ -248,26 +248,26 @@ def _stack(layer: Layer, inputs: list[State]) -> State:
     return replace(state, layout=tuple(labels))
 
 
-def _move(layer: Layer, inputs: list[State]) -> State:
+def _move(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """roll and flip: every position reads one other."""
     state = inputs[0]
     moved = layer.numbers("dims")
     return over(state, moved, whole(state)) if moved else whole(state)
 
 
-def _matmul(layer: Layer, inputs: list[State]) -> State:
+def _matmul(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """Of an activation with weights: sums over one dimension. Of two activations: every position meets every other."""
     dim = layer.attributes.get("contracted")
     return _everything(layer, inputs) if dim is None else _contracted(layer, inputs[0], dim)
 
 
-def _everything(layer: Layer, inputs: list[State]) -> State:
+def _everything(layer: Layer, inputs: list[FieldState]) -> FieldState:
     """What any position of any input sees, for a layer of which no more is known."""
     found = [whole(state) for state in inputs]
     return found[0] if len(found) == 1 else _merge(layer, found)
 
 
-_Rule = Callable[[Layer, list[State]], State]
+_Rule = Callable[[Layer, list[FieldState]], FieldState]
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys((*ops.ACTIVATIONS, *ops.POINTWISE, "local_response_norm", "channel_shuffle"), _pass),
     **dict.fromkeys((*ops.ARITHMETIC, "where"), _merge),

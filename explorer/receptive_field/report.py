@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from explorer.graph.layers import LayerGraph
 from explorer.receptive_field.dims import MAP
-from explorer.receptive_field.field_state import State
+from explorer.receptive_field.field_state import FieldState
 from explorer.receptive_field.intervals import Axis
 from explorer.receptive_field.propagate import follow
 from explorer.types import Box
@@ -94,7 +94,7 @@ def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
     return found
 
 
-def _maps(graph: LayerGraph, states: Mapping[str, State]) -> set[str]:
+def _maps(graph: LayerGraph, states: Mapping[str, FieldState]) -> set[str]:
     """Ids of the layers laid out as [N, C, H, W].
 
     Where the layout was lost, because each value sees everything, those of the size of a map that they are made from:

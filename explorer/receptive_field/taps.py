@@ -13,7 +13,7 @@ from explorer.types import is_sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Reads:
+class Taps:
     """Output `q·period + r` reads the input positions `q·advance + o` for each o in `offsets[r]`.
 
     A convolution has period 1 and advances by its stride; what magnifies (a transposed convolution, an interpolation)
@@ -28,48 +28,48 @@ class Reads:
 
 
 HALF = Fraction(1, 2)
-POINTWISE = Reads(1, 1, ((0,),))
+ONE_TO_ONE = Taps(1, 1, ((0,),))
 
 
-def everything(size: int) -> Reads:
+def everything(size: int) -> Taps:
     """Each output reads the whole axis."""
-    return Reads(1, 0, (tuple(range(size)),))
+    return Taps(1, 0, (tuple(range(size)),))
 
 
-def windowed(window: Window, axis: int, border: str = "zeros") -> Reads:
+def windowed(window: Window, axis: int, border: str = "zeros") -> Taps:
     """Output o reads o·stride − padding + k·dilation."""
     start, dilation = -window.padding[axis], window.dilation[axis]
     offsets = tuple(start + k * dilation for k in range(window.kernel[axis]))
-    return Reads(1, window.stride[axis], (offsets,), border)
+    return Taps(1, window.stride[axis], (offsets,), border)
 
 
-def transposed(window: Window, axis: int) -> Reads:
+def transposed(window: Window, axis: int) -> Taps:
     """Input i writes the outputs i·stride − padding + k·dilation: so o reads (o + padding − k·dilation) / stride."""
     stride, padding, dilation = window.stride[axis], window.padding[axis], window.dilation[axis]
     phases: list[tuple[int, ...]] = []
     for r in range(stride):
         sources = (r + padding - k * dilation for k in range(window.kernel[axis]))
         phases.append(tuple(sorted(s // stride for s in sources if s % stride == 0)))
-    return Reads(stride, 1, tuple(phases))
+    return Taps(stride, 1, tuple(phases))
 
 
-def adaptive(size_in: int, size_out: int) -> Reads:
+def adaptive(size_in: int, size_out: int) -> Taps:
     """Output o averages floor(o·in/out) … ceil((o+1)·in/out) − 1; equal sizes make it a 1×1 window."""
     shared = gcd(size_in, size_out)
     period, advance = size_out // shared, size_in // shared
     if size_out == 1 and size_in > 1:
         return everything(size_in)
-    return Reads(
+    return Taps(
         period,
         advance,
         tuple(tuple(range(r * advance // period, -(-(r + 1) * advance // period))) for r in range(period)),
     )
 
 
-def interpolated(scale: Fraction, taps: Callable[[int, Fraction], tuple[int, ...]]) -> Reads:
+def interpolated(scale: Fraction, taps: Callable[[int, Fraction], tuple[int, ...]]) -> Taps:
     """What torch's interpolate reads, `scale` input positions to one output position."""
     period, advance = scale.denominator, scale.numerator
-    return Reads(period, advance, tuple(taps(r, scale) for r in range(period)))
+    return Taps(period, advance, tuple(taps(r, scale) for r in range(period)))
 
 
 def _nearest(output: int, scale: Fraction) -> tuple[int, ...]:
@@ -122,7 +122,7 @@ _TAPS = {
 }
 
 
-def _interpolated(attributes: Mapping[str, Any], axis: int, size_in: int, size_out: int) -> Reads:
+def _interpolated(attributes: Mapping[str, Any], axis: int, size_in: int, size_out: int) -> Taps:
     """F.interpolate; by a scale factor it keeps the factor, where the size of the output is rounded."""
     mode, corners = str(attributes.get("mode") or "nearest"), bool(attributes.get("align_corners"))
     if mode == "area":
@@ -139,7 +139,7 @@ def _interpolated(attributes: Mapping[str, Any], axis: int, size_in: int, size_o
     return interpolated(scale, _TAPS[mode, corners])
 
 
-def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Reads | None:
+def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Taps | None:
     """How a layer with a window, or one that moves or resizes maps, reads along an axis (0 rows, 1 columns).
 
     None for a layer that is none of these.
@@ -156,17 +156,17 @@ def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Reads | No
             return _interpolated(attributes, axis, size_in, size_out)
         case "pixel_shuffle":
             factor = int(attributes["upscale_factor"])
-            return Reads(factor, 1, ((0,),) * factor)
+            return Taps(factor, 1, ((0,),) * factor)
         case "pixel_unshuffle":
             factor = int(attributes["downscale_factor"])
-            return Reads(1, factor, (tuple(range(factor)),))
+            return Taps(1, factor, (tuple(range(factor)),))
         case "pad":
             return _padded(attributes["pad"], axis, attributes.get("mode", "constant"))
         case _:
             return None
 
 
-def _padded(pad: tuple[int, ...], axis: int, mode: str) -> Reads:
+def _padded(pad: tuple[int, ...], axis: int, mode: str) -> Taps:
     """F.pad lists (before, after) from the last dimension backwards."""
     at = 2 * (1 - axis)
-    return Reads(1, 1, ((-pad[at] if at < len(pad) else 0,),), "zeros" if mode == "constant" else mode)
+    return Taps(1, 1, ((-pad[at] if at < len(pad) else 0,),), "zeros" if mode == "constant" else mode)

@@ -22,7 +22,7 @@ from explorer.errors import Cancelled, UnknownNameError, UserError
 from explorer.graph import ops
 from explorer.graph.layers import Layer, LayerGraph
 from explorer.graph.trace import TracedProgram, mode
-from explorer.run.schedule import last_uses, plan_of
+from explorer.run.schedule import last_uses, schedule_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +124,8 @@ class _Run:
         self.program, self.image, self.capture, self.rules = program, image, capture, rules
         self.cancel = cancel or (lambda: False)
         self.given = {program.nodes[name]: value for name, value in start.items()}
-        self.plan = plan_of(program)
-        self.layers = self.plan.layers
+        self.schedule = schedule_of(program)
+        self.layers = self.schedule.layers
         self.values: dict[fx.Node, Any] = {}
         self.captured: dict[str, Any] = {}
 
@@ -142,7 +142,7 @@ class _Run:
 
     def _order(self, wanted: set[fx.Node]) -> list[fx.Node]:
         """The operations that the wanted ones need, in the program's order; nothing before a given one."""
-        needs = self.plan.dependencies
+        needs = self.schedule.dependencies
         found, queue = set[fx.Node](), list(wanted)
         while queue:
             node = queue.pop()

@@ -13,22 +13,22 @@ from explorer.graph.trace import TracedProgram
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """What a program tells before it is run: the layer of each node, and what has to run before it."""
 
     layers: dict[fx.Node, Layer]
     dependencies: dict[fx.Node, list[fx.Node]]
 
 
-_plans: WeakKeyDictionary[TracedProgram, Plan] = WeakKeyDictionary()
+_schedules: WeakKeyDictionary[TracedProgram, Schedule] = WeakKeyDictionary()
 
 
-def plan_of(program: TracedProgram) -> Plan:
-    """The plan of a program, made at its first run."""
-    if program not in _plans:
+def schedule_of(program: TracedProgram) -> Schedule:
+    """The schedule of a program, made at its first run."""
+    if program not in _schedules:
         layers = {node: program.graph[name] for name, node in program.nodes.items()}
-        _plans[program] = Plan(layers, _dependencies(program, layers))
-    return _plans[program]
+        _schedules[program] = Schedule(layers, _dependencies(program, layers))
+    return _schedules[program]
 
 
 def _dependencies(program: TracedProgram, layers: Mapping[fx.Node, Layer]) -> dict[fx.Node, list[fx.Node]]:

@@ -167,7 +167,7 @@ def test_tokens_keep_their_local_field_where_a_mix_of_all_is_added() -> None:
 
 
 def test_a_rule_that_fails_costs_one_layer_its_field_and_not_the_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any) -> propagate.State:
+    def fails(*_: Any) -> propagate.FieldState:
         raise IndexError("tuple index out of range")
 
     monkeypatch.setitem(propagate._RULES, "relu", fails)
