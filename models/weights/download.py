@@ -29,7 +29,7 @@ CHUNK_BYTES = 256 * 1024
 POLL_S = 0.1
 TIMEOUT_S = 30.0
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all (0 where the server does not say)
+ByteProgress = Callable[[int, int], None]  # bytes done, bytes in all (0 where the server does not say)
 
 
 def cache_dir() -> Path:
@@ -49,7 +49,7 @@ def is_cached(url: str) -> bool:
     return is_whole(target) or target.with_suffix(".pth").exists()
 
 
-def fetch(url: str, progress: Progress, cancel: Callable[[], bool]) -> Path:
+def fetch(url: str, progress: ByteProgress, cancel: Callable[[], bool]) -> Path:
     """The checkpoint at `url` as a safetensors file in the cache, which asks the network for nothing it has.
 
     A .pth that somebody put into the cache is used in place of a download, if its hash is right; a damaged safetensors
@@ -97,7 +97,7 @@ class _Transfer:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def _download(url: str, draft: Path, progress: Progress, cancel: Callable[[], bool]) -> None:
+def _download(url: str, draft: Path, progress: ByteProgress, cancel: Callable[[], bool]) -> None:
     """Download in a thread of its own: a connection that stalls must not keep a cancel waiting."""
     state = _Transfer()
     # Opened here: a thread that is given up must not make the file anew after it has been removed.

@@ -18,7 +18,7 @@ from explorer.resources import asset
 from models.errors import WeightsError
 from models.registry import preset
 from models.spec import NetSpec
-from models.weights.download import Progress, cached, fetch, is_cached
+from models.weights.download import ByteProgress, cached, fetch, is_cached
 from models.weights.safetensors_file import read_into, read_metadata
 
 SHIPPED = asset("weights")
@@ -89,7 +89,7 @@ def file_source(name: str, content: bytes | Path, preset_name: str) -> WeightsSo
 def load(
     module: nn.Module,
     source: WeightsSource,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> None:
     """Give the module the source's weights, every tensor by name; "random" leaves it as it was built.

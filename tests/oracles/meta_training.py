@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.layers import POINTWISE
+from models.layers import SHAPE_KEEPING
 from models.spec import NetSpec
 
 
@@ -47,7 +47,7 @@ class SameShape(torch.autograd.Function):
 class Quick(nn.Module):
     """Stands for a norm or activation on meta, where only its shape shows and torch takes up to 6 ms for it."""
 
-    STANDS_FOR = (*POINTWISE, nn.GroupNorm, nn.LocalResponseNorm)
+    STANDS_FOR = (*SHAPE_KEEPING, nn.GroupNorm, nn.LocalResponseNorm)
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
