@@ -61,7 +61,7 @@ _NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 # Layers whose output has the shape of their input, whatever it is, in evaluation.
-POINTWISE = (
+SHAPE_KEEPING = (
     StochasticDepth,
     nn.BatchNorm2d,
     nn.LayerNorm,

@@ -21,7 +21,7 @@ from explorer.errors import UnknownNameError
 from models import blocks as block_modules
 from models import families as family_modules
 from models.errors import SpecError
-from models.layers import POINTWISE, Add, Scale, tolerant
+from models.layers import SHAPE_KEEPING, Add, Scale, tolerant
 from models.meta import on_meta
 from models.spec import NetSpec, Spec
 
@@ -278,7 +278,7 @@ def _thin_out(module: nn.Module) -> None:
     same = nn.Identity()
     for layer in list(module.modules()):
         for name, child in layer._modules.items():
-            if isinstance(child, POINTWISE):
+            if isinstance(child, SHAPE_KEEPING):
                 layer._modules[name] = same
             elif isinstance(child, Add | Scale):
                 layer._modules[name] = _JoinShape(child)

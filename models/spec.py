@@ -15,10 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.errors import SpecError
 
-ACTIVATIONS = ("relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "hardswish", "tanh", "sigmoid", "none")
-NORMS = ("none", "batch", "group", "layer", "instance", "channel_layer")
-POOLS = ("max", "average")
-
 
 @dataclass(frozen=True)
 class Knob:
@@ -118,11 +114,17 @@ class Spec(BaseModel):
         for name, description in type(self).knobs().items():
             if problem := description.problem(name, getattr(self, name)):
                 raise ValueError(problem)
-        self.check()
+        self.check_all()
         return self
 
+    def check_all(self) -> None:
+        """Hold the cross-field rules of the class and of all that it derives from, theirs first."""
+        for cls in reversed(type(self).__mro__):
+            if "check" in vars(cls):
+                vars(cls)["check"](self)
+
     def check(self) -> None:
-        """Hold the cross-field rules: override, and call `refuse` with the offending values."""
+        """Hold the rules of this class alone: override, and call `refuse` with the values that cannot be together."""
 
     def refuse(self, *names: str, why: str) -> None:
         """Raise ValueError that states the values of the named knobs and why they cannot be together."""

@@ -193,7 +193,7 @@ def _changed(spec: Spec, name: str, value: Any) -> Spec | None:
     changes = _in_proportion(spec, value) if name == ALL_WIDTHS else {name: value}
     changed = spec.model_copy(update=changes)
     try:
-        changed.check()
+        changed.check_all()
     except ValueError:
         return None
     return changed

@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models import knobs
 from models.layers import Add, LayerNorm2d, Scale, activation, conv, global_pool, norm, pool
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, Spec, knob
+from models.spec import Spec, knob
 
 SE_PAPER = Paper(
     "J. Hu, L. Shen, S. Albanie, G. Sun, E. Wu",
@@ -29,14 +30,13 @@ GLOBAL_CONTEXT_PAPER = Paper(
     "https://arxiv.org/abs/1904.11492",
 )
 MAX_CHANNELS = 32_768
-REDUCTION_HELP = "Channels of the input over those inside."
 
 
 class AttentionSpec(Spec):
     """What every attention block has: its output has the shape of its input."""
 
-    in_channels: int = knob(256, low=1, high=MAX_CHANNELS, step=1, help="Channels of the input, and of the output.")
-    reduction: int = knob(16, low=1, high=64, step=1, help=REDUCTION_HELP, paper=16)
+    in_channels: int = knobs.kept_channels(256, high=MAX_CHANNELS)
+    reduction: int = knob(16, low=1, high=64, step=1, help="Channels of the input over those inside.", paper=16)
 
     @property
     def inner(self) -> int:
@@ -49,8 +49,8 @@ class SqueezeExcitationSpec(AttentionSpec):
 
     squeeze: int = knob(0, low=0, high=MAX_CHANNELS, step=8, help="Channels inside; 0 takes in_channels/reduction.")
     pool: str = knob("average", choices=("average", "max"), help="How each map is squeezed.", paper="average")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity between the two.", paper="relu")
-    gate: str = knob("sigmoid", choices=("sigmoid", "hardsigmoid"), help="Brings gates to 0…1.", paper="sigmoid")
+    activation: str = knobs.activation("relu", help="Non-linearity between the two.")
+    gate: str = knobs.gate("sigmoid")
 
     @property
     def inner(self) -> int:
@@ -78,16 +78,18 @@ class SqueezeExcitation(nn.Module):
 class NonLocalSpec(AttentionSpec):
     """Every position gathers from all others, as their features resemble its own (paper, figure 2, eq. 1–6)."""
 
-    reduction: int = knob(2, low=1, high=64, step=1, help=REDUCTION_HELP, paper=2)
+    reduction: int = knobs.like(AttentionSpec, "reduction", 2)
     pairwise: str = knob(
-        "embedded_gaussian", choices=("gaussian", "embedded_gaussian", "dot_product"), paper="embedded_gaussian",
+        "embedded_gaussian",
+        choices=("gaussian", "embedded_gaussian", "dot_product"),
+        paper="embedded_gaussian",
         help="How two positions are compared: softmax of x·x, softmax of θ(x)·φ(x), or θ(x)·φ(x) over their number.",
-    )  # fmt: skip
+    )
     scaled: bool = knob(False, help="Divide the comparison by √in_channels, so that a softmax stays soft.", paper=False)
     sub_sample: bool = knob(
         False, help="2×2 max pool before φ and g (section 3.3): a quarter of the comparisons.", paper=True
     )
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after the last convolution.", paper="batch")
+    norm: str = knobs.norm("batch", help="Normalisation after the last convolution.")
     zero_init: bool = knob(True, help="Start as the identity: the last norm's scale is 0.", paper=True)
 
     def check(self) -> None:
@@ -162,7 +164,7 @@ class NonLocal(nn.Module):
 class GlobalContextSpec(AttentionSpec):
     """One attention map for all positions, a bottleneck, an add (paper, figure 4d, eq. 5)."""
 
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity inside the bottleneck.", paper="relu")
+    activation: str = knobs.activation("relu", help="Non-linearity inside the bottleneck.")
     norm: bool = knob(True, help="LayerNorm inside the bottleneck, which eases its training.", paper=True)
     zero_init: bool = knob(True, help="Start as the identity: the last convolution starts at 0.", paper=True)
 
@@ -213,19 +215,6 @@ _KINDS: dict[str, tuple[type[AttentionSpec], Any]] = {
     "non_local": (NonLocalSpec, NonLocal),
     "global_context": (GlobalContextSpec, GlobalContext),
 }
-ATTENTIONS = ("none", *_KINDS)
-
-
-class AttentionKnobs(Spec):
-    """The knobs of networks and blocks that take attention in; list it before NetSpec among the bases."""
-
-    attention: str = knob(
-        "none", choices=ATTENTIONS,
-        help="Weighs channels (se), or adds to each position what it (non_local) or all (global_context) attend to.",
-    )  # fmt: skip
-    attention_reduction: int = knob(
-        0, low=0, high=64, step=1, help="Attention: channels outside over those inside; 0 takes its paper's."
-    )
 
 
 def attention(kind: str, channels: int, reduction: int = 0, **options: Any) -> nn.Module:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
+from models import knobs
 from models.layers import activation, conv, norm
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, Spec, knob
+from models.spec import Spec, knob
 
 ORDERS = ("conv-norm-act", "conv-act-norm", "norm-act-conv")
 
@@ -21,15 +22,15 @@ PAPER = Paper(
 class ConvNormActSpec(Spec):
     """The paper normalises between convolution and activation (section 3.2)."""
 
-    in_channels: int = knob(64, low=1, high=2048, step=1, help="Channels of the input.")
-    width: int = knob(64, low=1, high=2048, step=8, help="Channels of the output.")
+    in_channels: int = knobs.in_channels(64, high=2048)
+    width: int = knobs.width(64, high=2048)
     kernel: int = knob(3, low=1, high=11, step=1, unit="px", help="Side of the window.")
     stride: int = knob(1, low=1, high=4, step=1, unit="px", help="Step of the window: 2 halves the map.")
     padding: int = knob(1, low=0, high=5, step=1, unit="px", help="Zeros added at each border.")
     dilation: int = knob(1, low=1, high=4, step=1, unit="px", help="Distance between samples.")
     groups: int = knob(1, low=1, high=64, step=1, help="Independent groups of channels: g groups cost 1/g.")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of the map.", paper="batch")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity.")
+    norm: str = knobs.norm("batch", help="Normalisation of the map.")
+    activation: str = knobs.activation("relu", help="Non-linearity.", paper=None)
     order: str = knob("conv-norm-act", choices=ORDERS, help="Order of the three.", paper="conv-norm-act")
 
     def check(self) -> None:

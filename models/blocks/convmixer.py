@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, attention
+from models import knobs
+from models.blocks.attention import attention
+from models.knobs import AttentionKnobs
 from models.layers import Add, activation, conv, norm
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, knob
 
 PAPER = Paper("A. Trockman, J. Z. Kolter", "Patches Are All You Need?", "TMLR 2023", "https://arxiv.org/abs/2201.09792")
 KERNELS = (1, 3, 5, 7, 9, 11, 13, 15)
@@ -16,10 +17,10 @@ KERNELS = (1, 3, 5, 7, 9, 11, 13, 15)
 class ConvMixerBlockSpec(AttentionKnobs):
     """Section 2 of the paper, eq. 2 and 3; a block keeps the shape of its input."""
 
-    in_channels: int = knob(768, low=1, high=4096, step=1, help="Channels of the input and of the output.")
-    kernel: int = knob(9, choices=KERNELS, unit="px", help="Side of the depthwise window.", paper=9)
-    activation: str = knob("gelu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="gelu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each non-linearity.", paper="batch")
+    in_channels: int = knobs.kept_channels(768)
+    kernel: int = knobs.depthwise_kernel(9, choices=KERNELS, unit="px")
+    activation: str = knobs.activation("gelu")
+    norm: str = knobs.norm("batch", help="Normalisation after each non-linearity.")
 
     @property
     def out_channels(self) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, attention, start_attention
+from models import knobs
+from models.blocks.attention import attention, start_attention
+from models.knobs import AttentionKnobs
 from models.layers import Add, Permute, Scale, StochasticDepth, activation, conv, norm, sequence
 from models.meta import is_unfilled, layer
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, knob
+from models.spec import knob
 
 PAPER = Paper(
     "Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie",
@@ -23,17 +25,15 @@ NORM_EPS = 1e-6
 class ConvNeXtBlockSpec(AttentionKnobs):
     """Figure 4 of the paper; a block keeps the shape of its input."""
 
-    in_channels: int = knob(96, low=1, high=4096, step=1, help="Channels of the input and of the output.")
-    kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), unit="px", help="Side of the depthwise window.", paper=7)
+    in_channels: int = knobs.kept_channels(96)
+    kernel: int = knobs.depthwise_kernel(7, choices=(1, 3, 5, 7, 9, 11), unit="px")
     expansion: float = knob(4.0, low=0.25, high=8.0, step=0.25, help="Hidden over outer channels.", paper=4.0)
     layer_scale: float = knob(
         1e-6, low=0.0, high=1.0, help="First value of the factors, one per channel, on the learned change.", paper=1e-6
     )
-    drop_path: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, help="Chance in training that the learned change is left out."
-    )
-    activation: str = knob("gelu", choices=ACTIVATIONS, help="The one non-linearity of the block.", paper="gelu")
-    norm: str = knob("channel_layer", choices=NORMS, help="The one normalisation of the block.", paper="channel_layer")
+    drop_path: float = knobs.block_drop_path(0.0, paper=None)
+    activation: str = knobs.activation("gelu", help="The one non-linearity of a block.")
+    norm: str = knobs.norm("channel_layer", help="The one normalisation of the block.")
 
     @property
     def hidden(self) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models import knobs
 from models.layers import Concat, activation, conv, norm, pool
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, Spec, knob
+from models.spec import Spec, knob
 
 PAPER = Paper(
     "G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger",
@@ -21,12 +22,14 @@ class DenseLayerSpec(Spec):
 
     in_channels: int = knob(64, low=1, high=65_536, step=1, help="Channels of the input: all maps so far.")
     growth: int = knob(32, low=1, high=64, step=4, help="New maps per layer, the paper's k.", paper=32)
-    bottleneck: bool = knob(True, help="A 1×1 convolution before the k×k one, DenseNet-B.", paper=True)
+    bottleneck: bool = knob(True, help="A 1×1 convolution before each k×k one, DenseNet-B.", paper=True)
     bottleneck_factor: int = knob(4, low=1, high=8, step=1, help="Its channels over the growth.", paper=4)
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the windows wider than one pixel.", paper=3)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity before each convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation before each activation.", paper="batch")
-    drop_rate: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of new values dropped.", paper=0.0)
+    kernel: int = knobs.kernel(3)
+    activation: str = knobs.activation("relu", help="Non-linearity before each convolution.")
+    norm: str = knobs.norm("batch", help="Normalisation before each activation.")
+    drop_rate: float = knob(
+        0.0, low=0.0, high=0.9, step=0.05, help="Share of each layer's new values dropped in training.", paper=0.0
+    )
 
     @property
     def out_channels(self) -> int:
@@ -37,7 +40,7 @@ class DenseLayerSpec(Spec):
 class DenseBlockSpec(DenseLayerSpec):
     """`depth` dense layers: C + depth · growth channels leave it (paper, figure 1)."""
 
-    in_channels: int = knob(64, low=1, high=32_768, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(64, high=32_768)
     depth: int = knob(6, low=1, high=64, step=1, help="Layers of the block.", paper=6)
 
     @property
@@ -49,12 +52,14 @@ class DenseBlockSpec(DenseLayerSpec):
 class TransitionSpec(Spec):
     """Norm, activation, 1×1 convolution and a pool between two dense blocks (paper, section 3)."""
 
-    in_channels: int = knob(256, low=1, high=65_536, step=1, help="Channels of the input.")
-    compression: float = knob(0.5, low=0.05, high=1.0, step=0.05, help="Share of channels kept, θ.", paper=0.5)
-    pool: str = knob("average", choices=POOLS, help="How the map is made smaller.", paper="average")
-    stride: int = knob(2, low=1, high=4, step=1, help="Side and stride of the pool; 1 leaves it out.", paper=2)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity before the convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation before the activation.", paper="batch")
+    in_channels: int = knobs.in_channels(256, high=65_536)
+    compression: float = knob(
+        0.5, low=0.05, high=1.0, step=0.05, help="Share of channels that a transition keeps, θ.", paper=0.5
+    )
+    pool: str = knobs.pool("average", help="How a transition shrinks the map.")
+    stride: int = knobs.pool_window(2)
+    activation: str = knobs.activation("relu", help="Non-linearity before the convolution.")
+    norm: str = knobs.norm("batch", help="Normalisation before the activation.")
 
     @property
     def out_channels(self) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs
+from models import knobs
 from models.blocks.inverted_residual import convolution, weighing
+from models.knobs import AttentionKnobs
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, knob
 
 PAPER = Paper(
     "A. G. Howard, M. Zhu, B. Chen, D. Kalenichenko, W. Wang, T. Weyand, M. Andreetto, H. Adam",
@@ -20,12 +20,12 @@ PAPER = Paper(
 class DepthwiseSeparableSpec(AttentionKnobs):
     """k×k per channel, 1×1 across channels: 1/width + 1/k² of a full convolution's work (paper, section 3.1)."""
 
-    in_channels: int = knob(32, low=1, high=8192, step=1, help="Channels of the input.")
-    width: int = knob(64, low=1, high=8192, step=8, help="Channels of the output.")
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the depthwise window.", paper=3)
-    stride: int = knob(1, low=1, high=4, step=1, help="Stride of the depthwise convolution.")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after both convolutions.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after both convolutions.", paper="batch")
+    in_channels: int = knobs.in_channels(32)
+    width: int = knobs.width(64)
+    kernel: int = knobs.depthwise_kernel(3)
+    stride: int = knobs.depthwise_stride(1)
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
 
 
 class DepthwiseSeparable(nn.Module):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models import knobs
 from models.layers import Add, Concat, activation, conv, norm, sequence
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, Spec, knob
+from models.spec import Spec, knob
 
 PAPER = Paper(
     "F. N. Iandola, S. Han, M. W. Moskewicz, K. Ashraf, W. J. Dally, K. Keutzer",
@@ -15,10 +16,6 @@ PAPER = Paper(
     "https://arxiv.org/abs/1602.07360",
 )
 BYPASSES = ("none", "simple", "complex")
-BYPASS_HELP = (
-    "What is added to the output: nothing, the input where its channels are as many (simple), or the input through "
-    "a 1×1 convolution where they are not (complex)."
-)
 
 
 class FireWidths(Spec):
@@ -37,11 +34,17 @@ class FireWidths(Spec):
 class FireSpec(FireWidths):
     """One module on its own: its widths and what a network's modules share (paper, figure 1)."""
 
-    in_channels: int = knob(96, low=1, high=4096, step=1, help="Channels of the input.")
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the wider window.", paper=3)
-    bypass: str = knob("none", choices=BYPASSES, help=BYPASS_HELP, paper="none")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("none", choices=NORMS, help="Normalisation of every convolution.", paper="none")
+    in_channels: int = knobs.in_channels(96, high=4096)
+    kernel: int = knobs.kernel(3)
+    bypass: str = knob(
+        "none",
+        choices=BYPASSES,
+        help="What is added to the output: nothing, the input where its channels are as many (simple), or the input "
+        "through a 1×1 convolution where they are not (complex).",
+        paper="none",
+    )
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("none")
 
 
 class Fire(nn.Module):

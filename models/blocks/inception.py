@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models import knobs
 from models.layers import Concat, ConvNormAct, pool
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, Spec, knob
+from models.spec import Spec, knob
 
 PAPER = Paper(
     "C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, A. Rabinovich",
@@ -37,11 +38,11 @@ class InceptionWidths(Spec):
 class InceptionSpec(InceptionWidths):
     """One module on its own (paper, figure 2b): the widths of its branches and what they share."""
 
-    in_channels: int = knob(192, low=1, high=4096, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(192, high=4096)
     kernel5: int = knob(5, choices=(1, 3, 5, 7), help="Side of the window of the 5×5 branch.", paper=5)
-    branch_pool: str = knob("max", choices=POOLS, help="The pool branch's pool.", paper="max")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("none", choices=NORMS, help="Normalisation of every convolution.", paper="none")
+    branch_pool: str = knobs.branch_pool("max")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("none")
 
 
 class Inception(nn.Module):

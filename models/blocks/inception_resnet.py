@@ -7,8 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, attention
+from models import knobs
+from models.blocks.attention import attention
 from models.blocks.mixed import Mixed, MixedSpec, Step, channels, unit
+from models.knobs import AttentionKnobs
 from models.layers import Add, activation, conv
 from models.registry import Block, Paper, register
 from models.spec import knob
@@ -41,7 +43,7 @@ class InceptionResNetSpec(AttentionKnobs, MixedSpec):
 class InceptionResNetASpec(InceptionResNetSpec):
     """Figure 16 of the paper, for 35×35 maps."""
 
-    in_channels: int = knob(320, low=1, high=8192, step=1, help="Channels of the input and of the output.")
+    in_channels: int = knobs.kept_channels(320, high=8192)
     scale: float = scale(0.17)
     conv1: int = channels(32, "1×1 branch: its channels, and those of the 1×1 in the others.")
     conv3: int = channels(32, "3×3 branch: its channels.")
@@ -54,13 +56,13 @@ class InceptionResNetASpec(InceptionResNetSpec):
 class InceptionResNetBSpec(InceptionResNetSpec):
     """Figure 17 of the paper, for 17×17 maps: 1×1 · 1×1, 1×n, n×1."""
 
-    in_channels: int = knob(1088, low=1, high=8192, step=1, help="Channels of the input and of the output.")
+    in_channels: int = knobs.kept_channels(1088, high=8192)
     scale: float = scale(0.1)
     conv1: int = channels(192, "1×1 branch: its channels.")
     reduce: int = channels(128, "Long branch: the 1×1.")
     mid: int = channels(160, "Long branch: the 1×n.")
     conv: int = channels(192, "Long branch: the n×1.")
-    long: int = knob(7, choices=(1, 3, 5, 7, 9), unit="px", help="Long side of the thin windows.", paper=7)
+    long: int = knobs.long_side(7)
 
     outputs: ClassVar[tuple[str, ...]] = ("conv1", "conv")
 
@@ -68,12 +70,12 @@ class InceptionResNetBSpec(InceptionResNetSpec):
 class InceptionResNetCSpec(InceptionResNetBSpec):
     """Figure 19 of the paper, for 8×8 maps: as B with shorter windows."""
 
-    in_channels: int = knob(2080, low=1, high=8192, step=1, help="Channels of the input and of the output.")
+    in_channels: int = knobs.kept_channels(2080, high=8192)
     scale: float = scale(0.2)
     reduce: int = channels(192, "Long branch: the 1×1.")
     mid: int = channels(224, "Long branch: the 1×n.")
     conv: int = channels(256, "Long branch: the n×1.")
-    long: int = knob(3, choices=(1, 3, 5, 7, 9), unit="px", help="Long side of the thin windows.", paper=3)
+    long: int = knobs.long_side(3)
 
 
 class Times(nn.Module):

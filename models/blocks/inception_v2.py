@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from models.blocks.inception import shares
+from models import knobs
+from models.blocks.inception import InceptionWidths, shares
 from models.blocks.mixed import Mixed, Step, unit
 from models.layers import pool
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, Spec, knob
+from models.spec import Spec, knob
 
 PAPER = Paper(
     "S. Ioffe, C. Szegedy",
@@ -21,21 +22,21 @@ class InceptionV2Widths(Spec):
     """One row of the paper's figure 5; the defaults are module 3a."""
 
     conv1: int = knob(64, low=0, high=1024, step=8, help="1×1 branch: its channels; 0 leaves it out.")
-    reduce3: int = knob(64, low=1, high=1024, step=8, help="3×3 branch: the 1×1 before it.")
-    conv3: int = knob(64, low=1, high=1024, step=8, help="3×3 branch: its channels.")
+    reduce3: int = knobs.like(InceptionWidths, "reduce3", 64, paper=None)
+    conv3: int = knobs.like(InceptionWidths, "conv3", 64, paper=None)
     reduce_double: int = knob(64, low=1, high=1024, step=8, help="Double 3×3 branch: the 1×1 before them.")
     conv_double: int = knob(96, low=1, high=1024, step=8, help="Double 3×3 branch: channels of both.")
     pool_conv: int = knob(32, low=0, high=1024, step=8, help="Pool branch: the 1×1 after it; 0 passes the input.")
-    branch_pool: str = knob("average", choices=POOLS, help="The pool branch's pool.")
+    branch_pool: str = knobs.branch_pool("average", paper=None)
     stride: int = knob(1, low=1, high=4, step=1, help="The map shrinks by this factor, in the last layer of a branch.")
 
 
 class InceptionV2Spec(InceptionV2Widths):
     """One module on its own (paper, figure 5)."""
 
-    in_channels: int = knob(192, low=1, high=4096, step=1, help="Channels of the input.")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="batch")
+    in_channels: int = knobs.in_channels(192, high=4096)
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
 
     @property
     def out_channels(self) -> int:

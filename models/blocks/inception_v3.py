@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from models import knobs
 from models.blocks.mixed import (
     Mixed,
     MixedSpec,
@@ -27,7 +28,6 @@ PAPER = Paper(
     "CVPR 2016",
     "https://arxiv.org/abs/1512.00567",
 )
-LONG_HELP = "Long side of the windows that are one pixel thin."
 
 
 class InceptionASpec(PooledSpec):
@@ -35,7 +35,7 @@ class InceptionASpec(PooledSpec):
 
     outputs = ("conv1", "conv5", "conv3", "pool_conv")
 
-    in_channels: int = knob(192, low=1, high=8192, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(192)
     conv1: int = channels(64, "1×1 branch: its channels.")
     reduce5: int = channels(48, "5×5 branch: the 1×1 before it.")
     conv5: int = channels(64, "5×5 branch: its channels.")
@@ -70,7 +70,7 @@ class InceptionBSpec(ReductionSpec):
 
     outputs = ("conv3", "conv_double")
 
-    in_channels: int = knob(288, low=1, high=8192, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(288)
     conv3: int = channels(384, "3×3 branch: its channels.")
     reduce_double: int = channels(64, "Double 3×3 branch: the 1×1 before them.")
     mid_double: int = channels(96, "Double 3×3 branch: channels of the first.")
@@ -98,12 +98,12 @@ class InceptionCSpec(PooledSpec):
 
     outputs = ("conv1", "conv7", "conv7", "pool_conv")
 
-    in_channels: int = knob(768, low=1, high=8192, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(768)
     conv1: int = channels(192, "1×1 branch: its channels.")
     inner7: int = channels(128, "7×7 branches: channels of the 1×1, and of the long branch's first window.")
     mid7: int = channels(128, "7×7 branches: channels of the windows that follow, but the last.")
     conv7: int = channels(192, "7×7 branches: channels that leave each.")
-    long: int = knob(7, choices=(1, 3, 5, 7, 9), unit="px", help=LONG_HELP, paper=7)
+    long: int = knobs.long_side(7)
     pool_conv: int = channels(192, "Pool branch: the 1×1 after it.")
 
 
@@ -136,13 +136,13 @@ class InceptionDSpec(ReductionSpec):
 
     outputs = ("conv3", "conv7")
 
-    in_channels: int = knob(768, low=1, high=8192, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(768)
     reduce3: int = channels(192, "3×3 branch: the 1×1 before it.")
     conv3: int = channels(320, "3×3 branch: its channels.")
     inner7: int = channels(192, "7×7 branch: channels of the 1×1 and the 1×7.")
     mid7: int = channels(192, "7×7 branch: channels of the 7×1.")
     conv7: int = channels(192, "7×7 branch: channels that leave it.")
-    long: int = knob(7, choices=(1, 3, 5, 7, 9), unit="px", help=LONG_HELP, paper=7)
+    long: int = knobs.long_side(7)
 
 
 class InceptionD(Mixed):
@@ -170,7 +170,7 @@ class InceptionESpec(PooledSpec):
 
     outputs = ("conv1", "split3", "split3", "split_double", "split_double", "pool_conv")
 
-    in_channels: int = knob(1280, low=1, high=8192, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(1280)
     conv1: int = channels(320, "1×1 branch: its channels.")
     reduce3: int = channels(384, "3×3 branch: the 1×1 before the pair.")
     split3: int = channels(384, "3×3 branch: channels of 1×3 and of 3×1.")

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, attention
+from models import knobs
+from models.blocks.attention import attention
+from models.knobs import AttentionKnobs
 from models.layers import Add, StochasticDepth, activation, conv, norm, sequence
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, knob
+from models.spec import knob
 
 PAPER = Paper(
     "M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen",
@@ -17,22 +19,26 @@ PAPER = Paper(
     "CVPR 2018",
     "https://arxiv.org/abs/1801.04381",
 )
-PROJECTION_HELP = "Non-linearity after the last 1×1: it would destroy information in few channels, so there is none."
 Parts = list[list[nn.Module]]
 
 
 class LinearBottleneckSpec(AttentionKnobs):
     """1×1 to `expansion` times the channels, depthwise k×k, 1×1 without activation (paper, table 1)."""
 
-    in_channels: int = knob(24, low=1, high=3072, step=1, help="Channels of the input.")
-    width: int = knob(24, low=1, high=3072, step=8, help="Channels of the output.")
-    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=6.0)
+    in_channels: int = knobs.in_channels(24, high=3072)
+    width: int = knobs.width(24, high=3072)
+    expansion: float = knobs.expansion(6.0)
     expanded: int = knob(0, low=0, high=30_720, step=8, help="Channels inside; 0 takes in_channels · expansion.")
-    kernel: int = knob(3, choices=(1, 3, 5, 7, 9), help="Side of the depthwise window.", paper=3)
-    stride: int = knob(1, low=1, high=4, step=1, help="Stride of the depthwise convolution.")
-    activation: str = knob("relu6", choices=ACTIVATIONS, help="Non-linearity of the first two.", paper="relu6")
-    projection_activation: str = knob("none", choices=ACTIVATIONS, help=PROJECTION_HELP, paper="none")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
+    kernel: int = knobs.depthwise_kernel(3, choices=(1, 3, 5, 7, 9))
+    stride: int = knobs.depthwise_stride(1)
+    activation: str = knobs.activation("relu6", help="Non-linearity of the first two.")
+    projection_activation: str = knob(
+        "none",
+        choices=knobs.ACTIVATION_NAMES,
+        help="Non-linearity after the last 1×1: it would destroy information in few channels, so there is none.",
+        paper="none",
+    )
+    norm: str = knobs.norm("batch")
 
     @property
     def inner(self) -> int:
@@ -48,8 +54,8 @@ class LinearBottleneckSpec(AttentionKnobs):
 class InvertedResidualSpec(LinearBottleneckSpec):
     """A linear bottleneck with a shortcut between its narrow ends (paper, figure 3b)."""
 
-    skip: bool = knob(True, help="Add the input, where the stride is 1 and the channels are as many.", paper=True)
-    drop_path: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Chance in training to pass the input only.")
+    skip: bool = knobs.skip(True)
+    drop_path: float = knobs.block_drop_path(0.0, paper=None)
 
     @property
     def adds(self) -> bool:

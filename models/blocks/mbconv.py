@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.blocks.attention import ATTENTIONS, attention
+from models import knobs
+from models.blocks.attention import attention
 from models.blocks.inverted_residual import (
     InvertedResidualSpec,
     MobileBlock,
@@ -16,7 +17,7 @@ from models.blocks.inverted_residual import (
 )
 from models.layers import sequence
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, knob
+from models.spec import knob
 
 PAPER = Paper(
     "M. Tan, Q. V. Le",
@@ -28,29 +29,39 @@ FUSED_PAPER = Paper(
     "M. Tan, Q. V. Le", "EfficientNetV2: Smaller Models and Faster Training", "ICML 2021",
     "https://arxiv.org/abs/2104.00298",
 )  # fmt: skip
-ATTENTION_HELP = "What weighs the channels, or gathers from other positions, after the depthwise convolution."
-SQUEEZE_HELP = "Squeeze-excitation: channels inside; 0 takes a quarter of the block's input channels."
 
 
 class MBConvSpec(InvertedResidualSpec):
     """Expand, depthwise, squeeze-excitation, project (paper, section 4, after MnasNet's)."""
 
-    in_channels: int = knob(32, low=1, high=3072, step=1, help="Channels of the input.")
-    width: int = knob(32, low=1, high=3072, step=8, help="Channels of the output.")
-    activation: str = knob("silu", choices=ACTIVATIONS, help="Non-linearity of the first two.", paper="silu")
-    attention: str = knob("se", choices=ATTENTIONS, help=ATTENTION_HELP, paper="se")
-    squeeze: int = knob(0, low=0, high=16_384, step=8, help=SQUEEZE_HELP, paper=0)
-    squeeze_activation: str = knob("silu", choices=ACTIVATIONS, help="Non-linearity inside it.", paper="silu")
-    gate: str = knob("sigmoid", choices=("sigmoid", "hardsigmoid"), help="Brings its gates to 0…1.", paper="sigmoid")
+    in_channels: int = knobs.like(InvertedResidualSpec, "in_channels", 32, paper=None)
+    width: int = knobs.like(InvertedResidualSpec, "width", 32, paper=None)
+    activation: str = knobs.like(InvertedResidualSpec, "activation", "silu")
+    attention: str = knob(
+        "se",
+        choices=knobs.ATTENTION_NAMES,
+        help="What weighs the channels, or gathers from other positions, after the depthwise convolution.",
+        paper="se",
+    )
+    squeeze: int = knob(
+        0,
+        low=0,
+        high=16_384,
+        step=8,
+        help="Squeeze-excitation: channels inside; 0 takes a quarter of the block's input channels.",
+        paper=0,
+    )
+    squeeze_activation: str = knobs.activation("silu", help="Non-linearity inside it.")
+    gate: str = knobs.gate("sigmoid")
 
 
 class FusedMBConvSpec(InvertedResidualSpec):
     """A k×k convolution in place of the expansion and the depthwise one (paper, figure 2)."""
 
-    in_channels: int = knob(32, low=1, high=3072, step=1, help="Channels of the input.")
-    width: int = knob(32, low=1, high=3072, step=8, help="Channels of the output.")
-    expansion: float = knob(4.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=4.0)
-    activation: str = knob("silu", choices=ACTIVATIONS, help="Non-linearity of the first.", paper="silu")
+    in_channels: int = knobs.like(InvertedResidualSpec, "in_channels", 32, paper=None)
+    width: int = knobs.like(InvertedResidualSpec, "width", 32, paper=None)
+    expansion: float = knobs.like(InvertedResidualSpec, "expansion", 4.0)
+    activation: str = knobs.activation("silu", help="Non-linearity of the first.")
 
 
 class MBConv(MobileBlock):

@@ -6,9 +6,10 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.inception import BATCH_NORM_EPS, shares
 from models.layers import Concat, ConvNormAct, pool
-from models.spec import ACTIVATIONS, NORMS, POOLS, Spec, knob
+from models.spec import Spec, knob
 
 Named = tuple[str, nn.Module]
 Step = Named | tuple[Named, Named]  # one layer, or two that read the same map, concatenated
@@ -33,9 +34,9 @@ class MixedSpec(Spec):
 
     outputs: ClassVar[tuple[str, ...]] = ()
 
-    in_channels: int = knob(256, low=1, high=8192, step=1, help="Channels of the input.")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="batch")
+    in_channels: int = knobs.in_channels(256)
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
 
     @property
     def out_channels(self) -> int:
@@ -46,16 +47,16 @@ class MixedSpec(Spec):
 class PooledSpec(MixedSpec):
     """A module that keeps the map's size and has a pool branch."""
 
-    branch_pool: str = knob("average", choices=POOLS, help="The pool branch's pool.", paper="average")
+    branch_pool: str = knobs.branch_pool("average")
     count_padding: bool = knob(True, help="Whether averages count the zeros at the border; torchvision's v3 does.")
 
 
 class ReductionSpec(MixedSpec):
     """A module that shrinks the map; its pool branch passes all channels of the input."""
 
-    stride: int = knob(2, low=1, high=4, step=1, help="The map shrinks by this factor.", paper=2)
+    stride: int = knobs.stride(2, paper=2)
     padding: int = knob(0, choices=(0, 1), unit="px", help="Zeros at the border of the strided windows.", paper=0)
-    branch_pool: str = knob("max", choices=POOLS, help="The pool branch's pool.", paper="max")
+    branch_pool: str = knobs.branch_pool("max")
 
     @property
     def out_channels(self) -> int:

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 from torch import nn
 
+from models import knobs
 from models.layers import activation, conv, norm
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, Spec, knob
+from models.spec import Spec, knob
 
 PAPER = Paper("M. Lin, Q. Chen, S. Yan", "Network In Network", "ICLR 2014", "https://arxiv.org/abs/1312.4400")
 
@@ -16,7 +17,7 @@ PAPER = Paper("M. Lin, Q. Chen, S. Yan", "Network In Network", "ICLR 2014", "htt
 class NiNBlockSpec(Spec):
     """`mlp_widths` are the 1×1 convolutions' channels (paper, section 3.1: two of them)."""
 
-    in_channels: int = knob(64, low=1, high=2048, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(64, high=2048)
     width: int = knob(128, low=2, high=2048, step=2, help="Output channels of the first convolution.")
     kernel: int = knob(3, choices=(1, 3, 5, 7, 9, 11), unit="px", help="Side of the first window.")
     stride: int = knob(1, low=1, high=4, step=1, unit="px", help="Step of the first window.")
@@ -24,9 +25,9 @@ class NiNBlockSpec(Spec):
     mlp_widths: tuple[int, ...] = knob(
         (128, 128), low=1, high=21_841, step=2, length=(0, 4), help="Output channels of each 1×1 convolution."
     )
-    norm: str = knob("none", choices=NORMS, help="Normalisation after each convolution.", paper="none")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity between layers.", paper="relu")
-    last_activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after the last.", paper="relu")
+    norm: str = knobs.norm("none")
+    activation: str = knobs.activation("relu", help="Non-linearity between layers.")
+    last_activation: str = knobs.activation("relu", help="Non-linearity after the last.")
 
 
 def nin_layers(spec: NiNBlockSpec) -> list[nn.Module]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.residual import BasicSpec, BottleneckSpec, ResidualAdd, ResidualSpec
 from models.layers import activation, conv, norm
 from models.registry import Block, Paper, register
@@ -15,19 +16,22 @@ PAPER = Paper(
     "ECCV 2016",
     "https://arxiv.org/abs/1603.05027",
 )
-FULL_HELP = "Where the shortcut projects, it too reads the normalised, activated input (off: the raw one)."
 
 
 class PreActBasicSpec(BasicSpec):
     """norm, act, k×k convolution, twice (paper, figure 1b)."""
 
-    full_preactivation: bool = knob(True, help=FULL_HELP, paper=True)
+    full_preactivation: bool = knob(
+        True,
+        help="Where the shortcut projects, it too reads the normalised, activated input (off: the raw one).",
+        paper=True,
+    )
 
 
 class PreActBottleneckSpec(BottleneckSpec):
     """norm, act, convolution, three times: 1×1, k×k, 1×1 (paper, section 4)."""
 
-    full_preactivation: bool = knob(True, help=FULL_HELP, paper=True)
+    full_preactivation: bool = knobs.like(PreActBasicSpec, "full_preactivation")
 
 
 class PreActivated(ResidualAdd):

@@ -6,10 +6,12 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, SqueezeExcitation, SqueezeExcitationSpec, attention
+from models import knobs
+from models.blocks.attention import SqueezeExcitation, SqueezeExcitationSpec, attention
+from models.knobs import AttentionKnobs
 from models.layers import Add, activation, conv, norm
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, knob
+from models.spec import knob
 
 PAPER = Paper(
     "I. Radosavovic, R. P. Kosaraju, R. Girshick, K. He, P. Dollár",
@@ -18,23 +20,34 @@ PAPER = Paper(
     "https://arxiv.org/abs/2003.13678",
 )
 BOTTLENECKS = (0.25, 0.5, 1.0, 2.0, 4.0)
-BOTTLENECK_HELP = "Channels inside the blocks over those outside; the paper's b is its inverse."
-GROUP_HELP = "Channels of each group of the k×k convolutions; at most all that there are."
-SE_HELP = "Channels inside the squeeze-excitation over the block's input; 0 is none (RegNetX)."
 
 
 class RegNetXBlockSpec(AttentionKnobs):
     """The X block (paper, figure 4): 1×1, grouped k×k, 1×1, added to the input and activated."""
 
-    in_channels: int = knob(64, low=1, high=8192, step=1, help="Channels of the input.")
-    width: int = knob(64, low=1, high=8192, step=8, help="Channels of the output.")
-    stride: int = knob(1, low=1, high=4, step=1, help="The map shrinks by this factor.")
-    group_width: int = knob(16, low=1, high=512, step=8, help=GROUP_HELP)
-    bottleneck: float = knob(1.0, choices=BOTTLENECKS, help=BOTTLENECK_HELP, paper=1.0)
-    se_ratio: float = knob(0.0, low=0.0, high=1.0, step=0.05, help=SE_HELP, paper=0.0)
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the grouped window.", paper=3)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity, also after the add.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
+    in_channels: int = knobs.in_channels(64)
+    width: int = knobs.width(64)
+    stride: int = knobs.stride(1)
+    group_width: int = knob(
+        16, low=1, high=512, step=8, help="Channels of each group of the k×k convolutions; at most all that there are."
+    )
+    bottleneck: float = knob(
+        1.0,
+        choices=BOTTLENECKS,
+        help="Channels inside the blocks over those outside; the paper's b is its inverse.",
+        paper=1.0,
+    )
+    se_ratio: float = knob(
+        0.0,
+        low=0.0,
+        high=1.0,
+        step=0.05,
+        help="Channels inside the squeeze-excitation over the block's input; 0 is none (RegNetX).",
+        paper=0.0,
+    )
+    kernel: int = knobs.kernel(3, help="Side of the grouped windows.")
+    activation: str = knobs.activation("relu", help="Non-linearity, also after the add.")
+    norm: str = knobs.norm("batch")
 
     @property
     def inner(self) -> int:
@@ -60,7 +73,7 @@ class RegNetXBlockSpec(AttentionKnobs):
 class RegNetYBlockSpec(RegNetXBlockSpec):
     """The Y block (paper, section 5.3): X with squeeze-excitation after the grouped convolution."""
 
-    se_ratio: float = knob(0.25, low=0.0, high=1.0, step=0.05, help=SE_HELP, paper=0.25)
+    se_ratio: float = knobs.like(RegNetXBlockSpec, "se_ratio", 0.25)
 
 
 class RegNetBlock(nn.Module):

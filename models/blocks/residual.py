@@ -5,10 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.blocks.attention import AttentionKnobs, attention
+from models import knobs
+from models.blocks.attention import attention
+from models.knobs import AttentionKnobs
 from models.layers import Add, StochasticDepth, activation, conv, norm, pool, sequence
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, knob
+from models.spec import knob
 
 PAPER = Paper(
     "K. He, X. Zhang, S. Ren, J. Sun",
@@ -20,29 +22,27 @@ WIDE_PAPER = Paper(
     "S. Zagoruyko, N. Komodakis", "Wide Residual Networks", "BMVC 2016", "https://arxiv.org/abs/1605.07146"
 )
 SHORTCUTS = ("projection", "pool_projection", "all_projection", "zero_pad")
-SHORTCUT_HELP = (
-    "How the input reaches the add where its shape must change: a strided 1×1 convolution (paper, option B), "
-    "an average pool before an unstrided one, a 1×1 convolution in every block (option C), or zeros for the "
-    "new channels (option A)."
-)
-STRIDE_HELP = "Which convolution carries the stride: conv1 in the paper, conv2 in torchvision's bottlenecks."
-WIDTH_FACTOR_HELP = "Widens or thins the inside of the block only."
-ATTENTION_ACTIVATION_HELP = "Non-linearity inside se and global_context attention."
-DROP_PATH_HELP = "Chance that training skips the branch of a picture (stochastic depth)."
 
 
 class ResidualAddSpec(AttentionKnobs):
     """What everything with a residual add has (paper, eq. 1; with a projection eq. 2): `width` channels leave it."""
 
-    in_channels: int = knob(64, low=1, high=8192, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(64)
     width: int = knob(64, low=1, high=1024, step=8, help="Channels inside the block, before the factors.")
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the windows wider than one pixel.", paper=3)
-    stride: int = knob(1, low=1, high=4, step=1, help="The map shrinks by this factor.")
-    shortcut: str = knob("projection", choices=SHORTCUTS, help=SHORTCUT_HELP, paper="projection")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the block.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of each convolution.", paper="batch")
-    attention_activation: str = knob("relu", choices=ACTIVATIONS, help=ATTENTION_ACTIVATION_HELP, paper="relu")
-    drop_path: float = knob(0.0, low=0.0, high=0.9, step=0.05, help=DROP_PATH_HELP, paper=0.0)
+    kernel: int = knobs.kernel(3)
+    stride: int = knobs.stride(1)
+    shortcut: str = knob(
+        "projection",
+        choices=SHORTCUTS,
+        help="How the input reaches the add where its shape must change: a strided 1×1 convolution (paper, option B), "
+        "an average pool before an unstrided one, a 1×1 convolution in every block (option C), or zeros for the "
+        "new channels (option A).",
+        paper="projection",
+    )
+    activation: str = knobs.activation("relu", help="Non-linearity of a block.")
+    norm: str = knobs.norm("batch")
+    attention_activation: str = knobs.attention_activation("relu")
+    drop_path: float = knobs.block_drop_path(0.0)
 
     @property
     def out_channels(self) -> int:
@@ -58,7 +58,12 @@ class ResidualSpec(ResidualAddSpec):
     """What every residual block of several convolutions has; `width` × `expansion` channels leave it."""
 
     expansion: int = knob(1, low=1, high=8, step=1, help="Output channels over width.", paper=1)
-    stride_in: str = knob("conv1", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv1")
+    stride_in: str = knob(
+        "conv1",
+        choices=("conv1", "conv2"),
+        help="Which convolution carries the stride: conv1 in the paper, conv2 in torchvision's bottlenecks.",
+        paper="conv1",
+    )
 
     @property
     def inner(self) -> int:
@@ -84,7 +89,9 @@ class ResidualSpec(ResidualAddSpec):
 class BasicSpec(ResidualSpec):
     """Two k×k convolutions (paper, figure 5 left)."""
 
-    width_factor: float = knob(1.0, low=0.25, high=4.0, step=0.25, help=WIDTH_FACTOR_HELP, paper=1.0)
+    width_factor: float = knob(
+        1.0, low=0.25, high=4.0, step=0.25, help="Widens or thins the inside of the block only.", paper=1.0
+    )
 
     @property
     def inner(self) -> int:
@@ -95,15 +102,15 @@ class BasicSpec(ResidualSpec):
 class BottleneckSpec(BasicSpec):
     """1×1 to the inner width, k×k, 1×1 out to `expansion` times the width (paper, figure 5 right)."""
 
-    in_channels: int = knob(256, low=1, high=8192, step=1, help="Channels of the input.")
-    expansion: int = knob(4, low=1, high=8, step=1, help="Output channels over width.", paper=4)
-    stride_in: str = knob("conv2", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv1")
+    in_channels: int = knobs.like(BasicSpec, "in_channels", 256, paper=None)
+    expansion: int = knobs.like(BasicSpec, "expansion", 4)
+    stride_in: str = knobs.like(BasicSpec, "stride_in", "conv2", paper="conv1")
 
 
 class WideSpec(BottleneckSpec):
     """A bottleneck whose inside is twice as wide (paper, section 2), as torchvision's wide ResNets have it."""
 
-    width_factor: float = knob(2.0, low=0.25, high=4.0, step=0.25, help=WIDTH_FACTOR_HELP)
+    width_factor: float = knobs.like(BottleneckSpec, "width_factor", 2.0, paper=None)
 
 
 class PadChannels(nn.Module):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from models.blocks.preactivation import FULL_HELP, PreActBottleneck
-from models.blocks.residual import STRIDE_HELP, Bottleneck, ResidualSpec
+from models import knobs
+from models.blocks.preactivation import PreActBasicSpec, PreActBottleneck
+from models.blocks.residual import Bottleneck, ResidualSpec
 from models.registry import Block, Paper, register
 from models.spec import knob
 
@@ -13,19 +14,31 @@ PAPER = Paper(
     "CVPR 2017",
     "https://arxiv.org/abs/1611.05431",
 )
-GROUPS_HELP = "Independent paths (cardinality): the k×k convolution costs 1/groups of a whole one as wide."
-GROUP_WIDTH_HELP = "Channels of one path where width is 64; wider stages have proportionally more."
 BASE_WIDTH = 64
 
 
 class ResNeXtBlockSpec(ResidualSpec):
     """1×1, grouped k×k, 1×1 (paper, figure 3c); the inside is width · group_width / 64 · groups channels wide."""
 
-    in_channels: int = knob(256, low=1, high=8192, step=1, help="Channels of the input.")
-    expansion: int = knob(4, low=1, high=8, step=1, help="Output channels over width.", paper=4)
-    stride_in: str = knob("conv2", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv2")
-    groups: int = knob(32, low=1, high=64, step=1, help=GROUPS_HELP, paper=32)
-    group_width: int = knob(4, low=1, high=64, step=1, help=GROUP_WIDTH_HELP, paper=4)
+    in_channels: int = knobs.like(ResidualSpec, "in_channels", 256, paper=None)
+    expansion: int = knobs.like(ResidualSpec, "expansion", 4)
+    stride_in: str = knobs.like(ResidualSpec, "stride_in", "conv2")
+    groups: int = knob(
+        32,
+        low=1,
+        high=64,
+        step=1,
+        help="Independent paths (cardinality): the k×k convolution costs 1/groups of a whole one as wide.",
+        paper=32,
+    )
+    group_width: int = knob(
+        4,
+        low=1,
+        high=64,
+        step=1,
+        help="Channels of one path where width is 64; wider stages have proportionally more.",
+        paper=4,
+    )
 
     @property
     def inner(self) -> int:
@@ -41,7 +54,7 @@ class ResNeXtBlockSpec(ResidualSpec):
 class PreActResNeXtBlockSpec(ResNeXtBlockSpec):
     """The same (paper, figure 3c) with norm and activation before each convolution."""
 
-    full_preactivation: bool = knob(True, help=FULL_HELP)
+    full_preactivation: bool = knobs.like(PreActBasicSpec, "full_preactivation", paper=None)
 
 
 register(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs
+from models import knobs
 from models.blocks.inverted_residual import weighing
+from models.knobs import AttentionKnobs
 from models.layers import Add, Concat, activation, conv, norm, pool, sequence
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, knob
+from models.spec import knob
 
 PAPER_V1 = Paper(
     "X. Zhang, X. Zhou, M. Lin, J. Sun",
@@ -27,16 +28,16 @@ PAPER_V2 = Paper(
 class ShuffleUnitV1Spec(AttentionKnobs):
     """Grouped 1×1, shuffle, depthwise k×k, grouped 1×1 (paper, figure 2b and c), and attention on what they make."""
 
-    in_channels: int = knob(240, low=1, high=65_536, step=1, help="Channels of the input.")
-    width: int = knob(240, low=1, high=65_536, step=8, help="Channels of the output.")
+    in_channels: int = knobs.in_channels(240, high=65_536)
+    width: int = knobs.width(240, high=65_536)
     groups: int = knob(3, choices=(1, 2, 3, 4, 8), help="Groups of the 1×1 convolutions.", paper=3)
     first_grouped: bool = knob(True, help="Whether the first 1×1 is grouped; not in a network's first unit.")
     bottleneck: float = knob(0.25, low=0.05, high=1.0, step=0.05, help="Channels inside over the output's.", paper=0.25)
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the depthwise window.", paper=3)
+    kernel: int = knobs.depthwise_kernel(3)
     stride: int = knob(1, low=1, high=4, step=1, help="From 2 on the input is pooled and concatenated, not added.")
     shuffle: bool = knob(True, help="Mix the groups' channels before the depthwise convolution.", paper=True)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the first and the last.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
+    activation: str = knobs.activation("relu", help="Non-linearity of the first and the last.")
+    norm: str = knobs.norm("batch")
 
     @property
     def inner(self) -> int:
@@ -101,13 +102,13 @@ class ShuffleUnitV2Spec(AttentionKnobs):
     Attention ends the branch of three convolutions.
     """
 
-    in_channels: int = knob(116, low=2, high=8192, step=2, help="Channels of the input.")
-    width: int = knob(116, low=2, high=8192, step=2, help="Channels of the output.", paper=116)
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the depthwise window.", paper=3)
+    in_channels: int = knobs.in_channels(116, low=2, step=2)
+    width: int = knobs.width(116, low=2, step=2, paper=116)
+    kernel: int = knobs.depthwise_kernel(3)
     stride: int = knob(1, low=1, high=4, step=1, help="From 2 on both branches read the whole input.")
     shuffle: bool = knob(True, help="Mix the halves at the end, so that the next unit reads both.", paper=True)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the 1×1 convolutions.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
+    activation: str = knobs.activation("relu", help="Non-linearity of the 1×1 convolutions.")
+    norm: str = knobs.norm("batch")
 
     def check(self) -> None:
         if self.width % 2:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models import knobs
 from models.layers import Add, activation
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, Spec, knob
+from models.spec import Spec, knob
 
 PAPER = Paper(
     "A. Dosovitskiy, L. Beyer, A. Kolesnikov, D. Weissenborn, X. Zhai, T. Unterthiner, M. Dehghani, M. Minderer, "
@@ -25,12 +26,16 @@ NORM_EPS = 1e-6
 class TransformerSpec(Spec):
     """Eq. 2 and 3 of the paper; the norms come before attention and MLP. The defaults are ViT-S's."""
 
-    in_channels: int = knob(384, low=1, high=4096, step=1, help="Channels of the input and of the output.")
-    heads: int = knob(6, low=1, high=32, step=1, help="Attentions side by side, each over its share of the channels.")
-    mlp_width: int = knob(1536, low=1, high=16_384, step=8, help="Hidden channels of the MLP.")
-    activation: str = knob("gelu", choices=ACTIVATIONS, help="Non-linearity of the MLP.", paper="gelu")
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.")
-    attention_dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of attention weights dropped.")
+    in_channels: int = knobs.kept_channels(384)
+    heads: int = knob(
+        6, low=1, high=32, step=1, help="Attentions side by side in a block, each over its share of the channels."
+    )
+    mlp_width: int = knob(1536, low=1, high=16_384, step=8, help="Hidden channels of a block's MLP.")
+    activation: str = knobs.activation("gelu", help="Non-linearity of a block's MLP.")
+    dropout: float = knobs.dropout(0.0, paper=None)
+    attention_dropout: float = knob(
+        0.0, low=0.0, high=0.9, step=0.05, help="Share of attention weights dropped in training."
+    )
 
     def check(self) -> None:
         if self.in_channels % self.heads:

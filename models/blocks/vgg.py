@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
+from models import knobs
 from models.layers import activation, conv, norm, pool
 from models.registry import Block, Paper, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, Spec, knob
+from models.spec import Spec, knob
 
 PAPER = Paper(
     "K. Simonyan, A. Zisserman",
@@ -19,14 +20,14 @@ PAPER = Paper(
 class VGGBlockSpec(Spec):
     """`depth` convolutions of `width` channels each, and a pool (paper, table 1)."""
 
-    in_channels: int = knob(64, low=1, high=2048, step=1, help="Channels of the input.")
+    in_channels: int = knobs.in_channels(64, high=2048)
     depth: int = knob(2, low=1, high=8, step=1, help="Convolutions before the pool.", paper=2)
     width: int = knob(128, low=1, high=2048, step=8, help="Output channels of each convolution.")
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of each convolution's window.", paper=3)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="relu")
-    norm: str = knob("none", choices=NORMS, help="Normalisation between convolution and activation.", paper="none")
-    pool: str = knob("max", choices=POOLS, help="How the block shrinks the map.", paper="max")
-    stride: int = knob(2, low=1, high=4, step=1, help="Side and stride of the pool; 1 leaves it out.", paper=2)
+    kernel: int = knobs.kernel(3, help="Side of every convolution's window.")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("none")
+    pool: str = knobs.pool("max", help="How each stage shrinks the map.")
+    stride: int = knobs.pool_window(2)
 
 
 def vgg_layers(spec: VGGBlockSpec) -> list[nn.Module]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from models import knobs
 from models.registry import Architecture, Paper, Preset, register
-from models.skeletons.conv_stack import ConvStack, ConvStackSpec, fc_widths, groups, kernels, paddings, strides, widths
-from models.spec import NORMS, knob
+from models.skeletons.conv_stack import ConvStack, ConvStackSpec
 
 PAPER = Paper(
     "A. Krizhevsky, I. Sutskever, G. E. Hinton",
@@ -20,21 +20,16 @@ class AlexNetSpec(ConvStackSpec):
     The paper's 224 px do not fit its 55×55 maps: 2 zeros at each border make them, as 227 px without would.
     """
 
-    widths: tuple[int, ...] = widths((64, 192, 384, 256, 256), paper=(96, 256, 384, 384, 256))
-    kernels: tuple[int, ...] = kernels((11, 5, 3, 3, 3), paper=(11, 5, 3, 3, 3))
-    strides: tuple[int, ...] = strides((4, 1, 1, 1, 1), paper=(4, 1, 1, 1, 1))
-    paddings: tuple[int, ...] = paddings((2, 2, 1, 1, 1))
-    groups: tuple[int, ...] = groups((1, 1, 1, 1, 1), paper=(1, 2, 1, 2, 2))
-    norm: str = knob(
-        "none",
-        choices=(*NORMS, "lrn"),
-        help="Normalisation; lrn divides by the energy of neighbouring channels.",
-        paper="lrn",
+    widths: tuple[int, ...] = knobs.like(
+        ConvStackSpec, "widths", (64, 192, 384, 256, 256), paper=(96, 256, 384, 384, 256)
     )
-    lrn_after_pool: bool = knob(
-        False, choices=(False, True), help="Whether lrn follows the pool or comes before it.", paper=False
-    )
-    fc_widths: tuple[int, ...] = fc_widths((4096, 4096), paper=(4096, 4096))
+    kernels: tuple[int, ...] = knobs.like(ConvStackSpec, "kernels", paper=(11, 5, 3, 3, 3))
+    strides: tuple[int, ...] = knobs.like(ConvStackSpec, "strides", paper=(4, 1, 1, 1, 1))
+    paddings: tuple[int, ...] = knobs.like(ConvStackSpec, "paddings")
+    groups: tuple[int, ...] = knobs.like(ConvStackSpec, "groups", paper=(1, 2, 1, 2, 2))
+    norm: str = knobs.like(ConvStackSpec, "norm", "none", paper="lrn")
+    lrn_after_pool: bool = knobs.like(ConvStackSpec, "lrn_after_pool", paper=False)
+    fc_widths: tuple[int, ...] = knobs.like(ConvStackSpec, "fc_widths", paper=(4096, 4096))
 
 
 def _presets() -> dict[str, Preset]:

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import registry
-from models.blocks.attention import ATTENTIONS, AttentionKnobs, start_attention
+from models import knobs, registry
+from models.blocks.attention import start_attention
 from models.blocks.regnet import PAPER
 from models.errors import SpecError
+from models.knobs import AttentionKnobs
 from models.layers import activation, built, conv, global_pool, initialise, norm, pool, sequence
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob, unchecked
+from models.spec import NetSpec, Spec, knob, unchecked
 
 BLOCKS = tuple(sorted(block.name for block in registry.blocks()))
 OWN = "own"
@@ -25,8 +26,8 @@ class StageSpec(Spec):
 
     block: str = knob("regnet_x", choices=BLOCKS, help="What stands in the stage.")
     depth: int = knob(2, low=1, high=36, step=1, help="Blocks in the stage.")
-    width: int = knob(64, low=8, high=1024, step=8, help="Channels that leave each block.")
-    stride: int = knob(2, low=1, high=4, step=1, help="The stage's maps are smaller by this factor.", paper=2)
+    width: int = knobs.stage_width(64)
+    stride: int = knobs.stride(2, paper=2)
 
 
 def stages(*rows: tuple[str, int, int, int]) -> tuple[StageSpec, ...]:
@@ -40,23 +41,27 @@ class AnyNetSpec(AttentionKnobs, NetSpec):
     stages: tuple[StageSpec, ...] = stages(
         ("regnet_x", 1, 32, 2), ("regnet_x", 2, 64, 2), ("regnet_x", 7, 160, 2), ("regnet_x", 12, 400, 2)
     )
-    stem_kernel: int = knob(3, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=3)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_width: int = knob(32, low=8, high=512, step=8, help="Channels of the first convolution.", paper=32)
-    stem_pool: str = knob("none", choices=(*POOLS, "none"), help="3×3 pool of stride 2 after it.", paper="none")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the stem.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of the stem and between blocks.", paper="batch")
+    stem_kernel: int = knobs.stem_kernel(3)
+    stem_stride: int = knobs.stem_stride(2)
+    stem_width: int = knobs.stem_width(32)
+    stem_pool: str = knobs.stem_pool("none")
+    activation: str = knobs.activation("relu", help="Non-linearity of the stem.")
+    norm: str = knobs.norm("batch", help="Normalisation of the stem and between blocks.")
     block_activation: str = knob(
-        OWN, choices=(OWN, *ACTIVATIONS), help="Non-linearity of all blocks; own leaves each that of its paper."
+        OWN,
+        choices=(OWN, *knobs.ACTIVATION_NAMES),
+        help="Non-linearity of all blocks; own leaves each that of its paper.",
     )
     block_norm: str = knob(
-        OWN, choices=(OWN, *NORMS), help="Normalisation of all blocks; own leaves each that of its paper."
+        OWN, choices=(OWN, *knobs.NORM_NAMES), help="Normalisation of all blocks; own leaves each that of its paper."
     )
     attention: str = knob(
-        OWN, choices=(OWN, *ATTENTIONS), help="Attention of all blocks that can have it; own leaves each its paper's."
+        OWN,
+        choices=(OWN, *knobs.ATTENTION_NAMES),
+        help="Attention of all blocks that can have it; own leaves each its paper's.",
     )
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.0)
 
     def check(self) -> None:
         if not 1 <= len(self.stages) <= 6:

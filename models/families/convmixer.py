@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
-from models.blocks.convmixer import KERNELS, PAPER, ConvMixerBlock, ConvMixerBlockSpec
+from models import knobs
+from models.blocks.attention import start_attention
+from models.blocks.convmixer import PAPER, ConvMixerBlock, ConvMixerBlockSpec
+from models.knobs import AttentionKnobs
 from models.layers import activation, conv, global_pool, initialise, norm
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 
 class ConvMixerSpec(AttentionKnobs, NetSpec):
@@ -17,12 +19,12 @@ class ConvMixerSpec(AttentionKnobs, NetSpec):
 
     width: int = knob(1536, low=1, high=4096, step=8, help="Channels, the same everywhere.")
     depth: int = knob(20, low=1, high=64, step=1, help="Blocks.")
-    kernel: int = knob(9, choices=KERNELS, unit="px", help="Side of the depthwise windows.", paper=9)
+    kernel: int = knobs.like(ConvMixerBlockSpec, "kernel")
     patch: int = knob(7, low=1, high=32, step=1, unit="px", help="Side of the patches that the stem reads.", paper=7)
-    activation: str = knob("gelu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="gelu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each non-linearity.", paper="batch")
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
+    activation: str = knobs.activation("gelu")
+    norm: str = knobs.like(ConvMixerBlockSpec, "norm")
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.0)
 
 
 class ConvMixer(nn.Module):

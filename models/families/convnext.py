@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs
+from models import knobs
 from models.blocks.convnext import PAPER, ConvNeXtBlock, ConvNeXtBlockSpec, downsample, initialise
+from models.knobs import AttentionKnobs
 from models.layers import conv, global_pool, norm
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 STAGES = (1, 6)
 
@@ -20,29 +21,27 @@ class ConvNeXtSpec(AttentionKnobs, NetSpec):
 
     per_stage = ("depths", "widths", "strides")
 
-    depths: tuple[int, ...] = knob((3, 3, 9, 3), low=1, high=36, step=1, length=STAGES, help="Blocks per stage.")
-    widths: tuple[int, ...] = knob(
-        (96, 192, 384, 768), low=1, high=2048, step=8, length=STAGES, help="Channels of each stage."
-    )
+    depths: tuple[int, ...] = knobs.depths((3, 3, 9, 3), paper=None)
+    widths: tuple[int, ...] = knobs.widths((96, 192, 384, 768), low=1, paper=None)
     strides: tuple[int, ...] = knob(
-        (4, 2, 2, 2), low=1, high=8, step=1, length=STAGES, unit="px", paper=(4, 2, 2, 2),
+        (4, 2, 2, 2),
+        low=1,
+        high=8,
+        step=1,
+        length=STAGES,
+        unit="px",
+        paper=(4, 2, 2, 2),
         help="Side and step of the window before each stage; the first is the patch of the stem.",
-    )  # fmt: skip
-    kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), unit="px", help="Side of the depthwise windows.", paper=7)
-    expansion: float = knob(4.0, low=0.25, high=8.0, step=0.25, help="Hidden over outer channels.", paper=4.0)
-    layer_scale: float = knob(
-        1e-6, low=0.0, high=1.0, help="First value of the factors on each block's learned change.", paper=1e-6
     )
-    drop_path: float = knob(
-        0.1, low=0.0, high=0.9, step=0.05, paper=0.1,
-        help="Chance in training that the last block is left out; it grows from 0 at the first.",
-    )  # fmt: skip
-    activation: str = knob("gelu", choices=ACTIVATIONS, help="The one non-linearity of each block.", paper="gelu")
-    norm: str = knob("channel_layer", choices=NORMS, help="Normalisation everywhere.", paper="channel_layer")
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
+    kernel: int = knobs.like(ConvNeXtBlockSpec, "kernel")
+    expansion: float = knobs.like(ConvNeXtBlockSpec, "expansion")
+    layer_scale: float = knobs.like(ConvNeXtBlockSpec, "layer_scale")
+    drop_path: float = knobs.drop_path(0.1)
+    activation: str = knobs.like(ConvNeXtBlockSpec, "activation")
+    norm: str = knobs.norm("channel_layer", help="Normalisation everywhere.")
+    head_pool: str = knobs.head_pool("average")
 
     def check(self) -> None:
-        super().check()
         if self.norm == "instance":
             self.refuse("norm", why="the head normalises a map of one pixel, which has no variance of its own")
 

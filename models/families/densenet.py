@@ -5,37 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, attention, start_attention
-from models.blocks.dense import PAPER, DenseBlockSpec, Transition, TransitionSpec, dense_block
+from models import knobs
+from models.blocks.attention import attention, start_attention
+from models.blocks.dense import PAPER, DenseBlockSpec, DenseLayerSpec, Transition, TransitionSpec, dense_block
+from models.knobs import AttentionKnobs
 from models.layers import activation, conv, global_pool, initialise, norm, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 
 class DenseNetSpec(AttentionKnobs, NetSpec):
     """The paper's table 1 (DenseNet-BC): its columns differ in `depths`; attention stands after each dense block."""
 
     depths: tuple[int, ...] = knob((6, 12, 24, 16), low=1, high=64, step=1, length=(1, 6), help="Layers per block.")
-    growth: int = knob(32, low=1, high=64, step=4, help="New maps per layer, the paper's k.", paper=32)
-    bottleneck: bool = knob(True, help="A 1×1 convolution before each k×k one, DenseNet-B.", paper=True)
-    bottleneck_factor: int = knob(4, low=1, high=8, step=1, help="Its channels over the growth.", paper=4)
-    compression: float = knob(
-        0.5, low=0.05, high=1.0, step=0.05, help="Share of channels that a transition keeps, θ.", paper=0.5
-    )
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the dense layers' windows.", paper=3)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity before each convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation before each activation.", paper="batch")
-    pool: str = knob("average", choices=POOLS, help="How a transition halves the map.", paper="average")
-    drop_rate: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, help="Share of each layer's new values dropped in training.", paper=0.0
-    )
-    stem_kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=7)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_width: int = knob(64, low=1, high=512, step=8, help="Channels of the first convolution.", paper=64)
-    stem_pool: str = knob(
-        "max", choices=(*POOLS, "none"), help="3×3 pool of stride 2 after the first convolution.", paper="max"
-    )
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
+    growth: int = knobs.like(DenseLayerSpec, "growth")
+    bottleneck: bool = knobs.like(DenseLayerSpec, "bottleneck")
+    bottleneck_factor: int = knobs.like(DenseLayerSpec, "bottleneck_factor")
+    compression: float = knobs.like(TransitionSpec, "compression")
+    kernel: int = knobs.kernel(3, help="Side of the dense layers' windows.")
+    activation: str = knobs.like(DenseLayerSpec, "activation")
+    norm: str = knobs.like(DenseLayerSpec, "norm")
+    pool: str = knobs.like(TransitionSpec, "pool")
+    drop_rate: float = knobs.like(DenseLayerSpec, "drop_rate")
+    stem_kernel: int = knobs.stem_kernel(7)
+    stem_stride: int = knobs.stem_stride(2)
+    stem_width: int = knobs.stem_width(64, low=1)
+    stem_pool: str = knobs.stem_pool("max")
+    head_pool: str = knobs.head_pool("average")
 
 
 class DenseNet(nn.Module):

@@ -7,23 +7,25 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import ATTENTIONS, AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution, scaled
-from models.blocks.mbconv import ATTENTION_HELP, FUSED_PAPER, PAPER, FusedMBConv, FusedMBConvSpec, MBConv, MBConvSpec
+from models.blocks.mbconv import FUSED_PAPER, PAPER, FusedMBConv, FusedMBConvSpec, MBConv, MBConvSpec
+from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob
+from models.spec import NetSpec, Spec, knob
 
 
 class Stage(Spec):
     """One row of the papers' tables: the block, and how many of it."""
 
     block: str = knob("mbconv", choices=("mbconv", "fused_mbconv"), help="MBConv, or Fused-MBConv (without attention).")
-    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.")
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the k×k window.")
-    stride: int = knob(1, low=1, high=4, step=1, help="Stride of the first block.")
-    width: int = knob(64, low=8, high=1024, step=8, help="Channels that leave each block.")
-    depth: int = knob(1, low=1, high=25, step=1, help="Blocks in a row.")
+    expansion: float = knobs.expansion(6.0, paper=None)
+    kernel: int = knobs.kernel(3, help="Side of the k×k window.", paper=None)
+    stride: int = knobs.first_stride(1)
+    width: int = knobs.stage_width(64)
+    depth: int = knobs.depth(1, high=25)
 
 
 Stages = tuple[Stage, ...]
@@ -75,27 +77,22 @@ class EfficientNetSpec(AttentionKnobs, NetSpec):
     """B0 of the paper's table 1; B1 to B7 scale width, depth and the resolution, image_size, together (eq. 3)."""
 
     stages: Stages = B0
-    width_multiplier: float = knob(
-        1.0, low=0.25, high=3.0, step=0.05, help="Scales the channels of every layer, in steps of 8.", paper=1.0
-    )
+    width_multiplier: float = knobs.width_multiplier(1.0, high=3.0)
     depth_multiplier: float = knob(
         1.0, low=0.25, high=4.0, step=0.05, help="Scales the blocks of every stage, rounded up.", paper=1.0
     )
-    attention: str = knob("se", choices=ATTENTIONS, help=ATTENTION_HELP, paper="se")
-    activation: str = knob("silu", choices=ACTIVATIONS, help="Non-linearity of the convolutions.", paper="silu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    norm_eps: float = knob(1e-5, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3)
-    skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
-    drop_path: float = knob(
-        0.2, low=0.0, high=0.9, step=0.05, paper=0.2,
-        help="Chance in training that a block is left out: this times the share of all blocks that lie before it.",
-    )  # fmt: skip
-    stem_kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the first convolution's window.", paper=3)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_width: int = knob(32, low=8, high=512, step=8, help="Channels of the first convolution.", paper=32)
-    head_width: int = knob(1280, low=8, high=4096, step=8, help="Channels of the last convolution.", paper=1280)
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.2, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.2)
+    attention: str = knobs.like(MBConvSpec, "attention")
+    activation: str = knobs.activation("silu")
+    norm: str = knobs.norm("batch")
+    norm_eps: float = knobs.norm_eps(1e-5, paper=1e-3)
+    skip: bool = knobs.skip(True)
+    drop_path: float = knobs.drop_path_by_share(0.2)
+    stem_kernel: int = knobs.stem_kernel(3, choices=(1, 3, 5, 7))
+    stem_stride: int = knobs.stem_stride(2)
+    stem_width: int = knobs.stem_width(32)
+    head_width: int = knobs.head_width(1280)
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.2)
 
     def check(self) -> None:
         if not 1 <= len(self.stages) <= 12:
@@ -106,8 +103,8 @@ class EfficientNetV2Spec(EfficientNetSpec):
     """S of the paper's table 4; M and L have stages of their own."""
 
     stages: Stages = V2_S
-    norm_eps: float = knob(1e-3, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3)
-    stem_width: int = knob(24, low=8, high=512, step=8, help="Channels of the first convolution.", paper=24)
+    norm_eps: float = knobs.like(EfficientNetSpec, "norm_eps", 1e-3)
+    stem_width: int = knobs.like(EfficientNetSpec, "stem_width", 24)
 
 
 class EfficientNet(nn.Module):

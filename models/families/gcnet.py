@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from models.blocks.attention import ATTENTIONS, GLOBAL_CONTEXT_PAPER
+from models import knobs
+from models.blocks.attention import GLOBAL_CONTEXT_PAPER
 from models.registry import Architecture, Preset, register
 from models.skeletons.residual_net import BASIC, DEPTHS, MINI, GroupedNetSpec, ResidualNet
-from models.spec import knob
 
 
 class GCNetSpec(GroupedNetSpec):
     """ResNet with a global context block after the last convolution of each block of c3 to c5 (paper, section 4)."""
 
-    attention: str = knob(
-        "global_context", choices=ATTENTIONS, help="What ends each block's branch.", paper="global_context"
-    )
-    attention_from: int = knob(
-        2, low=1, high=6, step=1, help="Attention: the first stage whose blocks have it.", paper=2
-    )
+    attention: str = knobs.branch_attention("global_context")
+    attention_from: int = knobs.like(GroupedNetSpec, "attention_from", 2)
 
 
 def _presets() -> dict[str, Preset]:

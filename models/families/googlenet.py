@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.inception import BATCH_NORM_EPS, PAPER, Inception, InceptionSpec, InceptionWidths
 from models.layers import ConvNormAct, activation, global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 Stages = tuple[tuple[InceptionWidths, ...], ...]
 AUX_SIDE = 4  # side of the map that an auxiliary head flattens: 14 px through a 5×5 pool of stride 3
@@ -38,26 +39,25 @@ class GoogLeNetSpec(NetSpec):
     """The paper's table 1; the defaults are torchvision's, with batch norm and 3×3 in place of 5×5."""
 
     stages: Stages = TABLE_1
-    stem_kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=7)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_widths: tuple[int, ...] = knob(
-        (64, 64, 192), low=1, high=1024, step=8, length=(3, 3),
-        help="Channels of the stem's three convolutions: k×k, 1×1, 3×3.", paper=(64, 64, 192),
-    )  # fmt: skip
+    stem_kernel: int = knobs.stem_kernel(7)
+    stem_stride: int = knobs.stem_stride(2)
+    stem_widths: tuple[int, ...] = knobs.stem_widths((64, 64, 192))
     lrn: bool = knob(False, help="Local response normalisation after the first pool and before the second.", paper=True)
-    kernel5: int = knob(3, choices=(1, 3, 5, 7), help="Side of the window of the 5×5 branches.", paper=5)
-    pool: str = knob("max", choices=POOLS, help="How the map is halved between stages.", paper="max")
+    kernel5: int = knobs.like(InceptionSpec, "kernel5", 3, paper=5)
+    pool: str = knobs.pool("max", help="How the map is halved between stages.")
     last_pool: int = knob(2, choices=(2, 3), help="Side of the last of these pools' window.", paper=3)
-    branch_pool: str = knob("max", choices=POOLS, help="The pool of each module's pool branch.", paper="max")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="none")
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.2, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.4)
+    branch_pool: str = knobs.branch_pool("max")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch", paper="none")
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.2, paper=0.4)
     aux_heads: bool = knob(True, help="Two heads inside the second stage, in training only.", paper=True)
     aux_pool: str = knob(
-        "adaptive", choices=("adaptive", "5x5"), paper="5x5",
+        "adaptive",
+        choices=("adaptive", "5x5"),
+        paper="5x5",
         help="How an auxiliary head pools: to 4×4 whatever the map, or a 5×5 average of stride 3.",
-    )  # fmt: skip
+    )
     aux_width: int = knob(128, low=1, high=1024, step=8, help="Channels of its 1×1 convolution.", paper=128)
     aux_hidden: int = knob(1024, low=1, high=4096, step=64, help="Width of its hidden linear layer.", paper=1024)
     aux_dropout: float = knob(0.7, low=0.0, high=0.9, step=0.05, help="Share of its features dropped.", paper=0.7)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.inception_resnet import (
     PAPER,
     InceptionResNetASpec,
@@ -18,9 +19,10 @@ from models.blocks.inception_resnet import (
 )
 from models.blocks.inception_v3 import InceptionA, InceptionASpec, InceptionB, InceptionBSpec
 from models.blocks.mixed import Mixed, ReductionSpec, strided, strided_pool, unit
+from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 # Channels of the branches of the first module and the first reduction: the authors' TensorFlow code, as in timm.
 FIRST = {"conv1": 96, "reduce5": 48, "conv5": 64, "reduce3": 64, "conv3": 96, "pool_conv": 64}
@@ -30,26 +32,28 @@ FIRST_REDUCTION = {"conv3": 384, "reduce_double": 256, "mid_double": 256, "conv_
 class InceptionResNetV2Spec(AttentionKnobs, NetSpec):
     """Figure 15 of the paper, with the authors' code's stem (that of v3) and depths, one module of each more."""
 
-    image_size: int = knob(299, low=8, high=1024, step=8, unit="px", help="Height and width of the input.", paper=299)
-    width_factor: float = knob(1.0, low=0.125, high=2.0, step=0.125, help="All widths times this.", paper=1.0)
+    image_size: int = knobs.image_size(299)
+    width_factor: float = knobs.width_factor(1.0)
     depths: tuple[int, ...] = knob(
         (10, 20, 10), low=1, high=40, step=1, length=(3, 3), help="Residual modules per stage.", paper=(5, 10, 5)
     )
     scales: tuple[float, ...] = knob(
-        (0.17, 0.1, 0.2), low=0.05, high=1.0, step=0.01, length=(3, 3),
+        (0.17, 0.1, 0.2),
+        low=0.05,
+        high=1.0,
+        step=0.01,
+        length=(3, 3),
         help="Factor on what the modules of each stage add; the last module's is 1.",
-    )  # fmt: skip
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_pools: tuple[bool, ...] = knob(
-        (True, True), choices=(False, True), length=(2, 2), help="Which of the stem's two pools are there."
     )
-    padding: int = knob(0, choices=(0, 1), unit="px", help="Zeros around the windows that have none.", paper=0)
-    pool: str = knob("max", choices=POOLS, help="The pools that shrink maps.", paper="max")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="batch")
-    head_width: int = knob(1536, low=8, high=4096, step=8, help="Channels of the last 1×1, times the factor.")
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.2, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.2)
+    stem_stride: int = knobs.stem_stride(2)
+    stem_pools: tuple[bool, ...] = knobs.stem_pools((True, True))
+    padding: int = knobs.open_padding(0)
+    pool: str = knobs.pool("max")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
+    head_width: int = knobs.head_width(1536, help="Channels of the last 1×1, times the factor.", paper=None)
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.2)
 
 
 class InceptionResNetV2(nn.Module):

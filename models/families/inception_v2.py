@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.inception_v2 import PAPER, InceptionV2, InceptionV2Spec, InceptionV2Widths
 from models.blocks.mixed import unit
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec
 
 Rows = tuple[InceptionV2Widths, ...]
 HALVES = {"branch_pool": "max", "stride": 2}
@@ -39,17 +40,14 @@ class BNInceptionSpec(NetSpec):
     """Figure 5 of the paper; its first convolution is a plain one here, where the authors' was separable."""
 
     modules: Rows = FIGURE_5
-    stem_kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=7)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_widths: tuple[int, ...] = knob(
-        (64, 64, 192), low=1, high=1024, step=8, length=(3, 3),
-        help="Channels of the stem's three convolutions: k×k, 1×1, 3×3.", paper=(64, 64, 192),
-    )  # fmt: skip
-    pool: str = knob("max", choices=POOLS, help="The pools of the stem.", paper="max")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="batch")
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
+    stem_kernel: int = knobs.stem_kernel(7)
+    stem_stride: int = knobs.stem_stride(2)
+    stem_widths: tuple[int, ...] = knobs.stem_widths((64, 64, 192))
+    pool: str = knobs.pool("max", help="The pools of the stem.")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.0)
 
     def check(self) -> None:
         if not 1 <= len(self.modules) <= MOST_MODULES:

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.inception_v3 import (
     PAPER,
     InceptionA,
@@ -23,7 +24,7 @@ from models.blocks.inception_v3 import (
 from models.blocks.mixed import MixedSpec, unit
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 S = TypeVar("S", bound=MixedSpec)
 AUX_MAP = 17  # px: what the auxiliary head's 5×5 pool of stride 3 and 5×5 convolution need
@@ -32,23 +33,23 @@ AUX_MAP = 17  # px: what the auxiliary head's 5×5 pool of stride 3 and 5×5 con
 class InceptionV3Spec(NetSpec):
     """Table 1 of the paper; the defaults are torchvision's."""
 
-    image_size: int = knob(299, low=8, high=1024, step=8, unit="px", help="Height and width of the input.", paper=299)
-    width_factor: float = knob(
-        1.0, low=0.125, high=2.0, step=0.125, help="All widths of the modules and the stem times this.", paper=1.0
-    )
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
+    image_size: int = knobs.image_size(299)
+    width_factor: float = knobs.width_factor(1.0)
+    stem_stride: int = knobs.stem_stride(2)
     stem_widths: tuple[int, ...] = knob(
-        (32, 32, 64, 80, 192), low=8, high=512, step=8, length=(5, 5),
+        (32, 32, 64, 80, 192),
+        low=8,
+        high=512,
+        step=8,
+        length=(5, 5),
         help="Channels of the stem's convolutions: three 3×3, a 1×1, a 3×3.",
-    )  # fmt: skip
+    )
     stem_padding: int = knob(
         0, choices=(0, 1), unit="px", help="Zeros around the stem's unpadded 3×3 windows.", paper=0
     )
-    stem_pools: tuple[bool, ...] = knob(
-        (True, True), choices=(False, True), length=(2, 2), help="Which of the stem's two pools are there."
-    )
-    pool: str = knob("max", choices=POOLS, help="The pools of the stem and the reductions.", paper="max")
-    branch_pool: str = knob("average", choices=POOLS, help="The pools of the other modules.", paper="average")
+    stem_pools: tuple[bool, ...] = knobs.stem_pools((True, True))
+    pool: str = knobs.pool("max")
+    branch_pool: str = knobs.module_pool("average")
     reduction_padding: int = knob(0, choices=(0, 1), unit="px", help="Zeros around the reductions.", paper=0)
     pool_features: tuple[int, ...] = knob(
         (32, 64, 64), low=8, high=512, step=8, length=(1, 8), help="A modules: channels of each one's pool branch."
@@ -57,10 +58,10 @@ class InceptionV3Spec(NetSpec):
         (128, 160, 160, 192), low=8, high=512, step=8, length=(1, 16), help="C modules: channels inside each one."
     )
     last_modules: int = knob(2, low=1, high=8, step=1, help="E modules.", paper=2)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="batch")
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.5, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.2)
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.5, paper=0.2)
     aux_head: bool = knob(True, help="A head after the C modules, in training only.", paper=True)
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.inception_v3 import (
     InceptionA,
     InceptionASpec,
@@ -22,7 +23,7 @@ from models.blocks.inception_v3 import (
 from models.blocks.mixed import Mixed, MixedSpec, unit
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Paper, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 PAPER = Paper(
     "C. Szegedy, S. Ioffe, V. Vanhoucke, A. Alemi",
@@ -45,23 +46,21 @@ E = {
 class InceptionV4Spec(NetSpec):
     """Figure 9 of the paper: stem, 4 × A, reduction, 7 × B, reduction, 3 × C (here A, C and E as v3 calls them)."""
 
-    image_size: int = knob(299, low=8, high=1024, step=8, unit="px", help="Height and width of the input.", paper=299)
-    width_factor: float = knob(
-        1.0, low=0.125, high=2.0, step=0.125, help="All widths of the modules and the stem times this.", paper=1.0
-    )
+    image_size: int = knobs.image_size(299)
+    width_factor: float = knobs.width_factor(1.0)
     depths: tuple[int, ...] = knob(
         (4, 7, 3), low=1, high=24, step=1, length=(3, 3), help="Modules per stage.", paper=(4, 7, 3)
     )
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
+    stem_stride: int = knobs.stem_stride(2)
     second_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the stem's first branching.", paper=2)
     third_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the stem's last branching.", paper=2)
-    padding: int = knob(0, choices=(0, 1), unit="px", help="Zeros around the windows that have none.", paper=0)
-    pool: str = knob("max", choices=POOLS, help="The pools that shrink maps.", paper="max")
-    branch_pool: str = knob("average", choices=POOLS, help="The pools of the other modules.", paper="average")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="batch")
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.2, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.2)
+    padding: int = knobs.open_padding(0)
+    pool: str = knobs.pool("max")
+    branch_pool: str = knobs.module_pool("average")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.2)
 
 
 class InceptionV4(nn.Module):

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from models import knobs
 from models.registry import Architecture, Paper, Preset, register
 from models.skeletons.conv_stack import (
     ConvStack,
     ConvStackSpec,
-    fc_widths,
-    groups,
-    kernels,
-    paddings,
-    pools,
-    strides,
-    widths,
 )
-from models.spec import ACTIVATIONS, NORMS, knob
+from models.spec import NetSpec
 
 PAPER = Paper(
     "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner",
@@ -31,28 +25,22 @@ class LeNetSpec(ConvStackSpec):
     weights, and a linear layer stands in place of the radial basis functions.
     """
 
-    num_classes: int = knob(10, low=1, high=21_841, step=1, help="Number of classes of the head.", paper=10)
-    in_channels: int = knob(1, low=1, high=16, step=1, help="Channels of the input: 1 for gray.", paper=1)
-    image_size: int = knob(32, low=8, high=1024, step=4, unit="px", help="Height and width of the input.", paper=32)
-    widths: tuple[int, ...] = widths((6, 16), step=2, paper=(6, 16))
-    kernels: tuple[int, ...] = kernels((5, 5), paper=(5, 5))
-    strides: tuple[int, ...] = strides((1, 1), paper=(1, 1))
-    paddings: tuple[int, ...] = paddings((0, 0), paper=(0, 0))
-    groups: tuple[int, ...] = groups((1, 1), choices=(1, 2))
-    activation: str = knob(
-        "tanh", choices=ACTIVATIONS, help="Non-linearity after each layer but the last.", paper="tanh"
-    )
-    norm: str = knob("none", choices=(*NORMS, "lrn"), help="Normalisation of the convolutions' maps.", paper="none")
-    norm_layers: int = knob(2, low=0, high=6, step=1, help="How many of the first convolutions are normalised.")
-    pools: tuple[str, ...] = pools(("average", "average"), paper=("average", "average"))
-    pool_kernel: int = knob(2, low=1, high=5, step=1, unit="px", help="Side of the pools' window.", paper=2)
-    head_size: int = knob(
-        5, low=1, high=14, step=1, unit="px", help="Side of the map that the first linear layer reads.", paper=5
-    )
-    fc_widths: tuple[int, ...] = fc_widths((120, 84), paper=(120, 84))
-    dropout: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, help="Share of hidden units dropped in training.", paper=0.0
-    )
+    num_classes: int = knobs.like(NetSpec, "num_classes", 10)
+    in_channels: int = knobs.like(NetSpec, "in_channels", 1)
+    image_size: int = knobs.image_size(32, step=4)
+    widths: tuple[int, ...] = knobs.like(ConvStackSpec, "widths", (6, 16), low=2, step=2)
+    kernels: tuple[int, ...] = knobs.like(ConvStackSpec, "kernels", (5, 5))
+    strides: tuple[int, ...] = knobs.like(ConvStackSpec, "strides", (1, 1))
+    paddings: tuple[int, ...] = knobs.like(ConvStackSpec, "paddings", (0, 0))
+    groups: tuple[int, ...] = knobs.like(ConvStackSpec, "groups", (1, 1), choices=(1, 2), paper=None)
+    activation: str = knobs.like(ConvStackSpec, "activation", "tanh")
+    norm: str = knobs.like(ConvStackSpec, "norm", "none")
+    norm_layers: int = knobs.like(ConvStackSpec, "norm_layers", paper=None)
+    pools: tuple[str, ...] = knobs.like(ConvStackSpec, "pools", ("average", "average"))
+    pool_kernel: int = knobs.like(ConvStackSpec, "pool_kernel", 2)
+    head_size: int = knobs.like(ConvStackSpec, "head_size", 5)
+    fc_widths: tuple[int, ...] = knobs.like(ConvStackSpec, "fc_widths", (120, 84))
+    dropout: float = knobs.like(ConvStackSpec, "dropout", 0.0)
 
 
 _MINI = LeNetSpec(num_classes=12, in_channels=3, image_size=64, head_size=13)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import (
     InvertedResidualSpec,
     MobileBlock,
@@ -14,9 +15,10 @@ from models.blocks.inverted_residual import (
     scaled,
     weighing,
 )
+from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise, sequence
 from models.registry import Architecture, Paper, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob
+from models.spec import NetSpec, Spec, knob
 
 PAPER = Paper(
     "M. Tan, B. Chen, R. Pang, V. Vasudevan, M. Sandler, A. Howard, Q. V. Le",
@@ -29,11 +31,11 @@ PAPER = Paper(
 class MnasStage(Spec):
     """A row of blocks of one kind that the search chose together."""
 
-    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.")
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the depthwise window.")
-    width: int = knob(64, low=8, high=1024, step=8, help="Channels that leave each block.")
-    depth: int = knob(1, low=1, high=16, step=1, help="Blocks in a row.")
-    stride: int = knob(1, low=1, high=4, step=1, help="Stride of the first block.")
+    expansion: float = knobs.expansion(6.0, paper=None)
+    kernel: int = knobs.depthwise_kernel(3, paper=None)
+    width: int = knobs.stage_width(64)
+    depth: int = knobs.depth(1)
+    stride: int = knobs.first_stride(1)
 
 
 B1: tuple[MnasStage, ...] = (
@@ -50,22 +52,19 @@ class MnasNetSpec(AttentionKnobs, NetSpec):
     """MnasNet-B1, the network without squeeze-excitation; attention stands after each depthwise convolution."""
 
     stages: tuple[MnasStage, ...] = B1
-    width_multiplier: float = knob(
-        1.0, low=0.25, high=2.0, step=0.05, help="Thins or widens every layer but the last, in steps of 8.", paper=1.0
+    width_multiplier: float = knobs.width_multiplier(
+        1.0, help="Thins or widens every layer but the last, in steps of 8."
     )
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the convolutions.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
-    drop_path: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, paper=0.0,
-        help="Chance in training that a block is left out: this times the share of all blocks that lie before it.",
-    )  # fmt: skip
-    stem_width: int = knob(32, low=8, high=512, step=8, help="Channels of the first convolution.", paper=32)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
+    skip: bool = knobs.skip(True)
+    drop_path: float = knobs.drop_path_by_share(0.0)
+    stem_width: int = knobs.stem_width(32)
+    stem_stride: int = knobs.stem_stride(2)
     stem_out: int = knob(16, low=8, high=512, step=8, help="Channels of the separable convolution after it.", paper=16)
-    head_width: int = knob(1280, low=8, high=4096, step=8, help="Channels of the last convolution.", paper=1280)
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.2, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.2)
+    head_width: int = knobs.head_width(1280)
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.2)
 
     def check(self) -> None:
         if not 1 <= len(self.stages) <= 12:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.depthwise_separable import PAPER, DepthwiseSeparable, DepthwiseSeparableSpec
 from models.blocks.inverted_residual import convolution, scaled
+from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec
 
 
 class MobileNetV1Spec(AttentionKnobs, NetSpec):
@@ -21,27 +23,17 @@ class MobileNetV1Spec(AttentionKnobs, NetSpec):
 
     per_stage = ("depths", "widths", "strides")
 
-    depths: tuple[int, ...] = knob(
-        (1, 2, 2, 6, 2), low=1, high=16, step=1, length=(1, 6), help="Blocks per stage.", paper=(1, 2, 2, 6, 2)
-    )
-    widths: tuple[int, ...] = knob(
-        (64, 128, 256, 512, 1024), low=8, high=2048, step=8, length=(1, 6), help="Channels of each stage.",
-        paper=(64, 128, 256, 512, 1024),
-    )  # fmt: skip
-    strides: tuple[int, ...] = knob(
-        (1, 2, 2, 2, 2), low=1, high=4, step=1, length=(1, 6), help="Stride of each stage's first block.",
-        paper=(1, 2, 2, 2, 2),
-    )  # fmt: skip
-    width_multiplier: float = knob(
-        1.0, low=0.25, high=2.0, step=0.05, help="Thins or widens every layer, in steps of 8 channels (α).", paper=1.0
-    )
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of every window wider than one pixel.", paper=3)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of every convolution.", paper="batch")
-    stem_width: int = knob(32, low=8, high=512, step=8, help="Channels of the first convolution.", paper=32)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
+    depths: tuple[int, ...] = knobs.depths((1, 2, 2, 6, 2), high=16)
+    widths: tuple[int, ...] = knobs.widths((64, 128, 256, 512, 1024))
+    strides: tuple[int, ...] = knobs.strides((1, 2, 2, 2, 2))
+    width_multiplier: float = knobs.width_multiplier(1.0)
+    kernel: int = knobs.kernel(3)
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
+    stem_width: int = knobs.stem_width(32)
+    stem_stride: int = knobs.stem_stride(2)
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.0)
 
 
 class MobileNetV1(nn.Module):

@@ -5,27 +5,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import (
     PAPER,
-    PROJECTION_HELP,
     InvertedResidualSpec,
     LinearBottleneck,
+    LinearBottleneckSpec,
     convolution,
     scaled,
 )
+from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob
+from models.spec import NetSpec, Spec
 
 
 class BottleneckStage(Spec):
     """One row of the paper's table 2: t, c, n and s."""
 
-    expansion: float = knob(6.0, low=0.25, high=10.0, step=0.25, help="Channels inside over the input's.", paper=6.0)
-    width: int = knob(64, low=8, high=1024, step=8, help="Channels that leave each block.")
-    depth: int = knob(1, low=1, high=16, step=1, help="Blocks in a row.")
-    stride: int = knob(1, low=1, high=4, step=1, help="Stride of the first block.")
+    expansion: float = knobs.expansion(6.0)
+    width: int = knobs.stage_width(64)
+    depth: int = knobs.depth(1)
+    stride: int = knobs.first_stride(1)
 
 
 TABLE_2: tuple[BottleneckStage, ...] = (
@@ -43,25 +45,18 @@ class MobileNetV2Spec(AttentionKnobs, NetSpec):
     """The paper's table 2; attention stands after each depthwise convolution."""
 
     stages: tuple[BottleneckStage, ...] = TABLE_2
-    width_multiplier: float = knob(
-        1.0, low=0.25, high=2.0, step=0.05, help="Thins or widens every layer, in steps of 8 channels.", paper=1.0
-    )
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of every window wider than one pixel.", paper=3)
-    activation: str = knob("relu6", choices=ACTIVATIONS, help="Non-linearity of the convolutions.", paper="relu6")
-    projection_activation: str = knob("none", choices=ACTIVATIONS, help=PROJECTION_HELP, paper="none")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
-    drop_path: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, paper=0.0,
-        help="Chance in training that the last block is left out; it grows from 0 at the first.",
-    )  # fmt: skip
-    stem_width: int = knob(32, low=8, high=512, step=8, help="Channels of the first convolution.", paper=32)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    head_width: int = knob(
-        1280, low=8, high=4096, step=8, help="Channels of the last convolution; never thinned.", paper=1280
-    )
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.2, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.2)
+    width_multiplier: float = knobs.width_multiplier(1.0)
+    kernel: int = knobs.kernel(3)
+    activation: str = knobs.activation("relu6")
+    projection_activation: str = knobs.like(LinearBottleneckSpec, "projection_activation")
+    norm: str = knobs.norm("batch")
+    skip: bool = knobs.skip(True)
+    drop_path: float = knobs.drop_path(0.0)
+    stem_width: int = knobs.stem_width(32)
+    stem_stride: int = knobs.stem_stride(2)
+    head_width: int = knobs.head_width(1280, help="Channels of the last convolution; never thinned.")
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.2)
 
     def check(self) -> None:
         if not 1 <= len(self.stages) <= 12:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import ATTENTIONS, AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution, scaled
 from models.blocks.mbconv import MBConv, MBConvSpec
+from models.knobs import AttentionKnobs
 from models.layers import activation, global_pool, initialise
 from models.registry import Architecture, Paper, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, Spec, knob
+from models.spec import NetSpec, Spec, knob
 
 PAPER = Paper(
     "A. Howard, M. Sandler, G. Chu, L.-C. Chen, B. Chen, M. Tan, W. Wang, Y. Zhu, R. Pang, V. Vasudevan, Q. V. Le, "
@@ -24,12 +26,12 @@ PAPER = Paper(
 class Bneck(Spec):
     """One row of the paper's tables 1 and 2."""
 
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the depthwise window.")
+    kernel: int = knobs.depthwise_kernel(3, paper=None)
     expanded: int = knob(64, low=8, high=4096, step=8, help="Channels of the depthwise convolution (exp size).")
     width: int = knob(24, low=8, high=1024, step=8, help="Channels that leave the block.")
     attention: bool = knob(False, help="Whether the network's attention stands in this block (SE).")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity: relu or hardswish in the paper (NL).")
-    stride: int = knob(1, low=1, high=4, step=1, help="Stride of the depthwise convolution.")
+    activation: str = knobs.activation("relu", help="Non-linearity: relu or hardswish in the paper (NL).", paper=None)
+    stride: int = knobs.depthwise_stride(1)
 
 
 Stages = tuple[tuple[Bneck, ...], ...]
@@ -86,36 +88,35 @@ class MobileNetV3Spec(AttentionKnobs, NetSpec):
     """The paper's table 1 (large); table 2 (small) has stages and a head of its own."""
 
     stages: Stages = LARGE
-    width_multiplier: float = knob(
-        1.0, low=0.25, high=2.0, step=0.05, help="Thins or widens every layer, in steps of 8 channels.", paper=1.0
-    )
+    width_multiplier: float = knobs.width_multiplier(1.0)
     attention: str = knob(
-        "se", choices=ATTENTIONS, help="What stands in the stages' blocks that are marked for attention.", paper="se"
+        "se",
+        choices=knobs.ATTENTION_NAMES,
+        help="What stands in the stages' blocks that are marked for attention.",
+        paper="se",
     )
     squeeze_ratio: float = knob(
-        0.25, low=0.05, high=1.0, step=0.05, paper=0.25,
+        0.25,
+        low=0.05,
+        high=1.0,
+        step=0.05,
+        paper=0.25,
         help="Squeeze-excitation: channels inside over those of the depthwise convolution, in steps of 8.",
-    )  # fmt: skip
-    gate: str = knob(
-        "hardsigmoid", choices=("sigmoid", "hardsigmoid"), help="Squeeze-excitation: brings the gates to 0…1.",
-        paper="hardsigmoid",
-    )  # fmt: skip
-    activation: str = knob("hardswish", choices=ACTIVATIONS, help="Non-linearity of stem and head.", paper="hardswish")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    norm_eps: float = knob(1e-3, choices=(1e-5, 1e-3), help="Added to the variance in every normalisation.", paper=1e-3)
-    skip: bool = knob(True, help="Add a block's input where stride and channels allow it.", paper=True)
-    drop_path: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, paper=0.0,
-        help="Chance in training that the last block is left out; it grows from 0 at the first.",
-    )  # fmt: skip
-    stem_width: int = knob(16, low=8, high=512, step=8, help="Channels of the first convolution.", paper=16)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
+    )
+    gate: str = knobs.gate("hardsigmoid")
+    activation: str = knobs.activation("hardswish", help="Non-linearity of stem and head.")
+    norm: str = knobs.norm("batch")
+    norm_eps: float = knobs.norm_eps(1e-3)
+    skip: bool = knobs.skip(True)
+    drop_path: float = knobs.drop_path(0.0)
+    stem_width: int = knobs.stem_width(16)
+    stem_stride: int = knobs.stem_stride(2)
     head_expansion: float = knob(
         6.0, low=0.5, high=12.0, step=0.5, help="Channels of the last convolution over those before it.", paper=6.0
     )
     head_hidden: int = knob(1280, low=8, high=4096, step=8, help="Width of the hidden linear layer.", paper=1280)
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layers.", paper="average")
-    dropout: float = knob(0.2, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.2)
+    head_pool: str = knobs.head_pool("average", help="Global pooling before the linear layers.")
+    dropout: float = knobs.dropout(0.2)
 
     def check(self) -> None:
         counts = [len(stage) for stage in self.stages]

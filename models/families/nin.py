@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.nin import PAPER, NiNBlockSpec, nin_layers
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 BLOCKS = (1, 6)
 
@@ -22,11 +23,7 @@ class NiNSpec(NetSpec):
         (96, 256, 384, 1024), low=2, high=1024, step=2, length=BLOCKS, help="Output channels per block."
     )
     kernels: tuple[int, ...] = knob(
-        (11, 5, 3, 3),
-        choices=(1, 3, 5, 7, 9, 11),
-        length=BLOCKS,
-        unit="px",
-        help="Side of each block's first window.",
+        (11, 5, 3, 3), choices=(1, 3, 5, 7, 9, 11), length=BLOCKS, unit="px", help="Side of each block's first window."
     )
     strides: tuple[int, ...] = knob(
         (4, 1, 1, 1), low=1, high=4, step=1, length=BLOCKS, unit="px", help="Step of each block's first window."
@@ -37,25 +34,19 @@ class NiNSpec(NetSpec):
     mlp_depth: int = knob(
         2, low=1, high=4, step=1, help="1×1 convolutions per block; the last of all gives the classes.", paper=2
     )
-    activation: str = knob(
-        "relu", choices=ACTIVATIONS, help="Non-linearity after each convolution but the last.", paper="relu"
-    )
-    last_activation: str = knob(
-        "relu", choices=ACTIVATIONS, help="Non-linearity after the maps of the classes.", paper="relu"
-    )
-    norm: str = knob("none", choices=NORMS, help="Normalisation after each convolution.", paper="none")
+    activation: str = knobs.activation("relu", help="Non-linearity after each convolution but the last.")
+    last_activation: str = knobs.activation("relu", help="Non-linearity after the maps of the classes.")
+    norm: str = knobs.norm("none")
     pools: tuple[str, ...] = knob(
         ("max", "max", "max", "none"),
-        choices=("none", *POOLS),
+        choices=("none", *knobs.POOL_NAMES),
         length=BLOCKS,
         help="Pooling after each block.",
     )
-    pool_kernel: int = knob(3, low=1, high=5, step=1, unit="px", help="Side of the pools' window.", paper=3)
-    pool_stride: int = knob(2, low=1, high=3, step=1, unit="px", help="Step of the pools.", paper=2)
-    pool_ceil: bool = knob(True, choices=(False, True), help="Whether a pool's last window may reach over the border.")
-    dropout: float = knob(
-        0.5, low=0.0, high=0.9, step=0.05, help="Share dropped before the last block in training.", paper=0.5
-    )
+    pool_kernel: int = knobs.pool_kernel(3)
+    pool_stride: int = knobs.pool_stride(2)
+    pool_ceil: bool = knobs.pool_ceil(True, paper=None)
+    dropout: float = knobs.dropout(0.5, help="Share dropped before the last block in training.")
 
 
 class NiN(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from models import knobs
 from models.blocks.attention import NON_LOCAL_PAPER, NonLocal, NonLocalSpec
 from models.registry import Architecture, Preset, register
 from models.skeletons.residual_net import BASIC, DEPTHS, MINI, GroupedNetSpec, ResidualNet
@@ -18,9 +19,9 @@ class NLNetSpec(GroupedNetSpec):
     non_local_from: int = knob(2, low=1, high=6, step=1, help="First stage with non-local blocks.", paper=2)
     non_local_to: int = knob(3, low=1, high=6, step=1, help="Last stage with non-local blocks.", paper=3)
     non_local_every: int = knob(2, low=1, high=36, step=1, help="One after this many residual blocks.", paper=2)
-    non_local_reduction: int = knob(2, low=1, high=64, step=1, help="Channels of the map over those inside.", paper=2)
-    pairwise: str = knob(PAIRWISE.default, choices=PAIRWISE.choices, help=PAIRWISE.help, paper=PAIRWISE.paper)
-    sub_sample: bool = knob(True, help="2×2 max pool before φ and g: a quarter of the comparisons.", paper=True)
+    non_local_reduction: int = knobs.like(NonLocalSpec, "reduction")
+    pairwise: str = knobs.like(NonLocalSpec, "pairwise")
+    sub_sample: bool = knobs.like(NonLocalSpec, "sub_sample", True)
 
     def after_block(self, stage: int, index: int, channels: int) -> list[nn.Module]:
         """The non-local block that follows a residual block, where one does."""
@@ -36,7 +37,6 @@ class NLNetSpec(GroupedNetSpec):
         return [NonLocal(spec)]
 
     def check(self) -> None:
-        super().check()
         if not self.non_local_from <= min(self.non_local_to, len(self.depths)):
             self.refuse("non_local_from", "non_local_to", "depths", why="there is no such stage")
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from models import knobs
 from models.blocks.preactivation import (
-    FULL_HELP,
     PAPER,
     PreActBasic,
     PreActBasicSpec,
     PreActBottleneck,
     PreActBottleneckSpec,
 )
-from models.blocks.residual import WIDTH_FACTOR_HELP, BasicSpec
+from models.blocks.residual import BasicSpec
 from models.registry import Architecture, Preset, register
 from models.skeletons.residual_net import BASIC, DEPTHS, MINI, ResidualNet, ResidualNetSpec
-from models.spec import knob
 
 
 class PreActResNetSpec(ResidualNetSpec):
     """The tables of ResNet v1 with pre-activated blocks."""
 
-    width_factor: float = knob(1.0, low=0.25, high=4.0, step=0.25, help=WIDTH_FACTOR_HELP, paper=1.0)
-    full_preactivation: bool = knob(True, help=FULL_HELP, paper=True)
+    width_factor: float = knobs.like(PreActBasicSpec, "width_factor")
+    full_preactivation: bool = knobs.like(PreActBasicSpec, "full_preactivation")
 
     @property
     def norm_first(self) -> bool:

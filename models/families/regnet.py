@@ -10,20 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.regnet import (
-    BOTTLENECK_HELP,
-    BOTTLENECKS,
-    GROUP_HELP,
     PAPER,
-    SE_HELP,
     RegNetBlock,
     RegNetXBlockSpec,
     conv_unit,
 )
+from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 QUANTUM = 8  # widths are multiples of it
 MOST_STAGES = 12
@@ -44,17 +42,17 @@ class RegNetSpec(AttentionKnobs, NetSpec):
     w0: int = knob(24, low=8, high=512, step=8, help="Width of the first block on the line.")
     wa: float = knob(24.48, low=0.0, high=300.0, step=0.01, help="By how much the line's width grows per block.")
     wm: float = knob(2.54, low=1.1, high=4.0, step=0.01, help="Ratio of widths from one stage to the next.")
-    group_width: int = knob(16, low=1, high=512, step=8, help=GROUP_HELP)
-    bottleneck: float = knob(1.0, choices=BOTTLENECKS, help=BOTTLENECK_HELP, paper=1.0)
-    se_ratio: float = knob(0.0, low=0.0, high=1.0, step=0.05, help=SE_HELP)
-    stride: int = knob(2, low=1, high=4, step=1, help="Stride of each stage's first block.", paper=2)
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the grouped windows.", paper=3)
-    stem_kernel: int = knob(3, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=3)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_width: int = knob(32, low=1, high=512, step=8, help="Channels of the first convolution.", paper=32)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after convolutions and adds.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
+    group_width: int = knobs.like(RegNetXBlockSpec, "group_width")
+    bottleneck: float = knobs.like(RegNetXBlockSpec, "bottleneck")
+    se_ratio: float = knobs.like(RegNetXBlockSpec, "se_ratio", paper=None)
+    stride: int = knobs.strides(2, length=None)
+    kernel: int = knobs.like(RegNetXBlockSpec, "kernel")
+    stem_kernel: int = knobs.stem_kernel(3)
+    stem_stride: int = knobs.stem_stride(2)
+    stem_width: int = knobs.stem_width(32, low=1)
+    activation: str = knobs.activation("relu", help="Non-linearity after convolutions and adds.")
+    norm: str = knobs.norm("batch")
+    head_pool: str = knobs.head_pool("average")
 
     def check(self) -> None:
         count = len(self.stages)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from models.blocks.residual import PAPER, WIDTH_FACTOR_HELP, BasicBlock, BasicSpec, Bottleneck, BottleneckSpec
+from models import knobs
+from models.blocks.residual import PAPER, BasicBlock, BasicSpec, Bottleneck, BottleneckSpec
 from models.registry import Architecture, Preset, register
 from models.skeletons.residual_net import BASIC, DEPTHS, MINI, ResidualNet, ResidualNetSpec
-from models.spec import knob
 
 
 class ResNetSpec(ResidualNetSpec):
     """The paper's table 1: its columns differ in `block` (with `expansion`) and `depths`."""
 
-    width_factor: float = knob(1.0, low=0.25, high=4.0, step=0.25, help=WIDTH_FACTOR_HELP, paper=1.0)
+    width_factor: float = knobs.like(BasicSpec, "width_factor")
 
     def block_type(self) -> tuple[type[BasicSpec], type[BasicBlock | Bottleneck]]:
         """The blocks' Spec and module."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from models.blocks.resnext import GROUP_WIDTH_HELP, GROUPS_HELP, PAPER
+from models import knobs
+from models.blocks.resnext import PAPER
 from models.registry import Architecture, Preset, register
 from models.skeletons.residual_net import DEPTHS, MINI, GroupedNetSpec, ResidualNet
-from models.spec import knob
 
 
 class ResNeXtSpec(GroupedNetSpec):
     """The paper's table 1: ResNet-50's stages with 32 groups (cardinality) of 4 channels."""
 
-    groups: int = knob(32, low=1, high=64, step=1, help=GROUPS_HELP, paper=32)
-    group_width: int = knob(4, low=1, high=64, step=1, help=GROUP_WIDTH_HELP, paper=4)
+    groups: int = knobs.like(GroupedNetSpec, "groups", 32)
+    group_width: int = knobs.like(GroupedNetSpec, "group_width", 4)
 
 
 def _presets() -> dict[str, Preset]:

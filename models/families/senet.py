@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from models.blocks.attention import ATTENTIONS, SE_PAPER
+from models import knobs
+from models.blocks.attention import SE_PAPER
 from models.registry import Architecture, Preset, register
 from models.skeletons.residual_net import BASIC, DEPTHS, MINI, GroupedNetSpec, ResidualNet
-from models.spec import knob
 
 
 class SENetSpec(GroupedNetSpec):
     """ResNet or ResNeXt with squeeze-excitation before each add (paper, figure 3, table 1)."""
 
-    attention: str = knob("se", choices=ATTENTIONS, help="What ends each block's branch.", paper="se")
+    attention: str = knobs.branch_attention("se")
 
 
 def _presets() -> dict[str, Preset]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution
 from models.blocks.shuffle import PAPER_V1, ShuffleUnitV1, ShuffleUnitV1Spec
+from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 
 class ShuffleNetV1Spec(AttentionKnobs, NetSpec):
@@ -23,21 +25,17 @@ class ShuffleNetV1Spec(AttentionKnobs, NetSpec):
         240, low=24, high=1536, step=24, help="Channels of the first stage; each further stage doubles them.", paper=240
     )
     stride: int = knob(2, low=2, high=4, step=1, help="Stride of each stage's first unit.", paper=2)
-    groups: int = knob(3, choices=(1, 2, 3, 4, 8), help="Groups of the 1×1 convolutions.", paper=3)
-    bottleneck: float = knob(
-        0.25, low=0.05, high=1.0, step=0.05, help="Channels inside a unit over its output's.", paper=0.25
-    )
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the depthwise windows.", paper=3)
-    shuffle: bool = knob(True, help="Mix the groups' channels inside each unit.", paper=True)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the convolutions.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    stem_width: int = knob(24, low=24, high=240, step=24, help="Channels of the first convolution.", paper=24)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_pool: str = knob(
-        "max", choices=(*POOLS, "none"), help="3×3 pool of stride 2 after the first convolution.", paper="max"
-    )
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
+    groups: int = knobs.like(ShuffleUnitV1Spec, "groups")
+    bottleneck: float = knobs.like(ShuffleUnitV1Spec, "bottleneck")
+    kernel: int = knobs.depthwise_kernel(3)
+    shuffle: bool = knobs.like(ShuffleUnitV1Spec, "shuffle")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
+    stem_width: int = knobs.stem_width(24, low=24, high=240, step=24)
+    stem_stride: int = knobs.stem_stride(2)
+    stem_pool: str = knobs.stem_pool("max")
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.0)
 
     def check(self) -> None:
         if self.width <= self.stem_width:

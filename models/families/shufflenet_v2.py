@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
+from models import knobs
+from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution
 from models.blocks.shuffle import PAPER_V2, ShuffleUnitV2, ShuffleUnitV2Spec
+from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 
 class ShuffleNetV2Spec(AttentionKnobs, NetSpec):
@@ -21,28 +23,23 @@ class ShuffleNetV2Spec(AttentionKnobs, NetSpec):
     depths: tuple[int, ...] = knob(
         (4, 8, 4), low=1, high=24, step=1, length=(1, 6), help="Units per stage.", paper=(4, 8, 4)
     )
-    widths: tuple[int, ...] = knob(
-        (116, 232, 464), low=2, high=1024, step=2, length=(1, 6), help="Channels of each stage.",
-    )  # fmt: skip
+    widths: tuple[int, ...] = knobs.widths((116, 232, 464), low=2, high=1024, step=2, paper=None)
     strides: tuple[int, ...] = knob(
         (2, 2, 2), low=2, high=4, step=1, length=(1, 6), help="Stride of each stage's first unit.", paper=(2, 2, 2)
     )
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the depthwise windows.", paper=3)
-    shuffle: bool = knob(True, help="Mix the halves at the end of each unit.", paper=True)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the convolutions.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation after each convolution.", paper="batch")
-    stem_width: int = knob(24, low=2, high=512, step=2, help="Channels of the first convolution.", paper=24)
-    stem_kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the first convolution's window.", paper=3)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_pool: str = knob(
-        "max", choices=(*POOLS, "none"), help="3×3 pool of stride 2 after the first convolution.", paper="max"
-    )
-    head_width: int = knob(1024, low=8, high=4096, step=8, help="Channels of the last convolution.", paper=1024)
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
+    kernel: int = knobs.depthwise_kernel(3)
+    shuffle: bool = knobs.like(ShuffleUnitV2Spec, "shuffle")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("batch")
+    stem_width: int = knobs.stem_width(24, low=2, step=2)
+    stem_kernel: int = knobs.stem_kernel(3, choices=(1, 3, 5, 7))
+    stem_stride: int = knobs.stem_stride(2)
+    stem_pool: str = knobs.stem_pool("max")
+    head_width: int = knobs.head_width(1024)
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.0)
 
     def check(self) -> None:
-        super().check()
         if any(width % 2 for width in self.widths):
             self.refuse("widths", why="half of the channels comes from each branch, so they must be even")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.blocks.fire import BYPASS_HELP, BYPASSES, PAPER, Fire, FireSpec, FireWidths
+from models import knobs
+from models.blocks.fire import PAPER, Fire, FireSpec, FireWidths
 from models.layers import activation, conv, global_pool, initialise, norm, pool
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 Stages = tuple[tuple[FireWidths, ...], ...]
 
@@ -34,17 +35,17 @@ class SqueezeNetSpec(NetSpec):
     """The paper's table 1; a pool stands before each stage."""
 
     stages: Stages = TABLE_1
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the wider windows of every module.", paper=3)
-    bypass: str = knob("none", choices=BYPASSES, help=BYPASS_HELP, paper="none")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of every convolution.", paper="relu")
-    norm: str = knob("none", choices=NORMS, help="Normalisation of every convolution.", paper="none")
-    pool: str = knob("max", choices=POOLS, help="The 3×3 pool of stride 2 before each stage.", paper="max")
-    stem_kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=7)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
+    kernel: int = knobs.kernel(3)
+    bypass: str = knobs.like(FireSpec, "bypass")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("none")
+    pool: str = knobs.pool("max", help="The 3×3 pool of stride 2 before each stage.")
+    stem_kernel: int = knobs.stem_kernel(7)
+    stem_stride: int = knobs.stem_stride(2)
     stem_padding: int = knob(0, low=0, high=5, step=1, unit="px", help="Zeros at the borders of the input.", paper=0)
-    stem_width: int = knob(96, low=1, high=512, step=8, help="Channels of the first convolution.", paper=96)
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling of the class maps.", paper="average")
-    dropout: float = knob(0.5, low=0.0, high=0.9, step=0.05, help="Share of values dropped in training.", paper=0.5)
+    stem_width: int = knobs.stem_width(96, low=1)
+    head_pool: str = knobs.head_pool("average", help="Global pooling of the class maps.")
+    dropout: float = knobs.dropout(0.5)
 
     def check(self) -> None:
         depths = [len(stage) for stage in self.stages]

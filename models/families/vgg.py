@@ -7,11 +7,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.vgg import PAPER, VGGBlockSpec, vgg_layers
 from models.layers import activation, global_pool, initialise
 from models.meta import layer
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 
 class VGGSpec(NetSpec):
@@ -31,31 +32,14 @@ class VGGSpec(NetSpec):
         help="Output channels per stage.",
         paper=(64, 128, 256, 512, 512),
     )
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of every convolution's window.", paper=3)
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity after each convolution.", paper="relu")
-    norm: str = knob("none", choices=NORMS, help="Normalisation after each convolution.", paper="none")
-    pool: str = knob("max", choices=POOLS, help="How each stage halves the map.", paper="max")
-    head: str = knob(
-        "fc",
-        choices=("fc", "gap"),
-        help="Linear layers on the flattened map, or global pooling and one linear layer.",
-        paper="fc",
-    )
-    head_size: int = knob(
-        7, low=1, high=14, step=1, unit="px", help="Side of the map that the first linear layer reads.", paper=7
-    )
-    fc_widths: tuple[int, ...] = knob(
-        (4096, 4096),
-        low=1,
-        high=65_536,
-        step=64,
-        length=(0, 3),
-        help="Widths of the hidden linear layers.",
-        paper=(4096, 4096),
-    )
-    dropout: float = knob(
-        0.5, low=0.0, high=0.9, step=0.05, help="Share of hidden units dropped in training.", paper=0.5
-    )
+    kernel: int = knobs.like(VGGBlockSpec, "kernel")
+    activation: str = knobs.activation("relu")
+    norm: str = knobs.norm("none")
+    pool: str = knobs.like(VGGBlockSpec, "pool")
+    head: str = knobs.head("fc")
+    head_size: int = knobs.head_size(7)
+    fc_widths: tuple[int, ...] = knobs.fc_widths((4096, 4096), low=1, high=65_536, step=64)
+    dropout: float = knobs.hidden_dropout(0.5)
 
 
 class VGG(nn.Module):

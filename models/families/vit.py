@@ -7,11 +7,12 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.convnext import initialise
 from models.blocks.transformer import NORM_EPS, PAPER, EncoderBlock, ToTokens, TransformerSpec
 from models.layers import Add, conv
 from models.registry import Architecture, Preset, register
-from models.spec import ACTIVATIONS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 
 class ViTSpec(NetSpec):
@@ -20,20 +21,20 @@ class ViTSpec(NetSpec):
     patch: int = knob(16, low=4, high=64, step=1, unit="px", help="Side of the patches.", paper=16)
     width: int = knob(768, low=8, high=2048, step=8, help="Channels of a token.", paper=768)
     depth: int = knob(12, low=1, high=48, step=1, help="Encoder blocks.", paper=12)
-    heads: int = knob(12, low=1, high=32, step=1, help="Attentions side by side in each block.", paper=12)
-    mlp_width: int = knob(3072, low=8, high=16_384, step=8, help="Hidden channels of the MLPs.", paper=3072)
-    activation: str = knob("gelu", choices=ACTIVATIONS, help="Non-linearity of the MLPs.", paper="gelu")
+    heads: int = knobs.like(TransformerSpec, "heads", 12)
+    mlp_width: int = knobs.like(TransformerSpec, "mlp_width", 3072, low=8)
+    activation: str = knobs.like(TransformerSpec, "activation")
     head: str = knob(
-        "token", choices=("token", "average"), paper="token",
+        "token",
+        choices=("token", "average"),
+        paper="token",
         help="What the linear layer reads: a token that belongs to no patch, or the mean of the patches'.",
-    )  # fmt: skip
+    )
     pre_logits: int = knob(
         0, low=0, high=4096, step=8, help="Hidden channels of the head, after a tanh; 0 is none.", paper=768
     )
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.1)
-    attention_dropout: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, help="Share of attention weights dropped in training.", paper=0.0
-    )
+    dropout: float = knobs.dropout(0.0, paper=0.1)
+    attention_dropout: float = knobs.like(TransformerSpec, "attention_dropout", paper=0.0)
 
     @property
     def tokens(self) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from models import knobs
 from models.registry import Architecture, Paper, Preset, register
-from models.skeletons.conv_stack import ConvStack, ConvStackSpec, fc_widths, groups, kernels, paddings, strides, widths
-from models.spec import knob
+from models.skeletons.conv_stack import ConvStack, ConvStackSpec
 
 PAPER = Paper(
     "M. D. Zeiler, R. Fergus",
@@ -20,21 +20,14 @@ class ZFNetSpec(ConvStackSpec):
     The paper leaves the borders open; a zero around the image and pools that round up give its sizes.
     """
 
-    widths: tuple[int, ...] = widths((96, 256, 384, 384, 256), paper=(96, 256, 384, 384, 256))
-    kernels: tuple[int, ...] = kernels((7, 5, 3, 3, 3), paper=(7, 5, 3, 3, 3))
-    strides: tuple[int, ...] = strides((2, 2, 1, 1, 1), paper=(2, 2, 1, 1, 1))
-    paddings: tuple[int, ...] = paddings((1, 0, 1, 1, 1), paper=(1, 0, 1, 1, 1))
-    groups: tuple[int, ...] = groups((1, 1, 1, 1, 1), paper=(1, 1, 1, 1, 1))
-    lrn_after_pool: bool = knob(
-        True, choices=(False, True), help="Whether lrn follows the pool or comes before it.", paper=True
-    )
-    pool_ceil: bool = knob(
-        True,
-        choices=(False, True),
-        help="Whether a pool's last window may reach over the border.",
-        paper=True,
-    )
-    fc_widths: tuple[int, ...] = fc_widths((4096, 4096), paper=(4096, 4096))
+    widths: tuple[int, ...] = knobs.like(ConvStackSpec, "widths", paper=(96, 256, 384, 384, 256))
+    kernels: tuple[int, ...] = knobs.like(ConvStackSpec, "kernels", (7, 5, 3, 3, 3))
+    strides: tuple[int, ...] = knobs.like(ConvStackSpec, "strides", (2, 2, 1, 1, 1))
+    paddings: tuple[int, ...] = knobs.like(ConvStackSpec, "paddings", (1, 0, 1, 1, 1))
+    groups: tuple[int, ...] = knobs.like(ConvStackSpec, "groups", paper=(1, 1, 1, 1, 1))
+    lrn_after_pool: bool = knobs.like(ConvStackSpec, "lrn_after_pool", True)
+    pool_ceil: bool = knobs.like(ConvStackSpec, "pool_ceil", True)
+    fc_widths: tuple[int, ...] = knobs.like(ConvStackSpec, "fc_widths", paper=(4096, 4096))
 
 
 def _presets() -> dict[str, Preset]:

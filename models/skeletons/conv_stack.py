@@ -3,93 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models import knobs
 from models.blocks.conv_norm_act import ConvNormActSpec, conv_norm_act_layers
 from models.layers import global_pool, initialise, linear_layers, local_response_norm, pool
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 LAYERS = (1, 6)
-KERNELS = (1, 3, 5, 7, 9, 11)
-
-
-def widths(default: tuple[int, ...], step: int = 8, **options: Any) -> Any:
-    """Knob: output channels of each convolution."""
-    return knob(
-        default, low=step, high=1024, step=step, length=LAYERS, help="Output channels per convolution.", **options
-    )
-
-
-def kernels(default: tuple[int, ...], **options: Any) -> Any:
-    """Knob: window of each convolution."""
-    return knob(
-        default,
-        choices=KERNELS,
-        length=LAYERS,
-        unit="px",
-        help="Side of the window per convolution.",
-        **options,
-    )
-
-
-def strides(default: tuple[int, ...], **options: Any) -> Any:
-    """Knob: step of each convolution."""
-    return knob(
-        default,
-        low=1,
-        high=4,
-        step=1,
-        length=LAYERS,
-        unit="px",
-        help="Step of the window per convolution.",
-        **options,
-    )
-
-
-def paddings(default: tuple[int, ...], **options: Any) -> Any:
-    """Knob: zeros around the input of each convolution."""
-    return knob(
-        default,
-        low=0,
-        high=5,
-        step=1,
-        length=LAYERS,
-        unit="px",
-        help="Zeros at each border per convolution.",
-        **options,
-    )
-
-
-def groups(default: tuple[int, ...], choices: tuple[int, ...] = (1, 2, 4, 8), **options: Any) -> Any:
-    """Knob: groups of each convolution; the choices divide the steps of the widths."""
-    return knob(
-        default,
-        choices=choices,
-        length=LAYERS,
-        help="Groups of channels per convolution, blind to each other.",
-        **options,
-    )
-
-
-def pools(default: tuple[str, ...], **options: Any) -> Any:
-    """Knob: pooling after each convolution."""
-    return knob(default, choices=("none", *POOLS), length=LAYERS, help="Pooling after each convolution.", **options)
-
-
-def fc_widths(default: tuple[int, ...], **options: Any) -> Any:
-    """Knob: hidden linear layers of the head."""
-    return knob(
-        default,
-        low=2,
-        high=8192,
-        step=2,
-        length=(0, 3),
-        help="Widths of the hidden linear layers.",
-        **options,
-    )
 
 
 class ConvStackSpec(NetSpec):
@@ -97,17 +20,32 @@ class ConvStackSpec(NetSpec):
 
     per_stage = ("widths", "kernels", "strides", "paddings", "groups", "pools")
 
-    widths: tuple[int, ...] = widths((96, 256, 384, 384, 256))
-    kernels: tuple[int, ...] = kernels((11, 5, 3, 3, 3))
-    strides: tuple[int, ...] = strides((4, 1, 1, 1, 1))
-    paddings: tuple[int, ...] = paddings((2, 2, 1, 1, 1))
-    groups: tuple[int, ...] = groups((1, 1, 1, 1, 1))
-    activation: str = knob(
-        "relu", choices=ACTIVATIONS, help="Non-linearity after each layer but the last.", paper="relu"
+    widths: tuple[int, ...] = knob(
+        (96, 256, 384, 384, 256), low=8, high=1024, step=8, length=LAYERS, help="Output channels per convolution."
     )
+    kernels: tuple[int, ...] = knob(
+        (11, 5, 3, 3, 3),
+        choices=knobs.WIDE_SIDES,
+        length=LAYERS,
+        unit="px",
+        help="Side of the window per convolution.",
+    )
+    strides: tuple[int, ...] = knob(
+        (4, 1, 1, 1, 1), low=1, high=4, step=1, length=LAYERS, unit="px", help="Step of the window per convolution."
+    )
+    paddings: tuple[int, ...] = knob(
+        (2, 2, 1, 1, 1), low=0, high=5, step=1, length=LAYERS, unit="px", help="Zeros at each border per convolution."
+    )
+    groups: tuple[int, ...] = knob(
+        (1, 1, 1, 1, 1),
+        choices=(1, 2, 4, 8),
+        length=LAYERS,
+        help="Groups of channels per convolution, blind to each other.",
+    )
+    activation: str = knobs.activation("relu", help="Non-linearity after each layer but the last.")
     norm: str = knob(
         "lrn",
-        choices=(*NORMS, "lrn"),
+        choices=(*knobs.NORM_NAMES, "lrn"),
         help="Normalisation; lrn divides by the neighbouring channels' energy.",
         paper="lrn",
     )
@@ -116,34 +54,21 @@ class ConvStackSpec(NetSpec):
     )
     lrn_size: int = knob(5, low=1, high=15, step=2, help="Neighbouring channels that lrn sums over.", paper=5)
     lrn_after_pool: bool = knob(False, choices=(False, True), help="Whether lrn follows the pool or comes before it.")
-    pools: tuple[str, ...] = pools(("max", "max", "none", "none", "max"))
-    pool_kernel: int = knob(3, low=1, high=5, step=1, unit="px", help="Side of the pools' window.", paper=3)
-    pool_stride: int = knob(
-        2, low=1, high=3, step=1, unit="px", help="Step of the pools; less than the side overlaps.", paper=2
+    pools: tuple[str, ...] = knob(
+        ("max", "max", "none", "none", "max"),
+        choices=("none", *knobs.POOL_NAMES),
+        length=LAYERS,
+        help="Pooling after each convolution.",
     )
-    pool_ceil: bool = knob(False, choices=(False, True), help="Whether a pool's last window may reach over the border.")
-    head: str = knob(
-        "fc",
-        choices=("fc", "gap"),
-        help="Hidden linear layers on the map, or global pooling (gap) and none.",
-        paper="fc",
-    )
-    head_size: int = knob(
-        6,
-        low=1,
-        high=14,
-        step=1,
-        unit="px",
-        help="Side of the map that the first linear layer reads.",
-        paper=6,
-    )
-    fc_widths: tuple[int, ...] = fc_widths((4096, 4096))
-    dropout: float = knob(
-        0.5, low=0.0, high=0.9, step=0.05, help="Share of hidden units dropped in training.", paper=0.5
-    )
+    pool_kernel: int = knobs.pool_kernel(3)
+    pool_stride: int = knobs.pool_stride(2)
+    pool_ceil: bool = knobs.pool_ceil(False, paper=None)
+    head: str = knobs.head("fc")
+    head_size: int = knobs.head_size(6)
+    fc_widths: tuple[int, ...] = knobs.fc_widths((4096, 4096), paper=None)
+    dropout: float = knobs.hidden_dropout(0.5)
 
     def check(self) -> None:
-        super().check()
         channels = (self.in_channels, *self.widths)
         for (before, after), count in zip(pairwise(channels), self.groups, strict=True):
             if before % count or after % count:

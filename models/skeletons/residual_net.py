@@ -7,21 +7,19 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.blocks.attention import AttentionKnobs, start_attention
-from models.blocks.preactivation import FULL_HELP, PreActBasic, PreActBottleneck
+from models import knobs
+from models.blocks.attention import start_attention
+from models.blocks.preactivation import PreActBasic, PreActBasicSpec, PreActBottleneck
 from models.blocks.residual import (
-    ATTENTION_ACTIVATION_HELP,
-    DROP_PATH_HELP,
-    SHORTCUT_HELP,
-    SHORTCUTS,
-    STRIDE_HELP,
     BasicBlock,
     Bottleneck,
+    ResidualAddSpec,
     ResidualSpec,
 )
-from models.blocks.resnext import GROUP_WIDTH_HELP, GROUPS_HELP, PreActResNeXtBlockSpec, ResNeXtBlockSpec
+from models.blocks.resnext import PreActResNeXtBlockSpec, ResNeXtBlockSpec
+from models.knobs import AttentionKnobs
 from models.layers import activation, conv, global_pool, initialise, norm, pool
-from models.spec import ACTIVATIONS, NORMS, POOLS, NetSpec, knob
+from models.spec import NetSpec, knob
 
 BLOCKS = ("basic", "bottleneck")
 # He et al. 2016, table 1.
@@ -40,7 +38,7 @@ class ResidualNetSpec(AttentionKnobs, NetSpec):
     per_stage = ("depths", "widths", "strides")
 
     block: str = knob("bottleneck", choices=BLOCKS, help="Two k×k convolutions, or 1×1, k×k, 1×1.")
-    depths: tuple[int, ...] = knob((3, 4, 6, 3), low=1, high=36, step=1, length=(1, 6), help="Blocks per stage.")
+    depths: tuple[int, ...] = knobs.depths((3, 4, 6, 3), paper=None)
     widths: tuple[int, ...] = knob(
         (64, 128, 256, 512),
         low=1,
@@ -50,15 +48,7 @@ class ResidualNetSpec(AttentionKnobs, NetSpec):
         help="Channels inside the blocks of each stage.",
         paper=(64, 128, 256, 512),
     )
-    strides: tuple[int, ...] = knob(
-        (1, 2, 2, 2),
-        low=1,
-        high=4,
-        step=1,
-        length=(1, 6),
-        help="Stride of each stage's first block.",
-        paper=(1, 2, 2, 2),
-    )
+    strides: tuple[int, ...] = knobs.strides((1, 2, 2, 2))
     expansion: int = knob(
         4,
         low=1,
@@ -66,25 +56,21 @@ class ResidualNetSpec(AttentionKnobs, NetSpec):
         step=1,
         help="Output channels over width: 4 in the paper's bottlenecks, 1 in its basic blocks.",
     )
-    kernel: int = knob(3, choices=(1, 3, 5, 7), help="Side of the windows wider than one pixel.", paper=3)
-    stride_in: str = knob("conv2", choices=("conv1", "conv2"), help=STRIDE_HELP, paper="conv1")
-    shortcut: str = knob("projection", choices=SHORTCUTS, help=SHORTCUT_HELP, paper="projection")
-    activation: str = knob("relu", choices=ACTIVATIONS, help="Non-linearity of the blocks.", paper="relu")
-    norm: str = knob("batch", choices=NORMS, help="Normalisation of each convolution.", paper="batch")
-    stem_kernel: int = knob(7, choices=(1, 3, 5, 7, 9, 11), help="Side of the first convolution's window.", paper=7)
-    stem_stride: int = knob(2, low=1, high=4, step=1, help="Stride of the first convolution.", paper=2)
-    stem_width: int = knob(64, low=1, high=512, step=8, help="Channels of the first convolution.", paper=64)
-    stem_pool: str = knob(
-        "max", choices=(*POOLS, "none"), help="3×3 pool of stride 2 after the first convolution.", paper="max"
-    )
-    head_pool: str = knob("average", choices=POOLS, help="Global pooling before the linear layer.", paper="average")
-    dropout: float = knob(0.0, low=0.0, high=0.9, step=0.05, help="Share of features dropped in training.", paper=0.0)
-    drop_path: float = knob(
-        0.0, low=0.0, high=0.9, step=0.05, help=f"{DROP_PATH_HELP} It grows from 0 to this over the blocks.", paper=0.0
-    )
+    kernel: int = knobs.kernel(3)
+    stride_in: str = knobs.like(ResidualSpec, "stride_in", "conv2", paper="conv1")
+    shortcut: str = knobs.like(ResidualAddSpec, "shortcut")
+    activation: str = knobs.like(ResidualAddSpec, "activation")
+    norm: str = knobs.norm("batch")
+    stem_kernel: int = knobs.stem_kernel(7)
+    stem_stride: int = knobs.stem_stride(2)
+    stem_width: int = knobs.stem_width(64, low=1)
+    stem_pool: str = knobs.stem_pool("max")
+    head_pool: str = knobs.head_pool("average")
+    dropout: float = knobs.dropout(0.0)
+    drop_path: float = knobs.drop_path(0.0)
     zero_init: bool = knob(False, help="Start each block as the identity: its last scale is 0.", paper=False)
     attention_from: int = knob(1, low=1, high=6, step=1, help="Attention: the first stage whose blocks have it.")
-    attention_activation: str = knob("relu", choices=ACTIVATIONS, help=ATTENTION_ACTIVATION_HELP, paper="relu")
+    attention_activation: str = knobs.attention_activation("relu")
 
     @property
     def norm_first(self) -> bool:
@@ -100,7 +86,6 @@ class ResidualNetSpec(AttentionKnobs, NetSpec):
         return []
 
     def check(self) -> None:
-        super().check()
         if self.zero_init and self.norm == "none":
             self.refuse("zero_init", "norm", why="there is no norm whose scale could start at 0")
         if self.attention != "none" and self.attention_from > len(self.depths):
@@ -113,10 +98,16 @@ class ResidualNetSpec(AttentionKnobs, NetSpec):
 class GroupedNetSpec(ResidualNetSpec):
     """A residual network whose bottlenecks may work in groups (Xie et al. 2017), before or after their norms."""
 
-    groups: int = knob(1, low=1, high=64, step=1, help=GROUPS_HELP)
-    group_width: int = knob(64, low=1, high=64, step=1, help=GROUP_WIDTH_HELP)
+    groups: int = knobs.like(ResNeXtBlockSpec, "groups", 1, paper=None)
+    group_width: int = knobs.like(ResNeXtBlockSpec, "group_width", 64, paper=None)
     preactivated: bool = knob(False, help="Norm and activation before each convolution.", paper=False)
-    full_preactivation: bool = knob(True, help=f"Pre-activated: {FULL_HELP[0].lower()}{FULL_HELP[1:]}")
+    full_preactivation: bool = knobs.like(
+        PreActBasicSpec,
+        "full_preactivation",
+        help="Pre-activated: where the shortcut projects, it too reads the normalised, activated input "
+        "(off: the raw one).",
+        paper=None,
+    )
 
     @property
     def norm_first(self) -> bool:
@@ -130,7 +121,6 @@ class GroupedNetSpec(ResidualNetSpec):
         return ResNeXtBlockSpec, BasicBlock if self.block == "basic" else Bottleneck
 
     def check(self) -> None:
-        super().check()
         if self.groups > 1 and self.block == "basic":
             why = (
                 "groups are defined for bottlenecks only; in a block of two convolutions the second would mix the "

@@ -13,8 +13,9 @@ import models
 from explorer.analysis.structure import analyze
 from explorer.figures import graph_dot
 from explorer.graph import fold
+from models.knobs import ACTIVATION_NAMES, NORM_NAMES
 from models.layers import activation, norm
-from models.spec import ACTIVATIONS, NORMS, Spec
+from models.spec import Spec
 from tests.oracles.meta_training import quick
 from tests.support.strategies import extremes, names_a_value
 
@@ -113,7 +114,7 @@ def convolution(spec: Spec) -> nn.Conv2d:
     return next(layer for layer in built(spec) if isinstance(layer, nn.Conv2d))
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATION_NAMES)
 def test_activation_is_a_fresh_instance_that_leaves_its_input(name: str) -> None:
     first, second = activation(name), activation(name)
     assert first is not second
@@ -123,7 +124,7 @@ def test_activation_is_a_fresh_instance_that_leaves_its_input(name: str) -> None
     assert torch.equal(x, before)
 
 
-@pytest.mark.parametrize("name", [name for name in NORMS if name != "none"])
+@pytest.mark.parametrize("name", [name for name in NORM_NAMES if name != "none"])
 def test_norm_gives_maps_of_mean_0_and_variance_1(name: str) -> None:
     x = norm(name, 24).train()(3 + 5 * torch.randn(4, 24, 8, 8))
     assert abs(x.mean().item()) < 1e-3

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import models
+from models.knobs import NORM_NAMES
 from models.layers import conv, norm
 from models.meta import is_unfilled, layer, on_meta
-from models.spec import NORMS
 
 
 @pytest.mark.parametrize("name", ["resnet_mini", "densenet_mini", "convnext_mini", "mobilenet_v3_mini", "vgg_mini"])
@@ -23,7 +23,7 @@ def test_a_network_has_the_same_layers_and_weights_on_meta(name):
     assert all(t.is_meta for t in meta.state_dict().values())
 
 
-@pytest.mark.parametrize("kind", NORMS)
+@pytest.mark.parametrize("kind", NORM_NAMES)
 def test_every_norm_is_of_the_class_that_it_has_elsewhere(kind):
     with on_meta():
         made = norm(kind, 12)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.layers import POINTWISE, Add, Scale, StochasticDepth
+from models.layers import SHAPE_KEEPING, Add, Scale, StochasticDepth
 from models.spec import NetSpec
 
 
@@ -47,7 +47,7 @@ class SameShape(torch.autograd.Function):
 class Quick(nn.Module):
     """Stands for torch's norms and activations on meta, where only the shape shows and one takes up to 6 ms."""
 
-    STANDS_FOR = (*(kind for kind in POINTWISE if kind is not StochasticDepth), nn.GroupNorm, nn.LocalResponseNorm)
+    STANDS_FOR = (*(kind for kind in SHAPE_KEEPING if kind is not StochasticDepth), nn.GroupNorm, nn.LocalResponseNorm)
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
