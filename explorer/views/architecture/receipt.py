@@ -8,6 +8,7 @@ from explorer.analysis.receipt import CONVENTIONS, Line, Receipt, Tally, receipt
 from explorer.analysis.structure import Analysis
 from explorer.figures import units
 from explorer.ui import state
+from explorer.ui.awaited import awaited
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session, spec_key
 from explorer.ui.settings import Setting
@@ -19,7 +20,12 @@ SETTING = Setting("convention", OTHERS[0], choices=OTHERS)
 
 def render(session: Session) -> None:
     """The totals; below them, for the chosen convention, each difference from ours with its reason and layers."""
-    found = _receipt(spec_key(session.spec), session.analysis)
+    key, analysis = spec_key(session.spec), session.analysis
+    found = awaited(
+        "receipt", session.key, f"Counting {session.preset} by torchinfo", lambda _: _receipt(key, analysis)
+    )
+    if found is None:
+        return
     _totals(found)
     state.control(
         st.segmented_control, "convention", "Why other tools say something else", options=list(OTHERS),
