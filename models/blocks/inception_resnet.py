@@ -46,9 +46,9 @@ class InceptionResNetASpec(InceptionResNetSpec):
     in_channels: int = knobs.kept_channels(320, high=8192)
     scale: float = scale(0.17)
     conv1: int = channels(32, "1×1 branch: its channels, and those of the 1×1 in the others.")
-    conv3: int = channels(32, "3×3 branch: its channels.")
-    mid_double: int = channels(48, "Double 3×3 branch: channels of the first.")
-    conv_double: int = channels(64, "Double 3×3 branch: channels of the second.")
+    conv3: int = knobs.conv3(32)
+    mid_double: int = knobs.mid_double(48)
+    conv_double: int = knobs.conv_double(64)
 
     outputs: ClassVar[tuple[str, ...]] = ("conv1", "conv3", "conv_double")
 
@@ -58,7 +58,7 @@ class InceptionResNetBSpec(InceptionResNetSpec):
 
     in_channels: int = knobs.kept_channels(1088, high=8192)
     scale: float = scale(0.1)
-    conv1: int = channels(192, "1×1 branch: its channels.")
+    conv1: int = knobs.conv1(192)
     reduce: int = channels(128, "Long branch: the 1×1.")
     mid: int = channels(160, "Long branch: the 1×n.")
     conv: int = channels(192, "Long branch: the n×1.")
@@ -72,9 +72,9 @@ class InceptionResNetCSpec(InceptionResNetBSpec):
 
     in_channels: int = knobs.kept_channels(2080, high=8192)
     scale: float = scale(0.2)
-    reduce: int = channels(192, "Long branch: the 1×1.")
-    mid: int = channels(224, "Long branch: the 1×n.")
-    conv: int = channels(256, "Long branch: the n×1.")
+    reduce: int = knobs.like(InceptionResNetBSpec, "reduce", 192)
+    mid: int = knobs.like(InceptionResNetBSpec, "mid", 224)
+    conv: int = knobs.like(InceptionResNetBSpec, "conv", 256)
     long: int = knobs.long_side(3)
 
 

@@ -11,20 +11,17 @@ from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution, scaled
 from models.blocks.mbconv import FUSED_PAPER, PAPER, FusedMBConv, FusedMBConvSpec, MBConv, MBConvSpec
-from models.knobs import AttentionKnobs
+from models.knobs import AttentionKnobs, StageKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import NetSpec, Spec, knob
+from models.spec import NetSpec, knob
 
 
-class Stage(Spec):
+class Stage(StageKnobs):
     """One row of the papers' tables: the block, and how many of it."""
 
     block: str = knob("mbconv", choices=("mbconv", "fused_mbconv"), help="MBConv, or Fused-MBConv (without attention).")
-    expansion: float = knobs.expansion(6.0, paper=None)
     kernel: int = knobs.kernel(3, help="Side of the k×k window.", paper=None)
-    stride: int = knobs.first_stride(1)
-    width: int = knobs.stage_width(64)
     depth: int = knobs.depth(1, high=25)
 
 

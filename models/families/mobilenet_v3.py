@@ -28,7 +28,7 @@ class Bneck(Spec):
 
     kernel: int = knobs.depthwise_kernel(3, paper=None)
     expanded: int = knob(64, low=8, high=4096, step=8, help="Channels of the depthwise convolution (exp size).")
-    width: int = knob(24, low=8, high=1024, step=8, help="Channels that leave the block.")
+    width: int = knobs.stage_width(24, help="Channels that leave the block.")
     attention: bool = knob(False, help="Whether the network's attention stands in this block (SE).")
     activation: str = knobs.activation("relu", help="Non-linearity: relu or hardswish in the paper (NL).", paper=None)
     stride: int = knobs.depthwise_stride(1)
