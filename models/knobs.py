@@ -144,10 +144,9 @@ class AttentionKnobs(Spec):
     """The knobs of networks and blocks that take attention in; list it before NetSpec among the bases."""
 
     attention: str = knob(
-        "none",
-        choices=ATTENTION_NAMES,
+        "none", choices=ATTENTION_NAMES,
         help="Weighs channels (se), or adds to each position what it (non_local) or all (global_context) attend to.",
-    )
+    )  # fmt: skip
     attention_reduction: int = knob(
         0, low=0, high=64, step=1, help="Attention: channels outside over those inside; 0 takes its paper's."
     )

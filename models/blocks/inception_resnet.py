@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from models import knobs
 from models.blocks.attention import attention
 from models.blocks.mixed import Mixed, MixedSpec, Step, channels, unit
-from models.knobs import AttentionKnobs
 from models.layers import Add, activation, conv
 from models.registry import Block, Paper, register
 from models.spec import knob
@@ -28,7 +27,7 @@ def scale(default: float) -> float:
     return knob(default, low=0.05, high=1.0, step=0.01, help="Factor on what is added (section 3.3: 0.1 to 0.3).")
 
 
-class InceptionResNetSpec(AttentionKnobs, MixedSpec):
+class InceptionResNetSpec(knobs.AttentionKnobs, MixedSpec):
     """What the three residual modules have; they keep the shape of their input."""
 
     activate: bool = knob(True, help="Whether an activation follows the add; not in the network's last.", paper=True)

@@ -11,13 +11,12 @@ from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution, scaled
 from models.blocks.mbconv import FUSED_PAPER, PAPER, FusedMBConv, FusedMBConvSpec, MBConv, MBConvSpec
-from models.knobs import AttentionKnobs, StageKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
 
 
-class Stage(StageKnobs):
+class Stage(knobs.StageKnobs):
     """One row of the papers' tables: the block, and how many of it."""
 
     block: str = knob("mbconv", choices=("mbconv", "fused_mbconv"), help="MBConv, or Fused-MBConv (without attention).")
@@ -70,7 +69,7 @@ V2_L: Stages = (
 )
 
 
-class EfficientNetSpec(AttentionKnobs, NetSpec):
+class EfficientNetSpec(knobs.AttentionKnobs, NetSpec):
     """B0 of the paper's table 1; B1 to B7 scale width, depth and the resolution, image_size, together (eq. 3)."""
 
     stages: Stages = B0

@@ -15,7 +15,6 @@ from models.blocks.inverted_residual import (
     scaled,
     weighing,
 )
-from models.knobs import AttentionKnobs, StageKnobs
 from models.layers import global_pool, initialise, sequence
 from models.registry import Architecture, Paper, Preset, register
 from models.spec import NetSpec, knob
@@ -28,7 +27,7 @@ PAPER = Paper(
 )
 
 
-class MnasStage(StageKnobs):
+class MnasStage(knobs.StageKnobs):
     """A row of blocks of one kind that the search chose together."""
 
     kernel: int = knobs.depthwise_kernel(3, paper=None)
@@ -44,7 +43,7 @@ B1: tuple[MnasStage, ...] = (
 )
 
 
-class MnasNetSpec(AttentionKnobs, NetSpec):
+class MnasNetSpec(knobs.AttentionKnobs, NetSpec):
     """MnasNet-B1, the network without squeeze-excitation; attention stands after each depthwise convolution."""
 
     stages: tuple[MnasStage, ...] = B1

@@ -15,13 +15,12 @@ from models.blocks.inverted_residual import (
     convolution,
     scaled,
 )
-from models.knobs import AttentionKnobs, StageKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec
 
 
-class BottleneckStage(StageKnobs):
+class BottleneckStage(knobs.StageKnobs):
     """One row of the paper's table 2: t, c, n and s."""
 
     expansion: float = knobs.expansion(6.0)
@@ -38,7 +37,7 @@ TABLE_2: tuple[BottleneckStage, ...] = (
 )
 
 
-class MobileNetV2Spec(AttentionKnobs, NetSpec):
+class MobileNetV2Spec(knobs.AttentionKnobs, NetSpec):
     """The paper's table 2; attention stands after each depthwise convolution."""
 
     stages: tuple[BottleneckStage, ...] = TABLE_2

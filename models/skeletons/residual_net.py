@@ -10,14 +10,8 @@ from torch import Tensor, nn
 from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.preactivation import PreActBasic, PreActBasicSpec, PreActBottleneck
-from models.blocks.residual import (
-    BasicBlock,
-    Bottleneck,
-    ResidualAddSpec,
-    ResidualSpec,
-)
+from models.blocks.residual import BasicBlock, Bottleneck, ResidualAddSpec, ResidualSpec
 from models.blocks.resnext import PreActResNeXtBlockSpec, ResNeXtBlockSpec
-from models.knobs import AttentionKnobs
 from models.layers import activation, conv, global_pool, initialise, norm, pool
 from models.spec import NetSpec, knob
 
@@ -32,7 +26,7 @@ MINI = {
 }  # fmt: skip
 
 
-class ResidualNetSpec(AttentionKnobs, NetSpec):
+class ResidualNetSpec(knobs.AttentionKnobs, NetSpec):
     """What every residual network has (He et al. 2016, table 1)."""
 
     per_stage = ("depths", "widths", "strides")
@@ -40,22 +34,14 @@ class ResidualNetSpec(AttentionKnobs, NetSpec):
     block: str = knob("bottleneck", choices=BLOCKS, help="Two k×k convolutions, or 1×1, k×k, 1×1.")
     depths: tuple[int, ...] = knobs.depths((3, 4, 6, 3), paper=None)
     widths: tuple[int, ...] = knob(
-        (64, 128, 256, 512),
-        low=1,
-        high=1024,
-        step=8,
-        length=(1, 6),
+        (64, 128, 256, 512), low=1, high=1024, step=8, length=(1, 6), paper=(64, 128, 256, 512),
         help="Channels inside the blocks of each stage.",
-        paper=(64, 128, 256, 512),
-    )
+    )  # fmt: skip
     strides: tuple[int, ...] = knobs.strides((1, 2, 2, 2))
     expansion: int = knob(
-        4,
-        low=1,
-        high=8,
-        step=1,
+        4, low=1, high=8, step=1,
         help="Output channels over width: 4 in the paper's bottlenecks, 1 in its basic blocks.",
-    )
+    )  # fmt: skip
     kernel: int = knobs.kernel(3)
     stride_in: str = knobs.like(ResidualSpec, "stride_in", "conv2", paper="conv1")
     shortcut: str = knobs.like(ResidualAddSpec, "shortcut")
