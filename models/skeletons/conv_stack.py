@@ -81,7 +81,7 @@ class ConvStack(nn.Module):
 
 
 def side_px(spec: ConvStackSpec) -> int:
-    """Side of the map that the first linear layer reads."""
+    """Side of the map that the head reads."""
     return 1 if spec.head == "gap" else spec.head_size
 
 
