@@ -79,6 +79,17 @@ pool_stride = _shared("Step of the pools; less than the side overlaps.", low=1, 
 pool_window = _shared("Side and stride of the pool; 1 leaves it out.", low=1, high=4, step=1)
 pool_ceil = _shared("Whether a pool's last window may reach over the border.", choices=(False, True))
 
+# Branches of Inception modules
+conv1 = _shared("1×1 branch: its channels.", low=1, high=4096, step=8)
+conv3 = _shared("3×3 branch: its channels.", low=1, high=4096, step=8)
+conv5 = _shared("5×5 branch: its channels.", low=1, high=4096, step=8)
+reduce3 = _shared("3×3 branch: the 1×1 before it.", low=1, high=4096, step=8)
+reduce5 = _shared("5×5 branch: the 1×1 before it.", low=1, high=4096, step=8)
+reduce_double = _shared("Double 3×3 branch: the 1×1 before them.", low=1, high=4096, step=8)
+mid_double = _shared("Double 3×3 branch: channels of the first.", low=1, high=4096, step=8)
+conv_double = _shared("Double 3×3 branch: channels of the second.", low=1, high=4096, step=8)
+pool_conv = _shared("Pool branch: the 1×1 after it.", low=1, high=4096, step=8)
+
 # Stem
 stem_kernel = _shared("Side of the first convolution's window.", choices=WIDE_SIDES)
 stem_stride = _shared("Stride of the first convolution.", low=1, high=4, step=1)
@@ -120,14 +131,22 @@ def image_size(default: int, **changes: Any) -> Any:
     return like(NetSpec, "image_size", default, **changes)
 
 
+class StageKnobs(Spec):
+    """The knobs of one row of a table of stages: blocks that are wide inside and narrow at their ends."""
+
+    expansion: float = expansion(6.0, paper=None)
+    width: int = stage_width(64)
+    depth: int = depth(1)
+    stride: int = first_stride(1)
+
+
 class AttentionKnobs(Spec):
     """The knobs of networks and blocks that take attention in; list it before NetSpec among the bases."""
 
     attention: str = knob(
-        "none",
-        choices=ATTENTION_NAMES,
+        "none", choices=ATTENTION_NAMES,
         help="Weighs channels (se), or adds to each position what it (non_local) or all (global_context) attend to.",
-    )
+    )  # fmt: skip
     attention_reduction: int = knob(
         0, low=0, high=64, step=1, help="Attention: channels outside over those inside; 0 takes its paper's."
     )

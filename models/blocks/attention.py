@@ -80,11 +80,9 @@ class NonLocalSpec(AttentionSpec):
 
     reduction: int = knobs.like(AttentionSpec, "reduction", 2)
     pairwise: str = knob(
-        "embedded_gaussian",
-        choices=("gaussian", "embedded_gaussian", "dot_product"),
-        paper="embedded_gaussian",
+        "embedded_gaussian", choices=("gaussian", "embedded_gaussian", "dot_product"), paper="embedded_gaussian",
         help="How two positions are compared: softmax of x·x, softmax of θ(x)·φ(x), or θ(x)·φ(x) over their number.",
-    )
+    )  # fmt: skip
     scaled: bool = knob(False, help="Divide the comparison by √in_channels, so that a softmax stays soft.", paper=False)
     sub_sample: bool = knob(
         False, help="2×2 max pool before φ and g (section 3.3): a quarter of the comparisons.", paper=True

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.attention import attention
-from models.knobs import AttentionKnobs
 from models.layers import Add, activation, conv, norm
 from models.registry import Block, Paper, register
 
@@ -14,7 +13,7 @@ PAPER = Paper("A. Trockman, J. Z. Kolter", "Patches Are All You Need?", "TMLR 20
 KERNELS = (1, 3, 5, 7, 9, 11, 13, 15)
 
 
-class ConvMixerBlockSpec(AttentionKnobs):
+class ConvMixerBlockSpec(knobs.AttentionKnobs):
     """Section 2 of the paper, eq. 2 and 3; a block keeps the shape of its input."""
 
     in_channels: int = knobs.kept_channels(768)

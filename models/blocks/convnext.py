@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.attention import attention, start_attention
-from models.knobs import AttentionKnobs
 from models.layers import Add, Permute, Scale, StochasticDepth, activation, conv, norm, sequence
 from models.meta import is_unfilled, layer
 from models.registry import Block, Paper, register
@@ -22,7 +21,7 @@ PAPER = Paper(
 NORM_EPS = 1e-6
 
 
-class ConvNeXtBlockSpec(AttentionKnobs):
+class ConvNeXtBlockSpec(knobs.AttentionKnobs):
     """Figure 4 of the paper; a block keeps the shape of its input."""
 
     in_channels: int = knobs.kept_channels(96)

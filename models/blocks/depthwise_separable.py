@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.inverted_residual import convolution, weighing
-from models.knobs import AttentionKnobs
 from models.registry import Block, Paper, register
 
 PAPER = Paper(
@@ -17,7 +16,7 @@ PAPER = Paper(
 )
 
 
-class DepthwiseSeparableSpec(AttentionKnobs):
+class DepthwiseSeparableSpec(knobs.AttentionKnobs):
     """k×k per channel, 1×1 across channels: 1/width + 1/k² of a full convolution's work (paper, section 3.1)."""
 
     in_channels: int = knobs.in_channels(32)

@@ -22,12 +22,12 @@ BATCH_NORM_EPS = 1e-3  # torchvision's GoogLeNet, after TensorFlow's
 class InceptionWidths(Spec):
     """Channels of one module's branches, in the order of the paper's table 1; the defaults are module 3a."""
 
-    conv1: int = knob(64, low=1, high=1024, step=8, help="1×1 branch: its channels.")
-    reduce3: int = knob(96, low=1, high=1024, step=8, help="3×3 branch: the 1×1 before it.")
-    conv3: int = knob(128, low=1, high=1024, step=8, help="3×3 branch: its channels.")
-    reduce5: int = knob(16, low=1, high=1024, step=8, help="5×5 branch: the 1×1 before it.")
-    conv5: int = knob(32, low=1, high=1024, step=8, help="5×5 branch: its channels.")
-    pool_conv: int = knob(32, low=1, high=1024, step=8, help="Pool branch: the 1×1 after it.")
+    conv1: int = knobs.conv1(64, high=1024, paper=None)
+    reduce3: int = knobs.reduce3(96, high=1024, paper=None)
+    conv3: int = knobs.conv3(128, high=1024, paper=None)
+    reduce5: int = knobs.reduce5(16, high=1024, paper=None)
+    conv5: int = knobs.conv5(32, high=1024, paper=None)
+    pool_conv: int = knobs.pool_conv(32, high=1024, paper=None)
 
     @property
     def out_channels(self) -> int:

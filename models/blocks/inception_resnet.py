@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from models import knobs
 from models.blocks.attention import attention
 from models.blocks.mixed import Mixed, MixedSpec, Step, channels, unit
-from models.knobs import AttentionKnobs
 from models.layers import Add, activation, conv
 from models.registry import Block, Paper, register
 from models.spec import knob
@@ -28,7 +27,7 @@ def scale(default: float) -> float:
     return knob(default, low=0.05, high=1.0, step=0.01, help="Factor on what is added (section 3.3: 0.1 to 0.3).")
 
 
-class InceptionResNetSpec(AttentionKnobs, MixedSpec):
+class InceptionResNetSpec(knobs.AttentionKnobs, MixedSpec):
     """What the three residual modules have; they keep the shape of their input."""
 
     activate: bool = knob(True, help="Whether an activation follows the add; not in the network's last.", paper=True)
@@ -46,9 +45,9 @@ class InceptionResNetASpec(InceptionResNetSpec):
     in_channels: int = knobs.kept_channels(320, high=8192)
     scale: float = scale(0.17)
     conv1: int = channels(32, "1×1 branch: its channels, and those of the 1×1 in the others.")
-    conv3: int = channels(32, "3×3 branch: its channels.")
-    mid_double: int = channels(48, "Double 3×3 branch: channels of the first.")
-    conv_double: int = channels(64, "Double 3×3 branch: channels of the second.")
+    conv3: int = knobs.conv3(32)
+    mid_double: int = knobs.mid_double(48)
+    conv_double: int = knobs.conv_double(64)
 
     outputs: ClassVar[tuple[str, ...]] = ("conv1", "conv3", "conv_double")
 
@@ -58,7 +57,7 @@ class InceptionResNetBSpec(InceptionResNetSpec):
 
     in_channels: int = knobs.kept_channels(1088, high=8192)
     scale: float = scale(0.1)
-    conv1: int = channels(192, "1×1 branch: its channels.")
+    conv1: int = knobs.conv1(192)
     reduce: int = channels(128, "Long branch: the 1×1.")
     mid: int = channels(160, "Long branch: the 1×n.")
     conv: int = channels(192, "Long branch: the n×1.")
@@ -72,9 +71,9 @@ class InceptionResNetCSpec(InceptionResNetBSpec):
 
     in_channels: int = knobs.kept_channels(2080, high=8192)
     scale: float = scale(0.2)
-    reduce: int = channels(192, "Long branch: the 1×1.")
-    mid: int = channels(224, "Long branch: the 1×n.")
-    conv: int = channels(256, "Long branch: the n×1.")
+    reduce: int = knobs.like(InceptionResNetBSpec, "reduce", 192)
+    mid: int = knobs.like(InceptionResNetBSpec, "mid", 224)
+    conv: int = knobs.like(InceptionResNetBSpec, "conv", 256)
     long: int = knobs.long_side(3)
 
 

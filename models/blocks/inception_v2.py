@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models import knobs
-from models.blocks.inception import InceptionWidths, shares
+from models.blocks.inception import shares
 from models.blocks.mixed import Mixed, Step, unit
 from models.layers import pool
 from models.registry import Block, Paper, register
@@ -22,9 +22,9 @@ class InceptionV2Widths(Spec):
     """One row of the paper's figure 5; the defaults are module 3a."""
 
     conv1: int = knob(64, low=0, high=1024, step=8, help="1×1 branch: its channels; 0 leaves it out.")
-    reduce3: int = knobs.like(InceptionWidths, "reduce3", 64, paper=None)
-    conv3: int = knobs.like(InceptionWidths, "conv3", 64, paper=None)
-    reduce_double: int = knob(64, low=1, high=1024, step=8, help="Double 3×3 branch: the 1×1 before them.")
+    reduce3: int = knobs.reduce3(64, high=1024, paper=None)
+    conv3: int = knobs.conv3(64, high=1024, paper=None)
+    reduce_double: int = knobs.reduce_double(64, high=1024, paper=None)
     conv_double: int = knob(96, low=1, high=1024, step=8, help="Double 3×3 branch: channels of both.")
     pool_conv: int = knob(32, low=0, high=1024, step=8, help="Pool branch: the 1×1 after it; 0 passes the input.")
     branch_pool: str = knobs.branch_pool("average", paper=None)

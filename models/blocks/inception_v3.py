@@ -36,13 +36,13 @@ class InceptionASpec(PooledSpec):
     outputs = ("conv1", "conv5", "conv3", "pool_conv")
 
     in_channels: int = knobs.in_channels(192)
-    conv1: int = channels(64, "1×1 branch: its channels.")
-    reduce5: int = channels(48, "5×5 branch: the 1×1 before it.")
-    conv5: int = channels(64, "5×5 branch: its channels.")
+    conv1: int = knobs.conv1(64)
+    reduce5: int = knobs.reduce5(48)
+    conv5: int = knobs.conv5(64)
     kernel5: int = knob(5, choices=(1, 3, 5, 7), unit="px", help="Side of that branch's window.", paper=5)
-    reduce3: int = channels(64, "Double 3×3 branch: the 1×1 before them.")
+    reduce3: int = knobs.reduce_double(64)
     conv3: int = channels(96, "Double 3×3 branch: channels of both.")
-    pool_conv: int = channels(32, "Pool branch: the 1×1 after it.")
+    pool_conv: int = knobs.pool_conv(32)
 
 
 class InceptionA(Mixed):
@@ -71,10 +71,10 @@ class InceptionBSpec(ReductionSpec):
     outputs = ("conv3", "conv_double")
 
     in_channels: int = knobs.in_channels(288)
-    conv3: int = channels(384, "3×3 branch: its channels.")
-    reduce_double: int = channels(64, "Double 3×3 branch: the 1×1 before them.")
-    mid_double: int = channels(96, "Double 3×3 branch: channels of the first.")
-    conv_double: int = channels(96, "Double 3×3 branch: channels of the second.")
+    conv3: int = knobs.conv3(384)
+    reduce_double: int = knobs.reduce_double(64)
+    mid_double: int = knobs.mid_double(96)
+    conv_double: int = knobs.conv_double(96)
 
 
 class InceptionB(Mixed):
@@ -99,12 +99,12 @@ class InceptionCSpec(PooledSpec):
     outputs = ("conv1", "conv7", "conv7", "pool_conv")
 
     in_channels: int = knobs.in_channels(768)
-    conv1: int = channels(192, "1×1 branch: its channels.")
+    conv1: int = knobs.conv1(192)
     inner7: int = channels(128, "7×7 branches: channels of the 1×1, and of the long branch's first window.")
     mid7: int = channels(128, "7×7 branches: channels of the windows that follow, but the last.")
     conv7: int = channels(192, "7×7 branches: channels that leave each.")
     long: int = knobs.long_side(7)
-    pool_conv: int = channels(192, "Pool branch: the 1×1 after it.")
+    pool_conv: int = knobs.pool_conv(192)
 
 
 class InceptionC(Mixed):
@@ -137,8 +137,8 @@ class InceptionDSpec(ReductionSpec):
     outputs = ("conv3", "conv7")
 
     in_channels: int = knobs.in_channels(768)
-    reduce3: int = channels(192, "3×3 branch: the 1×1 before it.")
-    conv3: int = channels(320, "3×3 branch: its channels.")
+    reduce3: int = knobs.reduce3(192)
+    conv3: int = knobs.conv3(320)
     inner7: int = channels(192, "7×7 branch: channels of the 1×1 and the 1×7.")
     mid7: int = channels(192, "7×7 branch: channels of the 7×1.")
     conv7: int = channels(192, "7×7 branch: channels that leave it.")
@@ -171,15 +171,15 @@ class InceptionESpec(PooledSpec):
     outputs = ("conv1", "split3", "split3", "split_double", "split_double", "pool_conv")
 
     in_channels: int = knobs.in_channels(1280)
-    conv1: int = channels(320, "1×1 branch: its channels.")
+    conv1: int = knobs.conv1(320)
     reduce3: int = channels(384, "3×3 branch: the 1×1 before the pair.")
     split3: int = channels(384, "3×3 branch: channels of 1×3 and of 3×1.")
-    reduce_double: int = channels(448, "Double 3×3 branch: the 1×1 before them.")
+    reduce_double: int = knobs.reduce_double(448)
     conv_double: int = channels(384, "Double 3×3 branch: the 3×3 before the pair.")
     factorised: bool = knob(False, help="That 3×3 as a 3×1 of mid_double channels and a 1×3, as in v4.", paper=False)
     mid_double: int = channels(448, "Double 3×3 branch: channels of that 3×1.")
     split_double: int = channels(384, "Double 3×3 branch: channels of 1×3 and of 3×1.")
-    pool_conv: int = channels(192, "Pool branch: the 1×1 after it.")
+    pool_conv: int = knobs.pool_conv(192)
 
 
 class InceptionE(Mixed):

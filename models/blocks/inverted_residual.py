@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.attention import attention
-from models.knobs import AttentionKnobs
 from models.layers import Add, StochasticDepth, activation, conv, norm, sequence
 from models.registry import Block, Paper, register
 from models.spec import knob
@@ -22,7 +21,7 @@ PAPER = Paper(
 Parts = list[list[nn.Module]]
 
 
-class LinearBottleneckSpec(AttentionKnobs):
+class LinearBottleneckSpec(knobs.AttentionKnobs):
     """1×1 to `expansion` times the channels, depthwise k×k, 1×1 without activation (paper, table 1)."""
 
     in_channels: int = knobs.in_channels(24, high=3072)
@@ -33,11 +32,9 @@ class LinearBottleneckSpec(AttentionKnobs):
     stride: int = knobs.depthwise_stride(1)
     activation: str = knobs.activation("relu6", help="Non-linearity of the first two.")
     projection_activation: str = knob(
-        "none",
-        choices=knobs.ACTIVATION_NAMES,
+        "none", choices=knobs.ACTIVATION_NAMES, paper="none",
         help="Non-linearity after the last 1×1: it would destroy information in few channels, so there is none.",
-        paper="none",
-    )
+    )  # fmt: skip
     norm: str = knobs.norm("batch")
 
     @property
@@ -90,7 +87,7 @@ def depthwise_parts(spec: LinearBottleneckSpec, weigh: nn.Module | None) -> Part
     return [*parts, convolution(inner, spec.width, 1, spec.norm, spec.projection_activation)]
 
 
-def weighing(spec: AttentionKnobs, channels: int) -> nn.Module | None:
+def weighing(spec: knobs.AttentionKnobs, channels: int) -> nn.Module | None:
     """The attention that a block's knobs name, over `channels`."""
     kind = spec.attention
     return None if kind == "none" else attention(kind, channels, spec.attention_reduction)

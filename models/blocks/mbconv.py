@@ -38,19 +38,13 @@ class MBConvSpec(InvertedResidualSpec):
     width: int = knobs.like(InvertedResidualSpec, "width", 32, paper=None)
     activation: str = knobs.like(InvertedResidualSpec, "activation", "silu")
     attention: str = knob(
-        "se",
-        choices=knobs.ATTENTION_NAMES,
+        "se", choices=knobs.ATTENTION_NAMES, paper="se",
         help="What weighs the channels, or gathers from other positions, after the depthwise convolution.",
-        paper="se",
-    )
+    )  # fmt: skip
     squeeze: int = knob(
-        0,
-        low=0,
-        high=16_384,
-        step=8,
+        0, low=0, high=16_384, step=8, paper=0,
         help="Squeeze-excitation: channels inside; 0 takes a quarter of the block's input channels.",
-        paper=0,
-    )
+    )  # fmt: skip
     squeeze_activation: str = knobs.activation("silu", help="Non-linearity inside it.")
     gate: str = knobs.gate("sigmoid")
 

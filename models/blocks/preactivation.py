@@ -22,10 +22,9 @@ class PreActBasicSpec(BasicSpec):
     """norm, act, k×k convolution, twice (paper, figure 1b)."""
 
     full_preactivation: bool = knob(
-        True,
+        True, paper=True,
         help="Where the shortcut projects, it too reads the normalised, activated input (off: the raw one).",
-        paper=True,
-    )
+    )  # fmt: skip
 
 
 class PreActBottleneckSpec(BottleneckSpec):

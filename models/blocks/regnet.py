@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.attention import SqueezeExcitation, SqueezeExcitationSpec, attention
-from models.knobs import AttentionKnobs
 from models.layers import Add, activation, conv, norm
 from models.registry import Block, Paper, register
 from models.spec import knob
@@ -22,7 +21,7 @@ PAPER = Paper(
 BOTTLENECKS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
-class RegNetXBlockSpec(AttentionKnobs):
+class RegNetXBlockSpec(knobs.AttentionKnobs):
     """The X block (paper, figure 4): 1×1, grouped k×k, 1×1, added to the input and activated."""
 
     in_channels: int = knobs.in_channels(64)
@@ -32,19 +31,13 @@ class RegNetXBlockSpec(AttentionKnobs):
         16, low=1, high=512, step=8, help="Channels of each group of the k×k convolutions; at most all that there are."
     )
     bottleneck: float = knob(
-        1.0,
-        choices=BOTTLENECKS,
+        1.0, choices=BOTTLENECKS, paper=1.0,
         help="Channels inside the blocks over those outside; the paper's b is its inverse.",
-        paper=1.0,
-    )
+    )  # fmt: skip
     se_ratio: float = knob(
-        0.0,
-        low=0.0,
-        high=1.0,
-        step=0.05,
+        0.0, low=0.0, high=1.0, step=0.05, paper=0.0,
         help="Channels inside the squeeze-excitation over the block's input; 0 is none (RegNetX).",
-        paper=0.0,
-    )
+    )  # fmt: skip
     kernel: int = knobs.kernel(3, help="Side of the grouped windows.")
     activation: str = knobs.activation("relu", help="Non-linearity, also after the add.")
     norm: str = knobs.norm("batch")

@@ -7,7 +7,6 @@ from torch.nn import functional
 
 from models import knobs
 from models.blocks.attention import attention
-from models.knobs import AttentionKnobs
 from models.layers import Add, StochasticDepth, activation, conv, norm, pool, sequence
 from models.registry import Block, Paper, register
 from models.spec import knob
@@ -24,7 +23,7 @@ WIDE_PAPER = Paper(
 SHORTCUTS = ("projection", "pool_projection", "all_projection", "zero_pad")
 
 
-class ResidualAddSpec(AttentionKnobs):
+class ResidualAddSpec(knobs.AttentionKnobs):
     """What everything with a residual add has (paper, eq. 1; with a projection eq. 2): `width` channels leave it."""
 
     in_channels: int = knobs.in_channels(64)
@@ -59,11 +58,9 @@ class ResidualSpec(ResidualAddSpec):
 
     expansion: int = knob(1, low=1, high=8, step=1, help="Output channels over width.", paper=1)
     stride_in: str = knob(
-        "conv1",
-        choices=("conv1", "conv2"),
+        "conv1", choices=("conv1", "conv2"), paper="conv1",
         help="Which convolution carries the stride: conv1 in the paper, conv2 in torchvision's bottlenecks.",
-        paper="conv1",
-    )
+    )  # fmt: skip
 
     @property
     def inner(self) -> int:

@@ -24,21 +24,13 @@ class ResNeXtBlockSpec(ResidualSpec):
     expansion: int = knobs.like(ResidualSpec, "expansion", 4)
     stride_in: str = knobs.like(ResidualSpec, "stride_in", "conv2")
     groups: int = knob(
-        32,
-        low=1,
-        high=64,
-        step=1,
+        32, low=1, high=64, step=1, paper=32,
         help="Independent paths (cardinality): the k×k convolution costs 1/groups of a whole one as wide.",
-        paper=32,
-    )
+    )  # fmt: skip
     group_width: int = knob(
-        4,
-        low=1,
-        high=64,
-        step=1,
+        4, low=1, high=64, step=1, paper=4,
         help="Channels of one path where width is 64; wider stages have proportionally more.",
-        paper=4,
-    )
+    )  # fmt: skip
 
     @property
     def inner(self) -> int:

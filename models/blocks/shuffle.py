@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.inverted_residual import weighing
-from models.knobs import AttentionKnobs
 from models.layers import Add, Concat, activation, conv, norm, pool, sequence
 from models.registry import Block, Paper, register
 from models.spec import knob
@@ -25,7 +24,7 @@ PAPER_V2 = Paper(
 )
 
 
-class ShuffleUnitV1Spec(AttentionKnobs):
+class ShuffleUnitV1Spec(knobs.AttentionKnobs):
     """Grouped 1×1, shuffle, depthwise k×k, grouped 1×1 (paper, figure 2b and c), and attention on what they make."""
 
     in_channels: int = knobs.in_channels(240, high=65_536)
@@ -96,7 +95,7 @@ def fitted_v1(in_channels: int, width: int, stride: int) -> ShuffleUnitV1Spec:
     return ShuffleUnitV1Spec.parse(values)
 
 
-class ShuffleUnitV2Spec(AttentionKnobs):
+class ShuffleUnitV2Spec(knobs.AttentionKnobs):
     """Split, convolve one half, concatenate, shuffle (paper, figure 3c); with a stride both halves (3d).
 
     Attention ends the branch of three convolutions.

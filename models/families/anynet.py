@@ -12,7 +12,6 @@ from models import knobs, registry
 from models.blocks.attention import start_attention
 from models.blocks.regnet import PAPER
 from models.errors import SpecError
-from models.knobs import AttentionKnobs
 from models.layers import activation, built, conv, global_pool, initialise, norm, pool, sequence
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, Spec, knob, unchecked
@@ -35,7 +34,7 @@ def stages(*rows: tuple[str, int, int, int]) -> tuple[StageSpec, ...]:
     return tuple(StageSpec.parse(dict(zip(StageSpec.model_fields, row, strict=True))) for row in rows)
 
 
-class AnyNetSpec(AttentionKnobs, NetSpec):
+class AnyNetSpec(knobs.AttentionKnobs, NetSpec):
     """The stages and what all share; the defaults are RegNetX-400MF, drawn by hand."""
 
     stages: tuple[StageSpec, ...] = stages(
@@ -48,18 +47,16 @@ class AnyNetSpec(AttentionKnobs, NetSpec):
     activation: str = knobs.activation("relu", help="Non-linearity of the stem.")
     norm: str = knobs.norm("batch", help="Normalisation of the stem and between blocks.")
     block_activation: str = knob(
-        OWN,
-        choices=(OWN, *knobs.ACTIVATION_NAMES),
+        OWN, choices=(OWN, *knobs.ACTIVATION_NAMES),
         help="Non-linearity of all blocks; own leaves each that of its paper.",
-    )
+    )  # fmt: skip
     block_norm: str = knob(
         OWN, choices=(OWN, *knobs.NORM_NAMES), help="Normalisation of all blocks; own leaves each that of its paper."
     )
     attention: str = knob(
-        OWN,
-        choices=(OWN, *knobs.ATTENTION_NAMES),
+        OWN, choices=(OWN, *knobs.ATTENTION_NAMES),
         help="Attention of all blocks that can have it; own leaves each its paper's.",
-    )
+    )  # fmt: skip
     head_pool: str = knobs.head_pool("average")
     dropout: float = knobs.dropout(0.0)
 

@@ -8,13 +8,12 @@ from torch import Tensor, nn
 from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.convmixer import PAPER, ConvMixerBlock, ConvMixerBlockSpec
-from models.knobs import AttentionKnobs
 from models.layers import activation, conv, global_pool, initialise, norm
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
 
 
-class ConvMixerSpec(AttentionKnobs, NetSpec):
+class ConvMixerSpec(knobs.AttentionKnobs, NetSpec):
     """Names are width/depth; the defaults are 1536/20, the paper's best."""
 
     width: int = knob(1536, low=1, high=4096, step=8, help="Channels, the same everywhere.")

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.convnext import PAPER, ConvNeXtBlock, ConvNeXtBlockSpec, downsample, initialise
-from models.knobs import AttentionKnobs
 from models.layers import conv, global_pool, norm
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
@@ -16,7 +15,7 @@ from models.spec import NetSpec, knob
 STAGES = (1, 6)
 
 
-class ConvNeXtSpec(AttentionKnobs, NetSpec):
+class ConvNeXtSpec(knobs.AttentionKnobs, NetSpec):
     """Section 3 of the paper: its sizes differ in `depths`, `widths` and `drop_path`."""
 
     per_stage = ("depths", "widths", "strides")
@@ -24,15 +23,9 @@ class ConvNeXtSpec(AttentionKnobs, NetSpec):
     depths: tuple[int, ...] = knobs.depths((3, 3, 9, 3), paper=None)
     widths: tuple[int, ...] = knobs.widths((96, 192, 384, 768), low=1, paper=None)
     strides: tuple[int, ...] = knob(
-        (4, 2, 2, 2),
-        low=1,
-        high=8,
-        step=1,
-        length=STAGES,
-        unit="px",
-        paper=(4, 2, 2, 2),
+        (4, 2, 2, 2), low=1, high=8, step=1, length=STAGES, unit="px", paper=(4, 2, 2, 2),
         help="Side and step of the window before each stage; the first is the patch of the stem.",
-    )
+    )  # fmt: skip
     kernel: int = knobs.like(ConvNeXtBlockSpec, "kernel")
     expansion: float = knobs.like(ConvNeXtBlockSpec, "expansion")
     layer_scale: float = knobs.like(ConvNeXtBlockSpec, "layer_scale")

@@ -8,13 +8,12 @@ from torch import Tensor, nn
 from models import knobs
 from models.blocks.attention import attention, start_attention
 from models.blocks.dense import PAPER, DenseBlockSpec, DenseLayerSpec, Transition, TransitionSpec, dense_block
-from models.knobs import AttentionKnobs
 from models.layers import activation, conv, global_pool, initialise, norm, pool
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
 
 
-class DenseNetSpec(AttentionKnobs, NetSpec):
+class DenseNetSpec(knobs.AttentionKnobs, NetSpec):
     """The paper's table 1 (DenseNet-BC): its columns differ in `depths`; attention stands after each dense block."""
 
     depths: tuple[int, ...] = knob((6, 12, 24, 16), low=1, high=64, step=1, length=(1, 6), help="Layers per block.")

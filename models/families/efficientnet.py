@@ -11,20 +11,16 @@ from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution, scaled
 from models.blocks.mbconv import FUSED_PAPER, PAPER, FusedMBConv, FusedMBConvSpec, MBConv, MBConvSpec
-from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import NetSpec, Spec, knob
+from models.spec import NetSpec, knob
 
 
-class Stage(Spec):
+class Stage(knobs.StageKnobs):
     """One row of the papers' tables: the block, and how many of it."""
 
     block: str = knob("mbconv", choices=("mbconv", "fused_mbconv"), help="MBConv, or Fused-MBConv (without attention).")
-    expansion: float = knobs.expansion(6.0, paper=None)
     kernel: int = knobs.kernel(3, help="Side of the k×k window.", paper=None)
-    stride: int = knobs.first_stride(1)
-    width: int = knobs.stage_width(64)
     depth: int = knobs.depth(1, high=25)
 
 
@@ -73,7 +69,7 @@ V2_L: Stages = (
 )
 
 
-class EfficientNetSpec(AttentionKnobs, NetSpec):
+class EfficientNetSpec(knobs.AttentionKnobs, NetSpec):
     """B0 of the paper's table 1; B1 to B7 scale width, depth and the resolution, image_size, together (eq. 3)."""
 
     stages: Stages = B0

@@ -19,7 +19,6 @@ from models.blocks.inception_resnet import (
 )
 from models.blocks.inception_v3 import InceptionA, InceptionASpec, InceptionB, InceptionBSpec
 from models.blocks.mixed import Mixed, ReductionSpec, strided, strided_pool, unit
-from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
@@ -29,7 +28,7 @@ FIRST = {"conv1": 96, "reduce5": 48, "conv5": 64, "reduce3": 64, "conv3": 96, "p
 FIRST_REDUCTION = {"conv3": 384, "reduce_double": 256, "mid_double": 256, "conv_double": 384}
 
 
-class InceptionResNetV2Spec(AttentionKnobs, NetSpec):
+class InceptionResNetV2Spec(knobs.AttentionKnobs, NetSpec):
     """Figure 15 of the paper, with the authors' code's stem (that of v3) and depths, one module of each more."""
 
     image_size: int = knobs.image_size(299)
@@ -38,13 +37,9 @@ class InceptionResNetV2Spec(AttentionKnobs, NetSpec):
         (10, 20, 10), low=1, high=40, step=1, length=(3, 3), help="Residual modules per stage.", paper=(5, 10, 5)
     )
     scales: tuple[float, ...] = knob(
-        (0.17, 0.1, 0.2),
-        low=0.05,
-        high=1.0,
-        step=0.01,
-        length=(3, 3),
+        (0.17, 0.1, 0.2), low=0.05, high=1.0, step=0.01, length=(3, 3),
         help="Factor on what the modules of each stage add; the last module's is 1.",
-    )
+    )  # fmt: skip
     stem_stride: int = knobs.stem_stride(2)
     stem_pools: tuple[bool, ...] = knobs.stem_pools((True, True))
     padding: int = knobs.open_padding(0)

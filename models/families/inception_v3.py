@@ -37,13 +37,9 @@ class InceptionV3Spec(NetSpec):
     width_factor: float = knobs.width_factor(1.0)
     stem_stride: int = knobs.stem_stride(2)
     stem_widths: tuple[int, ...] = knob(
-        (32, 32, 64, 80, 192),
-        low=8,
-        high=512,
-        step=8,
-        length=(5, 5),
+        (32, 32, 64, 80, 192), low=8, high=512, step=8, length=(5, 5),
         help="Channels of the stem's convolutions: three 3×3, a 1×1, a 3×3.",
-    )
+    )  # fmt: skip
     stem_padding: int = knob(
         0, choices=(0, 1), unit="px", help="Zeros around the stem's unpadded 3×3 windows.", paper=0
     )

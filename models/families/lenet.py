@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from models import knobs
 from models.registry import Architecture, Paper, Preset, register
-from models.skeletons.conv_stack import (
-    ConvStack,
-    ConvStackSpec,
-)
+from models.skeletons.conv_stack import ConvStack, ConvStackSpec
 from models.spec import NetSpec
 
 PAPER = Paper(

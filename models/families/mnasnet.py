@@ -15,10 +15,9 @@ from models.blocks.inverted_residual import (
     scaled,
     weighing,
 )
-from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise, sequence
 from models.registry import Architecture, Paper, Preset, register
-from models.spec import NetSpec, Spec, knob
+from models.spec import NetSpec, knob
 
 PAPER = Paper(
     "M. Tan, B. Chen, R. Pang, V. Vasudevan, M. Sandler, A. Howard, Q. V. Le",
@@ -28,14 +27,10 @@ PAPER = Paper(
 )
 
 
-class MnasStage(Spec):
+class MnasStage(knobs.StageKnobs):
     """A row of blocks of one kind that the search chose together."""
 
-    expansion: float = knobs.expansion(6.0, paper=None)
     kernel: int = knobs.depthwise_kernel(3, paper=None)
-    width: int = knobs.stage_width(64)
-    depth: int = knobs.depth(1)
-    stride: int = knobs.first_stride(1)
 
 
 B1: tuple[MnasStage, ...] = (
@@ -48,7 +43,7 @@ B1: tuple[MnasStage, ...] = (
 )
 
 
-class MnasNetSpec(AttentionKnobs, NetSpec):
+class MnasNetSpec(knobs.AttentionKnobs, NetSpec):
     """MnasNet-B1, the network without squeeze-excitation; attention stands after each depthwise convolution."""
 
     stages: tuple[MnasStage, ...] = B1

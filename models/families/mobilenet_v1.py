@@ -9,13 +9,12 @@ from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.depthwise_separable import PAPER, DepthwiseSeparable, DepthwiseSeparableSpec
 from models.blocks.inverted_residual import convolution, scaled
-from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec
 
 
-class MobileNetV1Spec(AttentionKnobs, NetSpec):
+class MobileNetV1Spec(knobs.AttentionKnobs, NetSpec):
     """The paper's table 1, its layers grouped by the side of their map; attention ends each block.
 
     The resolution multiplier ρ (section 3.4) is the knob image_size: 224 · ρ.

@@ -15,19 +15,15 @@ from models.blocks.inverted_residual import (
     convolution,
     scaled,
 )
-from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import NetSpec, Spec
+from models.spec import NetSpec
 
 
-class BottleneckStage(Spec):
+class BottleneckStage(knobs.StageKnobs):
     """One row of the paper's table 2: t, c, n and s."""
 
     expansion: float = knobs.expansion(6.0)
-    width: int = knobs.stage_width(64)
-    depth: int = knobs.depth(1)
-    stride: int = knobs.first_stride(1)
 
 
 TABLE_2: tuple[BottleneckStage, ...] = (
@@ -41,7 +37,7 @@ TABLE_2: tuple[BottleneckStage, ...] = (
 )
 
 
-class MobileNetV2Spec(AttentionKnobs, NetSpec):
+class MobileNetV2Spec(knobs.AttentionKnobs, NetSpec):
     """The paper's table 2; attention stands after each depthwise convolution."""
 
     stages: tuple[BottleneckStage, ...] = TABLE_2

@@ -9,7 +9,6 @@ from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution, scaled
 from models.blocks.mbconv import MBConv, MBConvSpec
-from models.knobs import AttentionKnobs
 from models.layers import activation, global_pool, initialise
 from models.registry import Architecture, Paper, Preset, register
 from models.spec import NetSpec, Spec, knob
@@ -28,7 +27,7 @@ class Bneck(Spec):
 
     kernel: int = knobs.depthwise_kernel(3, paper=None)
     expanded: int = knob(64, low=8, high=4096, step=8, help="Channels of the depthwise convolution (exp size).")
-    width: int = knob(24, low=8, high=1024, step=8, help="Channels that leave the block.")
+    width: int = knobs.stage_width(24, help="Channels that leave the block.")
     attention: bool = knob(False, help="Whether the network's attention stands in this block (SE).")
     activation: str = knobs.activation("relu", help="Non-linearity: relu or hardswish in the paper (NL).", paper=None)
     stride: int = knobs.depthwise_stride(1)
@@ -84,25 +83,19 @@ SMALL: Stages = (
 )
 
 
-class MobileNetV3Spec(AttentionKnobs, NetSpec):
+class MobileNetV3Spec(knobs.AttentionKnobs, NetSpec):
     """The paper's table 1 (large); table 2 (small) has stages and a head of its own."""
 
     stages: Stages = LARGE
     width_multiplier: float = knobs.width_multiplier(1.0)
     attention: str = knob(
-        "se",
-        choices=knobs.ATTENTION_NAMES,
+        "se", choices=knobs.ATTENTION_NAMES, paper="se",
         help="What stands in the stages' blocks that are marked for attention.",
-        paper="se",
-    )
+    )  # fmt: skip
     squeeze_ratio: float = knob(
-        0.25,
-        low=0.05,
-        high=1.0,
-        step=0.05,
-        paper=0.25,
+        0.25, low=0.05, high=1.0, step=0.05, paper=0.25,
         help="Squeeze-excitation: channels inside over those of the depthwise convolution, in steps of 8.",
-    )
+    )  # fmt: skip
     gate: str = knobs.gate("hardsigmoid")
     activation: str = knobs.activation("hardswish", help="Non-linearity of stem and head.")
     norm: str = knobs.norm("batch")

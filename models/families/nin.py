@@ -38,11 +38,9 @@ class NiNSpec(NetSpec):
     last_activation: str = knobs.activation("relu", help="Non-linearity after the maps of the classes.")
     norm: str = knobs.norm("none")
     pools: tuple[str, ...] = knob(
-        ("max", "max", "max", "none"),
-        choices=("none", *knobs.POOL_NAMES),
-        length=BLOCKS,
+        ("max", "max", "max", "none"), choices=("none", *knobs.POOL_NAMES), length=BLOCKS,
         help="Pooling after each block.",
-    )
+    )  # fmt: skip
     pool_kernel: int = knobs.pool_kernel(3)
     pool_stride: int = knobs.pool_stride(2)
     pool_ceil: bool = knobs.pool_ceil(True, paper=None)

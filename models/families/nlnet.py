@@ -10,8 +10,6 @@ from models.registry import Architecture, Preset, register
 from models.skeletons.residual_net import BASIC, DEPTHS, MINI, GroupedNetSpec, ResidualNet
 from models.spec import knob
 
-PAIRWISE = NonLocalSpec.knobs()["pairwise"]
-
 
 class NLNetSpec(GroupedNetSpec):
     """ResNet with a non-local block after every other block of stages 2 and 3 (paper, section 5.1: 5 in ResNet-50)."""

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from models import knobs
-from models.blocks.preactivation import (
-    PAPER,
-    PreActBasic,
-    PreActBasicSpec,
-    PreActBottleneck,
-    PreActBottleneckSpec,
-)
+from models.blocks.preactivation import PAPER, PreActBasic, PreActBasicSpec, PreActBottleneck, PreActBottleneckSpec
 from models.blocks.residual import BasicSpec
 from models.registry import Architecture, Preset, register
 from models.skeletons.residual_net import BASIC, DEPTHS, MINI, ResidualNet, ResidualNetSpec

@@ -12,13 +12,7 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.attention import start_attention
-from models.blocks.regnet import (
-    PAPER,
-    RegNetBlock,
-    RegNetXBlockSpec,
-    conv_unit,
-)
-from models.knobs import AttentionKnobs
+from models.blocks.regnet import PAPER, RegNetBlock, RegNetXBlockSpec, conv_unit
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
@@ -35,7 +29,7 @@ class Stage(NamedTuple):
     depth: int
 
 
-class RegNetSpec(AttentionKnobs, NetSpec):
+class RegNetSpec(knobs.AttentionKnobs, NetSpec):
     """`depth`, `w0`, `wa` and `wm` make the stages: see `stages`; the defaults are RegNetX-400MF."""
 
     depth: int = knob(22, low=1, high=64, step=1, help="Blocks in all stages together.")

@@ -9,13 +9,12 @@ from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution
 from models.blocks.shuffle import PAPER_V1, ShuffleUnitV1, ShuffleUnitV1Spec
-from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
 
 
-class ShuffleNetV1Spec(AttentionKnobs, NetSpec):
+class ShuffleNetV1Spec(knobs.AttentionKnobs, NetSpec):
     """The paper's table 1, the column of 3 groups; attention ends each unit's convolutions, before the join."""
 
     depths: tuple[int, ...] = knob(

@@ -9,13 +9,12 @@ from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.inverted_residual import convolution
 from models.blocks.shuffle import PAPER_V2, ShuffleUnitV2, ShuffleUnitV2Spec
-from models.knobs import AttentionKnobs
 from models.layers import global_pool, initialise, pool
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
 
 
-class ShuffleNetV2Spec(AttentionKnobs, NetSpec):
+class ShuffleNetV2Spec(knobs.AttentionKnobs, NetSpec):
     """The paper's table 5: its columns differ in `widths` and `head_width`; attention ends each unit's convolutions."""
 
     per_stage = ("depths", "widths", "strides")

@@ -24,14 +24,9 @@ class VGGSpec(NetSpec):
         (2, 2, 3, 3, 3), low=1, high=8, step=1, length=(1, 6), help="Convolutions per stage."
     )
     widths: tuple[int, ...] = knob(
-        (64, 128, 256, 512, 512),
-        low=1,
-        high=1024,
-        step=8,
-        length=(1, 6),
+        (64, 128, 256, 512, 512), low=1, high=1024, step=8, length=(1, 6), paper=(64, 128, 256, 512, 512),
         help="Output channels per stage.",
-        paper=(64, 128, 256, 512, 512),
-    )
+    )  # fmt: skip
     kernel: int = knobs.like(VGGBlockSpec, "kernel")
     activation: str = knobs.activation("relu")
     norm: str = knobs.norm("none")

@@ -25,11 +25,9 @@ class ViTSpec(NetSpec):
     mlp_width: int = knobs.like(TransformerSpec, "mlp_width", 3072, low=8)
     activation: str = knobs.like(TransformerSpec, "activation")
     head: str = knob(
-        "token",
-        choices=("token", "average"),
-        paper="token",
+        "token", choices=("token", "average"), paper="token",
         help="What the linear layer reads: a token that belongs to no patch, or the mean of the patches'.",
-    )
+    )  # fmt: skip
     pre_logits: int = knob(
         0, low=0, high=4096, step=8, help="Hidden channels of the head, after a tanh; 0 is none.", paper=768
     )

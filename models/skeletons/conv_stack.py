@@ -24,11 +24,7 @@ class ConvStackSpec(NetSpec):
         (96, 256, 384, 384, 256), low=8, high=1024, step=8, length=LAYERS, help="Output channels per convolution."
     )
     kernels: tuple[int, ...] = knob(
-        (11, 5, 3, 3, 3),
-        choices=knobs.WIDE_SIDES,
-        length=LAYERS,
-        unit="px",
-        help="Side of the window per convolution.",
+        (11, 5, 3, 3, 3), choices=knobs.WIDE_SIDES, length=LAYERS, unit="px", help="Side of the window per convolution."
     )
     strides: tuple[int, ...] = knob(
         (4, 1, 1, 1, 1), low=1, high=4, step=1, length=LAYERS, unit="px", help="Step of the window per convolution."
@@ -37,29 +33,23 @@ class ConvStackSpec(NetSpec):
         (2, 2, 1, 1, 1), low=0, high=5, step=1, length=LAYERS, unit="px", help="Zeros at each border per convolution."
     )
     groups: tuple[int, ...] = knob(
-        (1, 1, 1, 1, 1),
-        choices=(1, 2, 4, 8),
-        length=LAYERS,
+        (1, 1, 1, 1, 1), choices=(1, 2, 4, 8), length=LAYERS,
         help="Groups of channels per convolution, blind to each other.",
-    )
+    )  # fmt: skip
     activation: str = knobs.activation("relu", help="Non-linearity after each layer but the last.")
     norm: str = knob(
-        "lrn",
-        choices=(*knobs.NORM_NAMES, "lrn"),
+        "lrn", choices=(*knobs.NORM_NAMES, "lrn"), paper="lrn",
         help="Normalisation; lrn divides by the neighbouring channels' energy.",
-        paper="lrn",
-    )
+    )  # fmt: skip
     norm_layers: int = knob(
         2, low=0, high=6, step=1, help="How many of the first convolutions are normalised.", paper=2
     )
     lrn_size: int = knob(5, low=1, high=15, step=2, help="Neighbouring channels that lrn sums over.", paper=5)
     lrn_after_pool: bool = knob(False, choices=(False, True), help="Whether lrn follows the pool or comes before it.")
     pools: tuple[str, ...] = knob(
-        ("max", "max", "none", "none", "max"),
-        choices=("none", *knobs.POOL_NAMES),
-        length=LAYERS,
+        ("max", "max", "none", "none", "max"), choices=("none", *knobs.POOL_NAMES), length=LAYERS,
         help="Pooling after each convolution.",
-    )
+    )  # fmt: skip
     pool_kernel: int = knobs.pool_kernel(3)
     pool_stride: int = knobs.pool_stride(2)
     pool_ceil: bool = knobs.pool_ceil(False, paper=None)
@@ -82,20 +72,23 @@ class ConvStack(nn.Module):
     def __init__(self, spec: ConvStackSpec) -> None:
         super().__init__()
         self.features = nn.Sequential(*(layer for i in range(len(spec.widths)) for layer in stack_layers(spec, i)))
-        gap = spec.head == "gap"
-        size = 1 if gap else spec.head_size
-        self.avgpool = global_pool("average", size)
-        self.classifier = linear_layers(
-            spec.widths[-1] * size**2,
-            () if gap else spec.fc_widths,
-            spec.num_classes,
-            spec.activation,
-            spec.dropout,
-        )
+        self.avgpool = global_pool("average", side_px(spec))
+        self.classifier = classifier(spec)
         initialise(self, linear_std=None)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+
+
+def side_px(spec: ConvStackSpec) -> int:
+    """Side of the map that the head reads."""
+    return 1 if spec.head == "gap" else spec.head_size
+
+
+def classifier(spec: ConvStackSpec) -> nn.Sequential:
+    """The linear layers on the flattened map; after global pooling there is one."""
+    hidden = () if spec.head == "gap" else spec.fc_widths
+    return linear_layers(spec.widths[-1] * side_px(spec) ** 2, hidden, spec.num_classes, spec.activation, spec.dropout)
 
 
 def stack_layers(spec: ConvStackSpec, index: int) -> list[nn.Module]:

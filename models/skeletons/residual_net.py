@@ -10,14 +10,8 @@ from torch import Tensor, nn
 from models import knobs
 from models.blocks.attention import start_attention
 from models.blocks.preactivation import PreActBasic, PreActBasicSpec, PreActBottleneck
-from models.blocks.residual import (
-    BasicBlock,
-    Bottleneck,
-    ResidualAddSpec,
-    ResidualSpec,
-)
+from models.blocks.residual import BasicBlock, Bottleneck, ResidualAddSpec, ResidualSpec
 from models.blocks.resnext import PreActResNeXtBlockSpec, ResNeXtBlockSpec
-from models.knobs import AttentionKnobs
 from models.layers import activation, conv, global_pool, initialise, norm, pool
 from models.spec import NetSpec, knob
 
@@ -32,7 +26,7 @@ MINI = {
 }  # fmt: skip
 
 
-class ResidualNetSpec(AttentionKnobs, NetSpec):
+class ResidualNetSpec(knobs.AttentionKnobs, NetSpec):
     """What every residual network has (He et al. 2016, table 1)."""
 
     per_stage = ("depths", "widths", "strides")
@@ -40,22 +34,14 @@ class ResidualNetSpec(AttentionKnobs, NetSpec):
     block: str = knob("bottleneck", choices=BLOCKS, help="Two k×k convolutions, or 1×1, k×k, 1×1.")
     depths: tuple[int, ...] = knobs.depths((3, 4, 6, 3), paper=None)
     widths: tuple[int, ...] = knob(
-        (64, 128, 256, 512),
-        low=1,
-        high=1024,
-        step=8,
-        length=(1, 6),
+        (64, 128, 256, 512), low=1, high=1024, step=8, length=(1, 6), paper=(64, 128, 256, 512),
         help="Channels inside the blocks of each stage.",
-        paper=(64, 128, 256, 512),
-    )
+    )  # fmt: skip
     strides: tuple[int, ...] = knobs.strides((1, 2, 2, 2))
     expansion: int = knob(
-        4,
-        low=1,
-        high=8,
-        step=1,
+        4, low=1, high=8, step=1,
         help="Output channels over width: 4 in the paper's bottlenecks, 1 in its basic blocks.",
-    )
+    )  # fmt: skip
     kernel: int = knobs.kernel(3)
     stride_in: str = knobs.like(ResidualSpec, "stride_in", "conv2", paper="conv1")
     shortcut: str = knobs.like(ResidualAddSpec, "shortcut")
@@ -153,15 +139,7 @@ class ResidualNet(nn.Module):
         self.avgpool = global_pool(spec.head_pool)
         self.dropout = nn.Dropout(spec.dropout) if spec.dropout else None
         self.fc = nn.Linear(outputs[-1], spec.num_classes)
-        initialise(self)
-        start_attention(self)
-        if spec.zero_init:
-            self._start_as_identity()
-
-    def _start_as_identity(self) -> None:
-        for block in self.modules():
-            if isinstance(block, BasicBlock | Bottleneck | PreActBasic | PreActBottleneck):
-                nn.init.zeros_(block.last.get_parameter("weight"))
+        start(self, spec)
 
     def forward(self, x: Tensor) -> Tensor:
         stem = (self.conv1, self.bn1, self.act, self.maxpool)
@@ -175,20 +153,35 @@ class ResidualNet(nn.Module):
         return self.fc(x)
 
 
+def start(network: nn.Module, spec: ResidualNetSpec) -> None:
+    """Draw the first weights; with `zero_init` each block starts as the identity."""
+    initialise(network)
+    start_attention(network)
+    for block in network.modules() if spec.zero_init else ():
+        if isinstance(block, BasicBlock | Bottleneck | PreActBasic | PreActBottleneck):
+            nn.init.zeros_(block.last.get_parameter("weight"))
+
+
 def stage(spec: ResidualNetSpec, index: int, in_channels: int) -> nn.Sequential:
-    """The blocks of one stage; the first carries the stride and the change of channels."""
-    spec_type, block = spec.block_type()
+    """The blocks of one stage, and what follows each."""
+    block = spec.block_type()[1]
+    layers: list[nn.Module] = []
+    for number, own in enumerate(block_specs(spec, index, in_channels)):
+        layers += [block(own), *spec.after_block(index, number, own.out_channels)]
+    return nn.Sequential(*layers)
+
+
+def block_specs(spec: ResidualNetSpec, index: int, in_channels: int) -> list[ResidualSpec]:
+    """The plans of the blocks of one stage; the first carries the stride and the change of channels."""
+    spec_type = spec.block_type()[0]
     shared = {name: getattr(spec, name) for name in spec_type.model_fields if name in type(spec).model_fields}
     shared |= {"in_channels": in_channels, "width": spec.widths[index], "stride": spec.strides[index]}
     if index + 1 < spec.attention_from:
         shared["attention"] = "none"
     first = spec_type(**{**shared, "drop_path": drop_path(spec, index, 0)})
     rest = first.replace(in_channels=first.out_channels, stride=1)
-    layers: list[nn.Module] = []
-    for number in range(spec.depths[index]):
-        own = rest.replace(drop_path=drop_path(spec, index, number)) if spec.drop_path else rest
-        layers += [block(own if number else first), *spec.after_block(index, number, first.out_channels)]
-    return nn.Sequential(*layers)
+    numbers = range(1, spec.depths[index])
+    return [first, *(rest.replace(drop_path=drop_path(spec, index, n)) if spec.drop_path else rest for n in numbers)]
 
 
 def drop_path(spec: ResidualNetSpec, stage: int, number: int) -> float:
