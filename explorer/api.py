@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
 from explorer.analysis import activations, occlusion
 from explorer.analysis.occluder import Extent, Fill, one_image
-from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings
+from explorer.analysis.occlusion import Cancel, Method, OcclusionMap, OcclusionSettings, OnProgress
 from explorer.analysis.structure import Analysis, LayerReport, analyze
 from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
 from explorer.graph.layers import Layer, LayerGraph
@@ -50,11 +48,11 @@ def occlusion_map(
     fill: Fill = "gray",
     layer: str | None = None,
     method: Method = "auto",
+    progress: OnProgress | None = None,
+    cancel: Cancel | None = None,
     *,
     fill_value: Tensor | None = None,
     batch_size: int | None = None,
-    progress: Callable[[int, int, float], object] | None = None,
-    cancel: Callable[[], bool] | None = None,
 ) -> OcclusionMap:
     """The probability of a class of a module with a square slid over one image (Zeiler and Fergus 2014, figure 7).
 

@@ -19,11 +19,12 @@ from explorer import api
 from tests.support.places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PUBLIC = [(module, name) for module in (explorer, models) for name in module.__all__]
 FUNCTIONS = [
     pytest.param(getattr(module, name), id=f"{module.__name__}.{name}")
     for module, name in PUBLIC
-    if inspect.isfunction(getattr(module, name))
+    if callable(getattr(module, name)) and not inspect.isclass(getattr(module, name))  # a cached one is no function
 ]
 TAKES_KNOBS = {"build", "spec", "knob"}  # models': **knobs are named by the Spec at hand
 NO_DEFAULT = inspect.Parameter.empty
@@ -34,7 +35,7 @@ SIGNATURES: dict[Callable[..., Any], dict[str, Any]] = {
     explorer.feature_maps: {"module": NO_DEFAULT, "image": NO_DEFAULT, "layer": NO_DEFAULT},
     explorer.occlusion_map: {
         "module": NO_DEFAULT, "image": NO_DEFAULT, "target": None, "window": 32, "stride": 16, "fill": "gray",
-        "layer": None, "method": "auto", "fill_value": None, "batch_size": None, "progress": None, "cancel": None,
+        "layer": None, "method": "auto", "progress": None, "cancel": None,
     },
     models.architectures: {},
     models.presets: {},
@@ -74,7 +75,8 @@ def test_public_functions_show_their_whole_signature_and_say_every_parameter(fun
         open_ended = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         assert not open_ended or function.__name__ in TAKES_KNOBS, f"{parameter} hides what it takes"
         assert parameter.annotation is not parameter.empty, parameter.name
-        assert re.search(rf"\b{parameter.name}\b", said), f"{parameter.name} is not in the docstring"
+        named = re.search(rf"\b{parameter.name}\b", said, re.IGNORECASE)  # a Spec says what `spec` is
+        assert named, f"{parameter.name} is not in the docstring"
 
 
 @pytest.mark.parametrize("function", SIGNATURES, ids=lambda function: function.__name__)
@@ -109,6 +111,21 @@ def test_the_readme_uses_public_names_alone() -> None:
     }
     assert imported == {"explorer", "models", "torch"}
     assert "from " not in code
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_public_function_is_shown_in_a_guide(function: Callable[..., Any]) -> None:
+    room = function.__module__.split(".")[0]
+    assert re.search(rf"\b{room}\.{function.__name__}\(|`{function.__name__}\(", GUIDES)
+
+
+def test_the_calls_that_the_readme_names_run() -> None:
+    prose = re.sub(r"```.+?```", "", README, flags=re.DOTALL)
+    calls = re.findall(r"`((?:models|explorer)\.\w+\([^`]*\))`", prose)
+    assert len(calls) > 5
+    names = {"models": models, "explorer": explorer, "spec": models.spec("resnet50")}
+    for call in calls:
+        eval(call, names)
 
 
 def test_the_package_holds_what_its_api_does() -> None:
