@@ -131,15 +131,6 @@ def image_size(default: int, **changes: Any) -> Any:
     return like(NetSpec, "image_size", default, **changes)
 
 
-class StageKnobs(Spec):
-    """The knobs of one row of a table of stages: blocks that are wide inside and narrow at their ends."""
-
-    expansion: float = expansion(6.0, paper=None)
-    width: int = stage_width(64)
-    depth: int = depth(1)
-    stride: int = first_stride(1)
-
-
 class AttentionKnobs(Spec):
     """The knobs of networks and blocks that take attention in; list it before NetSpec among the bases."""
 

@@ -13,14 +13,17 @@ from models.blocks.inverted_residual import convolution, scaled
 from models.blocks.mbconv import FUSED_PAPER, PAPER, FusedMBConv, FusedMBConvSpec, MBConv, MBConvSpec
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import NetSpec, knob
+from models.spec import NetSpec, Spec, knob
 
 
-class Stage(knobs.StageKnobs):
+class Stage(Spec):
     """One row of the papers' tables: the block, and how many of it."""
 
     block: str = knob("mbconv", choices=("mbconv", "fused_mbconv"), help="MBConv, or Fused-MBConv (without attention).")
+    expansion: float = knobs.expansion(6.0, paper=None)
     kernel: int = knobs.kernel(3, help="Side of the k×k window.", paper=None)
+    stride: int = knobs.first_stride(1)
+    width: int = knobs.stage_width(64)
     depth: int = knobs.depth(1, high=25)
 
 

@@ -17,7 +17,7 @@ from models.blocks.inverted_residual import (
 )
 from models.layers import global_pool, initialise, sequence
 from models.registry import Architecture, Paper, Preset, register
-from models.spec import NetSpec, knob
+from models.spec import NetSpec, Spec, knob
 
 PAPER = Paper(
     "M. Tan, B. Chen, R. Pang, V. Vasudevan, M. Sandler, A. Howard, Q. V. Le",
@@ -27,10 +27,14 @@ PAPER = Paper(
 )
 
 
-class MnasStage(knobs.StageKnobs):
+class MnasStage(Spec):
     """A row of blocks of one kind that the search chose together."""
 
+    expansion: float = knobs.expansion(6.0, paper=None)
     kernel: int = knobs.depthwise_kernel(3, paper=None)
+    width: int = knobs.stage_width(64)
+    depth: int = knobs.depth(1)
+    stride: int = knobs.first_stride(1)
 
 
 B1: tuple[MnasStage, ...] = (

@@ -17,13 +17,16 @@ from models.blocks.inverted_residual import (
 )
 from models.layers import global_pool, initialise
 from models.registry import Architecture, Preset, register
-from models.spec import NetSpec
+from models.spec import NetSpec, Spec
 
 
-class BottleneckStage(knobs.StageKnobs):
+class BottleneckStage(Spec):
     """One row of the paper's table 2: t, c, n and s."""
 
     expansion: float = knobs.expansion(6.0)
+    width: int = knobs.stage_width(64)
+    depth: int = knobs.depth(1)
+    stride: int = knobs.first_stride(1)
 
 
 TABLE_2: tuple[BottleneckStage, ...] = (
