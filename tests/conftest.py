@@ -59,6 +59,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_unconfigure() -> None:
+    """What was frozen is let go, or libraries report it as leaked when the process ends."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def components_are_looked_for_once() -> None:
     """AppTest reads what every installed package says of itself at each run, which takes longer than our page."""
