@@ -11,11 +11,11 @@ from explorer.errors import UserError
 from explorer.ui import jobs
 from explorer.ui.jobs import Job
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 GRACE_S = 0.4  # what ends sooner shows no progress, and still does not hold up the page
 
 
-def awaited(kind: str, key: tuple[Any, ...], label: str, work: Callable[[Job], T]) -> T | None:
+def awaited(kind: str, key: tuple[Any, ...], label: str, work: Callable[[Job], _T]) -> _T | None:
     """What `work` returns; None while it runs or after *Stop*, which the page then shows here.
 
     `work` runs in a thread of its own, where neither the page nor its state can be reached. Raises UserError as it.

@@ -12,7 +12,7 @@ from explorer.errors import UserError
 from explorer.ui.jobs import log, unexpected
 from explorer.ui.markdown import markdown_safe
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @contextlib.contextmanager
@@ -27,7 +27,7 @@ def guard() -> Iterator[None]:
         st.error(unexpected(error), icon=":material/bug_report:")
 
 
-def attempt(work: Callable[[], T]) -> T | None:
+def attempt(work: Callable[[], _T]) -> _T | None:
     """What the work returns; None, with a sentence on the page, where it fails."""
     with guard():
         return work()
