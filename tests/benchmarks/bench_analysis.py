@@ -26,14 +26,14 @@ MEMORY = """
 import sys
 from pathlib import Path
 
-from explorer import network
+from explorer.networks import catalog
 
 def status(field):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(field))
 
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = status("VmRSS:")
-network.find(sys.argv[1]).analysis()
+catalog.find(sys.argv[1]).analysis()
 print(status("VmHWM:") - before)
 """
 
