@@ -262,7 +262,7 @@ def _tensors(value: Any) -> list[Tensor]:
     if len(tensors) == len(value):
         return tensors
     # nn.MultiheadAttention without its weights gives (maps, None)
-    return tensors[:1] if type(value) is tuple and isinstance(value[0], Tensor) else []
+    return tensors[:1] if isinstance(value, tuple) and isinstance(value[0], Tensor) else []
 
 
 def _stack(n: fx.Node) -> list[tuple[str, Any]]:

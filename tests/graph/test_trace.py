@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from explorer import analyze
@@ -206,3 +206,28 @@ def test_constants_are_no_parameters() -> None:
     found = analyze(Constant(), (3, 16, 16))
     assert [layer.kind for layer in found.layers][:3] == ["input", "mul", "conv"]
     assert found.params == found.params_used == 3 * 4 * 9 + 4 + 8 + 25
+
+
+class Attended(NamedTuple):
+    maps: Tensor
+    weights: Tensor | None
+
+
+@fx.wrap
+def attend(x: Tensor) -> Attended:
+    return Attended(x * 2, None)
+
+
+class Named(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return attend(self.conv(x)).maps
+
+
+def test_a_named_tuple_with_a_gap_carries_its_first_tensor() -> None:
+    graph = analyze(Named(), (3, 8, 8)).graph
+    assert [layer.inputs for layer in graph] == [(), ("input",), ("conv",), (graph.layers[2].id,)]
+    assert graph.outputs == (graph.layers[3].id,)
