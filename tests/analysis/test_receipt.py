@@ -3,62 +3,30 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import pytest
-import streamlit as st
 import torch
-import torchinfo
 import torchvision
-from streamlit.testing.v1 import AppTest
 from torch import Tensor, nn
 from torch.jit import _get_trace_graph  # pyright: ignore[reportPrivateImportUsage]
-from torch.nn import functional as F
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from torchinfo import summary
 
 import models
 from explorer import analyze
-from explorer.analysis import receipt as receipts
-from explorer.analysis.receipt import Receipt, receipt
+from explorer.analysis.receipt import receipt
 from explorer.cli import main
-from explorer.errors import UserError
-from tests.support.places import APP, ROOT
 from tests.support.preset_sizes import input_size
+from tests.support.receipts import MODULES, Attentive, counted, opened
 
 PRESETS = [
     "vgg_mini", "resnet_mini", "densenet_mini", "mobilenet_v3_mini", "efficientnet_mini", "convnext_mini",
     "googlenet_mini", "squeezenet_mini", "vit_mini", "nlnet_mini", "gcnet_mini", "shufflenet_v2_mini", "vgg16",
     "efficientnet_b0", "gc_resnet50",
 ]  # fmt: skip
-
-
-def opened(**link: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    for name, text in link.items():
-        app.query_params[name] = text
-    app.run()
-    assert not app.exception
-    return app
-
-
-def counted(module: nn.Module, size: tuple[int, int, int]) -> Receipt:
-    """The receipt of a module, whose lines sum to the difference from our MACs under every convention."""
-    analysis = analyze(module, size)
-    found = receipt(analysis)
-    assert found["paper"].total == analysis.macs
-    assert found["paper"].lines == ()
-    for tally in found.tallies:
-        assert tally.total - analysis.macs == tally.difference == sum(n for t in tally.lines for _, n in t.layers)
-        assert all(line.why.endswith(".") and all(share for _, share in line.layers) for line in tally.lines)
-        assert {name for line in tally.lines for name, _ in line.layers} <= set(analysis.graph.by_id)
-    return found
 
 
 # -- torchinfo and torch.utils.flop_counter ---------------------------------------------------------------------------
@@ -76,56 +44,6 @@ def test_totals_of_presets_equal_those_of_torchinfo_and_the_flop_counter(name: s
     found = counted(module, size)
     assert found["torchinfo"].total == summary(module, (1, *size), device="meta", verbose=0).total_mult_adds
     assert found["flop_counter"].total == flop_counter(module, size, "meta")
-
-
-class Hidden(nn.Module):
-    """What hooks on modules see and what they miss, at different places."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.up = nn.ConvTranspose2d(3, 4, 3, stride=2)
-        self.norm = nn.GroupNorm(2, 4)
-        self.twice = nn.Conv2d(4, 4, 3, padding=1)
-        self.act = nn.PReLU(4)
-        self.kernel = nn.Parameter(torch.zeros(5, 4, 1, 1))
-        self.scale = nn.Parameter(torch.zeros(5, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.act(self.twice(self.twice(self.norm(self.up(x)))))
-        return F.conv2d(x, self.kernel) * self.scale
-
-
-class Recurrent(nn.Module):
-    """A module without modules inside, whose parameters are named like those of a recurrent one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight_ih = nn.Parameter(torch.zeros(6, 12))
-        self.rate = nn.Parameter(torch.zeros(6))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x.flatten(2), self.weight_ih) * self.rate
-
-
-class Attentive(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
-        self.fc = nn.Linear(8, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.flatten(2).transpose(1, 2)
-        return self.fc(self.attention(x, x, x, need_weights=False)[0])
-
-
-MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
-    "hidden": (Hidden, (3, 7, 5)),
-    "recurrent": (lambda: nn.Sequential(Recurrent()), (3, 4, 3)),
-    "attentive": (Attentive, (8, 4, 3)),
-    "one convolution": (lambda: nn.Conv2d(3, 4, 3), (3, 7, 5)),
-    "interpolated": (lambda: nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.AdaptiveAvgPool2d(3),
-                                           nn.Upsample(scale_factor=2)), (3, 7, 5)),  # fmt: skip
-}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
@@ -162,150 +80,6 @@ def test_the_flop_counter_sees_nothing_in_attention_that_runs_fused() -> None:
     (attention,) = [line for line in found["flop_counter"].lines if line.kind == "attention"]
     fused = flop_counter(make().eval(), size, "cpu")
     assert fused == found["flop_counter"].total - 2 * attention.difference
-
-
-def own(found: Receipt) -> tuple[str, int, str]:
-    """By whom torchinfo's column was counted, what the rules leave of it, and why torchinfo did not count."""
-    tally = found["torchinfo"]
-    return tally.counted_by, tally.unexplained, tally.failure
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_torchinfo_counts_its_column_itself_and_the_rules_explain_all_of_it(name: str) -> None:
-    make, size = MODULES[name]
-    assert own(counted(make().eval(), size)) == (f"torchinfo {torchinfo.__version__}", 0, "")
-
-
-class OnMetaAlone(TorchDispatchMode):
-    """Fails where an operation makes a tensor with memory."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in pytree.tree_leaves(made):
-            assert not isinstance(tensor, Tensor) or tensor.is_meta, func
-        return made
-
-
-def test_torchinfo_leaves_the_network_as_it_was_and_allocates_nothing() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.Flatten(), nn.LazyLinear(2))
-    module(torch.zeros(2, 3, 8, 8))
-    module[1].eval()
-    hooked = module[0].register_forward_hook(lambda *_: None)
-    analysis = analyze(module, (3, 8, 8))
-
-    def state() -> list[Any]:
-        parts = [(id(part), part.training, sorted(vars(part)), len(part._forward_hooks)) for part in module.modules()]
-        tensors = [*module.parameters(), *module.buffers()]
-        return [parts, [(id(t), t.data_ptr(), t._version, t.device.type, t.requires_grad) for t in tensors]]
-
-    before, random = state(), torch.get_rng_state()
-    with OnMetaAlone():
-        found = receipt(analysis)
-    assert own(found)[1:] == (0, "")
-    assert state() == before
-    assert torch.equal(torch.get_rng_state(), random)
-    assert list(module[0]._forward_hooks) == [hooked.id]
-
-
-def test_only_the_receipt_runs_torchinfo() -> None:
-    """It is imported when the receipt is asked for, not by what else there is to learn about a network."""
-    code = (
-        "import sys, explorer, models\n"
-        "from explorer.analysis.receipt import receipt\n"
-        "found = explorer.analyze(models.build('zfnet_mini', device='meta'), (3, 64, 64))\n"
-        "before = 'torchinfo' in sys.modules\n"
-        "receipt(found)\n"
-        "print(before, 'torchinfo' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.stdout.split() == ["False", "True"], done.stderr
-
-
-class Counting(nn.Module):
-    """torchinfo refuses a module that returns a number."""
-
-    def forward(self, x: Tensor) -> int:
-        return x.shape[1]
-
-
-class Scaled(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.count = nn.Conv2d(3, 4, 3), Counting()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x) * self.count(x)
-
-
-def test_where_torchinfo_fails_its_rules_count_and_the_reason_is_said() -> None:
-    found = counted(Scaled().eval(), (3, 7, 5))
-    by, unexplained, failure = own(found)
-    assert (by, unexplained) == ("our rules", 0)
-    assert failure.startswith("TypeError: Model contains a layer with an unsupported input or output type")
-    assert found["torchinfo"].total == (4 * 27 + 4) * 5 * 3
-
-
-class MadeWeights(nn.Module):
-    """A weight that a linear layer makes of another one: torchinfo sees the layer, which is no part of the graph."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.code, self.make = nn.Parameter(torch.zeros(1, 6)), nn.Linear(6, 3, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.make(self.code).view(1, 3, 1, 1)
-
-
-def test_what_no_rule_explains_of_torchinfos_total_is_said() -> None:
-    analysis = analyze(MadeWeights().eval(), (3, 4, 4))
-    tally = receipt(analysis)["torchinfo"]
-    assert tally.counted_by.startswith("torchinfo ")
-    assert (tally.total, tally.unexplained) == (18, 18)
-    assert tally.total - analysis.macs == tally.difference
-
-
-def test_in_training_torchinfo_counts_the_training_forward() -> None:
-    module = models.build("googlenet", device="meta")
-    found = {mode: receipt(analyze(module, training=mode))["torchinfo"] for mode in (False, True)}
-    assert all(tally.counted_by.startswith("torchinfo") and not tally.unexplained for tally in found.values())
-    assert found[True].total > found[False].total
-
-
-def refuse(*_: Any) -> tuple[int, str]:
-    raise UserError("RuntimeError: no <b>luck</b>")
-
-
-def test_command_and_page_say_that_torchinfo_failed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receipts, "torchinfo_total", refuse)
-    assert main.main(["receipt", "nin_mini"]) == main.main(["receipt", "nin_mini", "--json"]) == 0
-    text, _, data = capsys.readouterr().out.rpartition("\n{")
-    assert "mult-adds, counted by our rules" in text
-    assert "by its rules, as torchinfo itself fails on this network: RuntimeError: no <b>luck</b>" in text
-    (entry,) = [entry for entry in json.loads("{" + data)["conventions"] if entry["name"] == "torchinfo"]
-    assert (entry["counted_by"], entry["failure"]) == ("our rules", "RuntimeError: no <b>luck</b>")
-    app = opened(preset="nin_mini", panel="receipt")
-    (warning,) = app.main.warning
-    assert "as torchinfo itself fails on this network" in warning.value
-    assert "<b>" not in warning.value
-    assert set(app.main.dataframe[0].value["Counted by"]) == {"our rules"}
-    st.cache_resource.clear()
-
-
-def test_command_and_page_show_what_is_not_explained(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rules = counted(models.build("lenet5", device="meta"), (1, 32, 32))["torchinfo"].total
-    monkeypatch.setattr(receipts, "torchinfo_total", lambda *_: (rules - 1234, "9.9"))
-    assert main.main(["receipt", "lenet5"]) == 0
-    text = capsys.readouterr().out
-    assert f"{rules - 1234:,} mult-adds, counted by torchinfo 9.9" in text
-    assert "-1,234  not explained" in text
-    app = opened(preset="lenet5", panel="receipt", convention="torchinfo")
-    (warning,) = app.main.warning
-    assert "Not explained: − 1,234" in warning.value
-    st.cache_resource.clear()
 
 
 # -- fvcore -----------------------------------------------------------------------------------------------------------
