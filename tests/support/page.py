@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
+from explorer.ui.session import Session
 from tests.support.places import APP
 
 
@@ -26,3 +31,16 @@ def errors(app: AppTest) -> list[str]:
 
 def link(app: AppTest) -> dict[str, str]:
     return {name: text[0] if isinstance(text, list) else text for name, text in app.query_params.items()}
+
+
+def load_with_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of the page get NaN in the weights of three channels of features.8."""
+    good = Session.load
+
+    def broken(session: Session, *args: Any) -> Any:
+        loaded = good(session, *args)
+        with torch.no_grad():
+            loaded.module.state_dict()["features.8.weight"][:3] = torch.nan
+        return loaded
+
+    monkeypatch.setattr(Session, "load", broken)

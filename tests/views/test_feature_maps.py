@@ -15,9 +15,9 @@ from explorer.analysis.structure import analyze
 from explorer.figures import maps, prediction, raster
 from explorer.images.codec import encode_png
 from explorer.receptive_field.intervals import Axis
-from explorer.ui import session as sessions
 from explorer.views.feature_maps import layer_maps
 from explorer.views.feature_maps.layer_maps import LayerMaps
+from tests.support.page import load_with_nan
 from tests.support.places import APP
 
 
@@ -224,15 +224,7 @@ def test_nan_is_flagged_and_ranked_last() -> None:
 
 
 def test_a_network_with_nan_says_so_and_the_page_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = sessions.Session.load
-
-    def broken(session: sessions.Session, *args: Any) -> Any:
-        loaded = good(session, *args)
-        with torch.no_grad():
-            loaded.module.state_dict()["features.8.weight"][:3] = torch.nan
-        return loaded
-
-    monkeypatch.setattr(sessions.Session, "load", broken)
+    load_with_nan(monkeypatch)
     app = open_maps(seed="77", weights="random", layer="features.8")
     sentences = [error.value for error in app.error]
     assert "The output holds NaN or infinity, so there is no prediction." in sentences

@@ -16,9 +16,9 @@ from explorer.figures import occlusion as figures
 from explorer.figures.raster import INVALID
 from explorer.images.codec import encode_png
 from explorer.types import Cell
-from explorer.ui import session as sessions
 from explorer.views.occlusion import maps
 from explorer.views.occlusion import page as view
+from tests.support.page import load_with_nan
 from tests.support.places import APP
 
 
@@ -207,15 +207,7 @@ def test_classes_of_one_name_are_told_apart_by_their_numbers() -> None:
 
 
 def test_an_output_with_nan_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = sessions.Session.load
-
-    def broken(session: sessions.Session, *args: Any) -> Any:
-        loaded = good(session, *args)
-        with torch.no_grad():
-            loaded.module.state_dict()["features.8.weight"][:3] = torch.nan
-        return loaded
-
-    monkeypatch.setattr(sessions.Session, "load", broken)
+    load_with_nan(monkeypatch)
     app = finished(open_occlusion(window="31", stride="31", weights="random", seed="78"))
     assert [error.value for error in app.error] == [
         "The network's output for this image is not finite: there is nothing to compare with."
