@@ -84,7 +84,7 @@ _tolerant: ContextVar[bool] = ContextVar("tolerant", default=False)
 class Unbuildable(nn.Module):
     """Stands where a layer that torch refuses would be, so that the network up to it can still be drawn."""
 
-    is_leaf = True  # to a trace, which else would try what it has for layers that it cannot follow
+    is_leaf_of_traces = True  # to a trace, which else would try what it has for layers that it cannot follow
 
     def __init__(self, reason: str) -> None:
         super().__init__()

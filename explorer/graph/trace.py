@@ -127,7 +127,7 @@ class _Tracer(fx.Tracer):
         return {id(t): name for name, t in (*self.root.named_buffers(), *self.root.named_parameters())}
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return getattr(m, "is_leaf", False) is True or super().is_leaf_module(m, module_qualified_name)
+        return getattr(m, "is_leaf_of_traces", False) is True or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         if threading.get_ident() != self._thread:
