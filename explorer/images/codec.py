@@ -17,6 +17,7 @@ from explorer.types import Colour
 
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 25_000_000
+DARK_16_BIT = 2**14  # a 16-bit gray picture below it holds the 8 to 14 bits of some camera or scanner
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
@@ -105,6 +106,8 @@ def _decode(data: bytes, background: Colour) -> tuple[np.ndarray, tuple[str, ...
     try:
         image = _open(data)
         image.load()
+        if kind in ("JPEG", "MPO") and (loss := damage.jpeg_loss(data, image)):
+            notices.append(loss)
         upright = _upright(image, notices)
         return _flatten(_eight_bit(upright, notices), background, notices), tuple(notices)
     except _RefusedError:
@@ -207,10 +210,14 @@ def _eight_bit(image: Image.Image, notices: list[str]) -> Image.Image:
 
 
 def _value_range(image: Image.Image, values: np.ndarray) -> tuple[float, float]:
-    """The values that become black and white: the type's own range where it is known, else the picture's."""
-    if image.mode.startswith("I;16"):
-        return 0, 2 ** int(_tag(image, "BitsPerSample", 16)) - 1
+    """The values that become black and white: the type's own range where it is known and used, else the picture's.
+
+    12 bits in a 16-bit file would be nearly black.
+    """
     low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16"):
+        bits = int(_tag(image, "BitsPerSample", 16))
+        return (low, high) if bits == 16 and low < high < DARK_16_BIT else (0, 2**bits - 1)
     return (0, 1) if image.mode == "F" and low >= 0 and high <= 1 else (low, high)
 
 
