@@ -11,16 +11,17 @@ from math import prod
 
 from explorer.graph import ops
 from explorer.graph.layers import Layer, LayerGraph
+from explorer.graph.macs import TRANSPOSED
 
 # Kinds that need no multiply-accumulates by the convention above.
 _FREE = frozenset(
     (
         *ops.ACTIVATIONS, *ops.POINTWISE, *ops.ARITHMETIC, *ops.REDUCTIONS, "input", "max_pool", "avg_pool", "lp_pool",
         "adaptive_avg_pool", "adaptive_max_pool", "local_response_norm", "batch_norm", "layer_norm", "group_norm",
-        "instance_norm", "concat", "stack", "reshape", "flatten", "permute", "transpose", "movedim", "squeeze",
-        "unsqueeze", "expand", "repeat", "chunk", "unbind", "select", "slice", "index", "roll", "flip", "pad",
+        "instance_norm", "rms_norm", "concat", "stack", "reshape", "flatten", "permute", "transpose", "movedim",
+        "squeeze", "unsqueeze", "expand", "repeat", "chunk", "unbind", "select", "slice", "index", "roll", "flip", "pad",
         "interpolate", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "softmax", "normalize", "constant",
-        "unfold", "pool1d",
+        "unfold", "fold", "pool1d",
     )
 )  # fmt: skip
 
@@ -55,7 +56,7 @@ def macs(layer: Layer) -> int | None:
         return 0
     fan_in = layer.attributes.get("fan_in")
     if fan_in is not None:
-        return fan_in * prod(layer.input_shapes[0] if layer.kind == "conv_transpose" else layer.output_shape)
+        return fan_in * prod(layer.input_shapes[0] if layer.kind in TRANSPOSED else layer.output_shape)
     return layer.attributes.get("products")
 
 

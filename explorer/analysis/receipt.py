@@ -25,6 +25,7 @@ from explorer.analysis.structure import Analysis
 from explorer.analysis.torchinfo_total import torchinfo_total
 from explorer.errors import UserError
 from explorer.graph.layers import Layer, LayerGraph
+from explorer.graph.macs import CONVOLUTIONS, TRANSPOSED
 
 RULES = "our rules"
 
@@ -92,8 +93,7 @@ class Work:
 Count = tuple[int, str]  # what a convention counts for a layer, and why that is not ours
 CountingRule = Callable[[Work], Count]
 
-CONVOLUTIONS = ("conv", "conv1d", "conv3d")
-_NORM_KINDS = ("batch_norm", "layer_norm", "group_norm", "instance_norm")
+_NORM_KINDS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm")
 
 
 # -- torchinfo --------------------------------------------------------------------------------------------------------
@@ -123,7 +123,9 @@ def _linear_parameters(work: Work) -> Count:
 
 TORCHINFO: dict[str, CountingRule] = {
     **dict.fromkeys(CONVOLUTIONS, partial(_parameters, "The bias is multiplied at every position, as a weight is.")),
-    "conv_transpose": partial(_parameters, "Weights and bias are multiplied at the positions of the output."),
+    **dict.fromkeys(
+        TRANSPOSED, partial(_parameters, "Weights and bias are multiplied at the positions of the output.")
+    ),
     "linear": _linear_parameters,
     **dict.fromkeys(_NORM_KINDS, partial(_parameters, "Scale and shift count once for each channel, at no position.")),
 }
@@ -170,7 +172,7 @@ def _attention(work: Work) -> Count:
 
 
 FVCORE: dict[str, CountingRule] = {
-    **dict.fromkeys((*CONVOLUTIONS, "conv_transpose", "linear", "einsum"), _as_ours),
+    **dict.fromkeys((*CONVOLUTIONS, *TRANSPOSED, "linear", "einsum"), _as_ours),
     "matmul": _matrix_product,
     "attention": _attention,
     "batch_norm": partial(_norm, 2, 1),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from explorer.analysis import cost
 from explorer.graph.layers import LayerGraph
@@ -118,5 +118,6 @@ def report(program: TracedProgram, module: nn.Module) -> Analysis:
     )
 
 
-def _bytes(tensor: Any) -> int:
-    return tensor.numel() * tensor.element_size()
+def _bytes(value: Any) -> int:
+    """Of a tensor; what else a module keeps in its state dict, as by `get_extra_state`, is no weight."""
+    return value.numel() * value.element_size() if isinstance(value, Tensor) else 0

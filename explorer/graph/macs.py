@@ -7,7 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-WEIGHTED = frozenset(("conv", "conv1d", "conv3d", "conv_transpose", "linear"))
+CONVOLUTIONS = ("conv", "conv1d", "conv3d")
+TRANSPOSED = ("conv_transpose", "conv_transpose1d", "conv_transpose3d")
+WEIGHTED = frozenset((*CONVOLUTIONS, *TRANSPOSED, "linear"))
+MEASURED = frozenset(("unknown", "einsum", "recurrent"))  # their products are counted while they run
 
 
 def counted(kind: str, arguments: Mapping[str, Any]) -> dict[str, int]:

@@ -27,12 +27,14 @@ POINTWISE = [
     "reciprocal", "erf", "sin", "cos", "dropout", "identity", "contiguous", "cast", "where", "masked_fill",
     "scale_by_constant",
 ]  # fmt: skip
-ARITHMETIC = ["add", "sub", "mul", "div", "maximum", "minimum", "addcmul", "lerp", "compare"]
+ARITHMETIC = ["add", "sub", "mul", "div", "maximum", "minimum", "addcmul", "lerp", "compare", "copy"]
 REDUCTIONS = ["mean", "sum", "amax", "amin", "max", "min", "std", "var", "logsumexp", "norm", "argmax"]
 
 # Names of functions, methods and aten packets → kind; names that equal their kind are added below.
 _ALIASES = {
-    "conv1d": "conv1d", "conv3d": "conv3d", "conv2d": "conv", "conv_transpose2d": "conv_transpose", "linear": "linear",
+    "conv1d": "conv1d", "conv3d": "conv3d", "conv2d": "conv", "linear": "linear",
+    "conv_transpose1d": "conv_transpose1d", "conv_transpose2d": "conv_transpose",
+    "conv_transpose3d": "conv_transpose3d",
     "max_pool2d": "max_pool", "avg_pool2d": "avg_pool",
     "lp_pool2d": "lp_pool", "adaptive_avg_pool2d": "adaptive_avg_pool", "adaptive_max_pool2d": "adaptive_max_pool",
     "local_response_norm": "local_response_norm",
@@ -48,7 +50,8 @@ _ALIASES = {
     "repeat": "repeat", "repeat_interleave": "repeat",
     "chunk": "chunk", "split": "chunk", "split_with_sizes": "chunk", "tensor_split": "chunk",
     "unbind": "unbind", "getitem": "select", "narrow": "slice", "slice": "slice", "select": "index",
-    "unfold": "unfold", "im2col": "unfold", "avg_pool1d": "pool1d", "max_pool1d": "pool1d",
+    "unfold": "unfold", "im2col": "unfold", "fold": "fold", "col2im": "fold",
+    "avg_pool1d": "pool1d", "max_pool1d": "pool1d",
     "adaptive_avg_pool1d": "pool1d", "roll": "roll", "flip": "flip", "pad": "pad", "constant_pad_nd": "pad",
     "interpolate": "interpolate", "upsample": "interpolate", "upsample_nearest2d": "interpolate",
     "upsample_bilinear2d": "interpolate", "upsample_bicubic2d": "interpolate",
@@ -58,7 +61,7 @@ _ALIASES = {
     "matmul": "matmul", "bmm": "matmul", "mm": "matmul", "einsum": "einsum",
     "scaled_dot_product_attention": "attention", "softmax": "softmax", "_softmax": "softmax",
     "log_softmax": "softmax", "normalize": "normalize",
-    "batch_norm": "batch_norm", "layer_norm": "layer_norm", "group_norm": "group_norm",
+    "batch_norm": "batch_norm", "layer_norm": "layer_norm", "group_norm": "group_norm", "rms_norm": "rms_norm",
     "instance_norm": "instance_norm", "linalg_vector_norm": "norm",
     "to": "cast", "float": "cast", "half": "cast", "type_as": "cast", "_to_copy": "cast", "clone": "contiguous",
     "detach": "contiguous", "detach_": "contiguous", "contiguous": "contiguous", "alias": "contiguous",
@@ -73,11 +76,12 @@ _NAMES: dict[str, str] = {
 
 _MODULES: dict[type[nn.Module], str] = {
     nn.Conv1d: "conv1d", nn.Conv3d: "conv3d", nn.Conv2d: "conv",
-    nn.ConvTranspose2d: "conv_transpose", nn.Linear: "linear",
+    nn.ConvTranspose1d: "conv_transpose1d", nn.ConvTranspose2d: "conv_transpose",
+    nn.ConvTranspose3d: "conv_transpose3d", nn.Linear: "linear",
     nn.Bilinear: "unknown", nn.MaxPool2d: "max_pool", nn.AvgPool2d: "avg_pool", nn.LPPool2d: "lp_pool",
     nn.AdaptiveAvgPool2d: "adaptive_avg_pool", nn.AdaptiveMaxPool2d: "adaptive_max_pool",
     nn.BatchNorm2d: "batch_norm", nn.BatchNorm1d: "batch_norm", nn.SyncBatchNorm: "batch_norm",
-    nn.LayerNorm: "layer_norm", nn.GroupNorm: "group_norm", nn.InstanceNorm2d: "instance_norm",
+    nn.LayerNorm: "layer_norm", nn.RMSNorm: "rms_norm", nn.GroupNorm: "group_norm", nn.InstanceNorm2d: "instance_norm",
     nn.LocalResponseNorm: "local_response_norm", nn.Flatten: "flatten", nn.Unflatten: "reshape",
     nn.Identity: "identity", nn.Softmax: "softmax", nn.LogSoftmax: "softmax", nn.Softmax2d: "softmax",
     nn.Upsample: "interpolate", nn.UpsamplingNearest2d: "interpolate", nn.UpsamplingBilinear2d: "interpolate",
@@ -85,8 +89,9 @@ _MODULES: dict[type[nn.Module], str] = {
     nn.ZeroPad2d: "pad", nn.ConstantPad2d: "pad", nn.ReflectionPad2d: "pad", nn.ReplicationPad2d: "pad",
     nn.CircularPad2d: "pad",
     nn.MultiheadAttention: "attention", nn.Dropout: "dropout", nn.Dropout2d: "dropout", nn.AlphaDropout: "dropout",
-    nn.FeatureAlphaDropout: "dropout", nn.Unfold: "unfold", nn.AvgPool1d: "pool1d", nn.MaxPool1d: "pool1d",
-    nn.AdaptiveAvgPool1d: "pool1d",
+    nn.FeatureAlphaDropout: "dropout", nn.Unfold: "unfold", nn.Fold: "fold",
+    nn.AvgPool1d: "pool1d", nn.MaxPool1d: "pool1d", nn.AdaptiveAvgPool1d: "pool1d",
+    nn.RNN: "recurrent", nn.LSTM: "recurrent", nn.GRU: "recurrent",
 }  # fmt: skip
 _ACTIVATION_MODULES = {
     getattr(nn, name).__name__: kind
@@ -104,7 +109,10 @@ _ACTIVATION_MODULES = {
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "conv": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
     **dict.fromkeys(("conv1d", "conv3d"), ("input", "weight", "bias", "stride", "padding", "dilation", "groups")),
-    "conv_transpose": ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
+    **dict.fromkeys(
+        ("conv_transpose", "conv_transpose1d", "conv_transpose3d"),
+        ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
+    ),
     "linear": ("input", "weight", "bias"),
     "max_pool": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
     "avg_pool": ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
@@ -129,6 +137,9 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "matmul": ("input", "other"),
     "attention": ("query", "key", "value"),
     "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
+    "rms_norm": ("input", "normalized_shape", "weight", "eps"),
+    "fold": ("input", "output_size", "kernel_size", "dilation", "padding", "stride"),
+    "copy": ("input", "source"),
     "batch_norm": ("input", "running_mean", "running_var", "weight", "bias", "training"),
     "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
     "pixel_shuffle": ("input", "upscale_factor"),

@@ -76,8 +76,8 @@ class GraphRecorder:
         return result
 
     def _result(self, n: fx.Node, args: Any, kwargs: Any) -> Any:
-        """Run one operation; of one that no table knows, and of sums of products, the products are counted."""
-        if self._kind(n) not in ("unknown", "einsum"):
+        """Run one operation; of one that no table knows, and of those of many products, the products are counted."""
+        if self._kind(n) not in macs.MEASURED:
             return self._perform(n, args, kwargs)
         with FlopCounterMode(display=False) as counter:
             result = self._perform(n, args, kwargs)
@@ -149,7 +149,7 @@ class GraphRecorder:
         attributes = ops.plain_attributes(arguments) | macs.counted(kind, arguments)
         if kind == "matmul" and (dim := self._contracted(n)) is not None:
             attributes["contracted"] = dim
-        if kind in ("unknown", "einsum") and self._products:
+        if kind in macs.MEASURED and self._products:
             attributes["products"] = self._products
         return Layer(
             id=self._unique(path if path is not None else _join(scope, kind if kind != "unknown" else op)),

@@ -25,3 +25,11 @@ class Volume(nn.Module):
 
 def test_convolutions_of_one_two_and_three_dimensions_count() -> None:
     assert depth(analyze(Volume(), (3, 8, 8)).graph) == 4
+
+
+def test_transposed_convolutions_of_one_two_and_three_dimensions_count() -> None:
+    network = nn.Sequential(
+        nn.Unflatten(1, (1, 3)), nn.ConvTranspose3d(1, 2, 3), nn.Flatten(1, 2), nn.ConvTranspose2d(10, 4, 3),
+        nn.Flatten(2), nn.ConvTranspose1d(4, 4, 3), nn.Flatten(), nn.Linear(4 * 146, 5),
+    )  # fmt: skip
+    assert depth(analyze(network, (3, 8, 8)).graph) == 4
