@@ -1,40 +1,50 @@
-"""The page: sidebar, switch between views, and the view."""
+"""The page: sidebar, switch between views, and the view. `streamlit run` serves it by the `app` below."""
 
 from __future__ import annotations
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 import models
 from explorer.resources import asset, missing_assets
-from explorer.ui import jobs, session, sidebar, state, weights
+from explorer.ui import jobs, server, session, sidebar, state, weights
 from explorer.ui.guard import attempt, guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
 from explorer.views import broken_files, discover
 
-icon = asset("icon.png")
-st.set_page_config("CNN Architecture Explorer", icon if icon.exists() else ":material/account_tree:", layout="wide")
-views = discover()
-first = next(iter(views))
-own = [setting for view in views.values() for setting in view.settings]
-knobs = [of for view in views.values() for of in view.knobs]
-settings = [Setting("view", first, choices=tuple(views)), *session.SETTINGS, *own]
-chosen = attempt(lambda: session.begin(settings, knobs)) or attempt(session.start_over)
-if chosen is None:
-    st.stop()
-view = views[state.get("view")]
-jobs.retain(chosen.key, besides=[weights.DOWNLOAD])
-with guard():
-    sidebar.render(chosen, view.of_network)
-st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False)
-for problem in (*([lost] if (lost := missing_assets()) else []), *broken_files(), *models.broken_files()):
-    st.warning(markdown_safe(problem), icon=":material/extension_off:")
-for notice in state.notices():
-    st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
-state.control(
-    st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
-    wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",
-)  # fmt: skip
-with guard():
-    view.render(chosen)
-state.end()
+
+def page() -> None:
+    """Draw the whole page once: Streamlit does so at every click."""
+    icon = asset("icon.png")
+    st.set_page_config("CNN Architecture Explorer", icon if icon.exists() else ":material/account_tree:", layout="wide")
+    views = discover()
+    first = next(iter(views))
+    own = [setting for view in views.values() for setting in view.settings]
+    knobs = [of for view in views.values() for of in view.knobs]
+    settings = [Setting("view", first, choices=tuple(views)), *session.SETTINGS, *own]
+    chosen = attempt(lambda: session.begin(settings, knobs)) or attempt(session.start_over)
+    if chosen is None:
+        st.stop()
+    view = views[state.get("view")]
+    jobs.retain(chosen.key, besides=[weights.DOWNLOAD])
+    with guard():
+        sidebar.render(chosen, view.of_network)
+    st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False)
+    for problem in (*([lost] if (lost := missing_assets()) else []), *broken_files(), *models.broken_files()):
+        st.warning(markdown_safe(problem), icon=":material/extension_off:")
+    for notice in state.notices():
+        st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
+    state.control(
+        st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
+        wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",
+    )  # fmt: skip
+    with guard():
+        view.render(chosen)
+    state.end()
+
+
+if __name__ == "__main__":
+    page()
+else:  # the server imports this file once, before it serves anything
+    app = st.App(__file__, middleware=[Middleware(server.Hardened)], lifespan=server.in_browser)

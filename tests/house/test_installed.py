@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -141,6 +142,8 @@ def test_the_command_without_an_argument_serves_the_app(installed: Installed, tm
         server = subprocess.Popen(command, cwd=installed.project, env=outside() | settings, stdout=out, stderr=out)
     try:
         wait_for_health(server, address, log, 60)
+        with urlopen(address, timeout=10) as answer:
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
         with sync_playwright() as playwright, watched_page(launch(playwright.chromium), 1440, 900) as page:
             page.goto(address)
             wait_until_idle(page)

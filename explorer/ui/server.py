@@ -1,0 +1,53 @@
+"""What stands around the page when it is served: headers on every answer, closed metrics, and the browser's opening."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config
+from streamlit.web.server.server_util import get_display_address, get_url
+
+# Types are not guessed, other sites may not frame the page, and are not told the link, which holds a person's choices.
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Content-Security-Policy": "frame-ancestors 'self'",
+    "Referrer-Policy": "same-origin",
+}
+CLOSED = "/_stcore/metrics"  # Streamlit shows there how many sessions there are and what they hold, to anybody
+
+
+class Hardened:
+    """ASGI middleware: `HEADERS` on every answer, and 404 for `CLOSED`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request as the app does, but for that."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        is_closed = scope["path"].rstrip("/").endswith(CLOSED)
+        answer = PlainTextResponse("Not Found", 404) if is_closed else self.app
+        await answer(scope, receive, send_with_headers)
+
+
+@asynccontextmanager
+async def in_browser(_: Any) -> AsyncIterator[None]:
+    """Open the page in a person's browser, as Streamlit does only for scripts without a server of their own."""
+    if not config.get_option("server.headless"):
+        webbrowser.open(get_url(get_display_address(config.get_option("server.address") or "localhost")))
+    yield
