@@ -26,8 +26,11 @@ from explorer.networks.catalog import LoadedNetwork
 from explorer.networks.knob_text import shorten
 from explorer.resources import missing_assets
 from explorer.run.device import format_bytes
+from explorer.whole_file import write_together
 
 OPACITY = 0.6  # of a map over the picture
+SUMMARY = "summary.json"
+OPTIONAL = ("activation.npy", "activation.png")  # of a run with --layer alone
 Knobs = list[tuple[str, str]]
 
 
@@ -65,10 +68,10 @@ def features_command(image: str, layer: str, out: str, **network: Any) -> int:
     loaded = chosen.load()
     maps = activations.feature_maps(loaded.program, loaded.input(pixels), layer).cpu().numpy()
     columns = max(1, round(len(maps) ** 0.5))
-    codec.save_png(grid(maps, [limits(channel) for channel in maps], columns), target)
-    target.with_suffix(".npy").write_bytes(codec.encode_npy(maps))
+    picture, values = grid(maps, [limits(channel) for channel in maps], columns), target.with_suffix(".npy")
+    write_together(target.parent, {values.name: codec.encode_npy(maps), target.name: codec.encode_png(picture)})
     channels, rows, width = maps.shape
-    print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {target.with_suffix('.npy')}")
+    print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {values}")
     chosen.say_if_random()
     return 0
 
@@ -108,13 +111,14 @@ def occlude_command(
     tensor = loaded.input(pixels)
     settings = square.settings(tensor, loaded)
     found = occlusion.occlusion_map(loaded.program, tensor, number, settings, progress=_show)
-    files = write_maps(found, loaded.preprocessing.view(pixels), folder)
+    files = encoded_maps(found, loaded.preprocessing.view(pixels))
     legend = figures.class_legend(found, figures.class_colours(found), loaded.classes)
     summary = {
         "network": chosen.name, "image": image, "window": settings.window, "stride": settings.stride,
-        "fill": settings.fill, **summarise(found, loaded.classes), "top_class_colours": legend, "files": files,
+        "fill": settings.fill, **summarise(found, loaded.classes), "top_class_colours": legend, "files": sorted(files),
     }  # fmt: skip
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(summary, indent=2) + "\n"
+    write_together(folder, {**files, SUMMARY: text.encode()}, obsolete=set(OPTIONAL) - files.keys())
     print(json.dumps(summary))
     chosen.say_if_random()
     return 0
@@ -138,17 +142,15 @@ def summarise(found: OcclusionMap, classes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def write_maps(found: OcclusionMap, pixels: np.ndarray, folder: Path) -> list[str]:
-    """Write probability, top_class and (if there) activation, as NPY and as PNG; returns the names of the files.
+def encoded_maps(found: OcclusionMap, pixels: np.ndarray) -> dict[str, bytes]:
+    """Probability, top_class and (if there) activation, as NPY and as PNG: the contents of the files by name.
 
     The probability is drawn alone, and over the picture as overlay.png; the others only over the picture.
     """
     arrays = {"probability": found.probability, "top_class": found.top_class, "activation": found.activation}
     there = {f"{name}.npy": codec.encode_npy(array) for name, array in arrays.items() if array is not None}
     there |= {f"{name}.png": codec.encode_png(picture) for name, picture in _pictures(found, pixels).items()}
-    for name, content in there.items():
-        (folder / name).write_bytes(content)
-    return sorted(there)
+    return there
 
 
 def _pictures(found: OcclusionMap, pixels: np.ndarray) -> dict[str, np.ndarray]:

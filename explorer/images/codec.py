@@ -251,11 +251,6 @@ def encode_png(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def save_png(array: np.ndarray, path: Path | str) -> None:
-    """Writes uint8 [H, W], [H, W, 3] or [H, W, 4] to a PNG file."""
-    Path(path).write_bytes(encode_png(array))
-
-
 def encode_npy(array: np.ndarray) -> bytes:
     """Any numeric array as an NPY file."""
     buffer = io.BytesIO()

@@ -17,6 +17,7 @@ from torch import Tensor
 from explorer.errors import Cancelled
 from explorer.training import dataset, drawing
 from explorer.training.processes import in_processes
+from explorer.whole_file import write_whole
 
 EVALUATION_SEED = 1_000_000  # picture seed of the unseen items: training refuses seeds from here on
 EVALUATION_ITEMS = 2_000
@@ -50,7 +51,7 @@ def labelled_pictures(
         return kept
     drawn = list(_draw(seed, count, size_px, workers or os.cpu_count() or 1, progress, cancel))
     tensors = {"images": torch.cat([i for i, _ in drawn]), "labels": torch.cat([n for _, n in drawn])}
-    write_safely(path, lambda draft: save_file(tensors, draft))
+    write_whole(path, lambda draft: save_file(tensors, draft))
     return Labelled(**tensors)
 
 
@@ -93,17 +94,6 @@ def drawing_version() -> str:
     """Digest of the code that draws: pictures kept by another version are never reused."""
     files = [Path(dataset.__file__), *sorted(Path(drawing.__file__).parent.glob("*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-
-
-def write_safely(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file through a draft beside it, so that a stop half way leaves the old file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-    try:
-        write(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -15,6 +16,7 @@ from explorer.errors import UserError
 from explorer.training.drawing import creatures, plants, things  # noqa: F401  (importing them registers their subjects)
 from explorer.training.drawing.canvas import paint_picture
 from explorer.training.drawing.subjects import SUBJECTS
+from explorer.whole_file import write_whole
 
 CLASSES: tuple[str, ...] = tuple(sorted(SUBJECTS))
 PARTS: dict[str, tuple[str, ...]] = {name: SUBJECTS[name].parts for name in CLASSES}
@@ -106,5 +108,5 @@ def write_samples(folder: Path | str) -> list[Path]:
     """Draw every sample into `folder` as NAME.png, and return the paths."""
     paths = [Path(folder) / f"{name}.png" for name in SAMPLE_INDICES]
     for path in paths:
-        Image.fromarray(sample(path.stem).image).save(path, optimize=True)
+        write_whole(path, partial(Image.fromarray(sample(path.stem).image).save, optimize=True))
     return paths

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -27,6 +30,7 @@ def in_processes(
     """`map(function, *columns)` by `workers` processes, in order; each first calls `start(*arguments)`.
 
     They pass over Ctrl-C, which is for the caller alone: closing the iterator ends them after their present work.
+    If this process is killed, they end at once.
     Raises UserError if the system ends one of them.
     """
     pool = ProcessPoolExecutor(workers, CONTEXT, initializer=_begin, initargs=(start, arguments))
@@ -41,9 +45,22 @@ def in_processes(
 
 
 def _begin(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if start is not None:
         start(*arguments)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent does, however that ends: a killed one cannot tell its workers.
+
+    The parent holds a pipe open for this. Linux could send a signal instead, but does so as soon as the *thread* ends
+    that made the process.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 import models
 from explorer.errors import Cancelled, UserError
-from explorer.training.batches import Labelled, augment, normalise, write_safely
+from explorer.training.batches import Labelled, augment, normalise
+from explorer.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Run:
         state.loss_sum, state.hits, state.seen = 0.0, 0, 0
         self.save()
         lines = "".join(json.dumps(line) + "\n" for line in state.history)
-        write_safely(self.folder / "metrics.jsonl", lambda draft: draft.write_text(lines, encoding="utf-8"))
+        write_whole(self.folder / "metrics.jsonl", lambda draft: draft.write_text(lines, encoding="utf-8"))
 
     @property
     def checkpoint(self) -> Path:
@@ -194,7 +195,7 @@ class Run:
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in averages.items()}
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         header = {"settings": json.dumps(asdict(self.settings)), "state": json.dumps(asdict(self.state))}
-        write_safely(self.checkpoint, lambda draft: save_file(tensors, draft, header))
+        write_whole(self.checkpoint, lambda draft: save_file(tensors, draft, header))
 
     def resume(self) -> None:
         """Take up the checkpoint, if there is one. Raises UserError if it is damaged or of other settings."""

@@ -22,10 +22,10 @@ from explorer.training.batches import (
     Labelled,
     labelled_pictures,
     normalise,
-    write_safely,
 )
 from explorer.training.dataset import CLASSES, MEAN, STD
 from explorer.training.run import Progress, Recipe, Run, Settings
+from explorer.whole_file import write_whole
 from models.spec import NetSpec
 
 RUNS = Path("runs")
@@ -157,7 +157,7 @@ def publish(run: Run, unseen: Labelled, out: Path) -> dict[str, Any]:
     facts = {"classes": list(CLASSES), "mean": list(MEAN), "std": list(STD), "image_size": settings.spec["image_size"]}
     header = {"preset": settings.preset, **{name: json.dumps(value) for name, value in facts.items()}}
     halved = {name: _half(tensor) for name, tensor in run.module.state_dict().items()}
-    write_safely(path, lambda draft: save_file(halved, draft, header))
+    write_whole(path, lambda draft: save_file(halved, draft, header))
     run.module.load_state_dict(load_file(path))
     figures = analyze(run.module.eval(), (3, facts["image_size"], facts["image_size"]))
     return {
@@ -186,4 +186,4 @@ def enter(path: Path, preset_name: str, row: dict[str, Any]) -> None:
     """Put a network's row into the table at `path`, in place of its old one. Raises UserError as `read_table`."""
     rows = sorted({**read_table(path), preset_name: row}.items())
     text = "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in rows) + "\n}\n"
-    write_safely(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from torch import nn
 import models
 from explorer.analysis.occluder import square_boxes
 from explorer.analysis.occlusion import OcclusionMap
-from explorer.cli.pictures import OPACITY, summarise, write_maps
+from explorer.cli.pictures import OPACITY, encoded_maps, summarise
 from explorer.figures import occlusion as figures
 from explorer.figures.raster import INVALID
 from explorer.images import codec
@@ -120,20 +122,59 @@ def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):
     assert all(np.ptp(picture) > 0 for picture in drawn.values())
 
 
-def test_without_a_layer_no_activation_is_written(capsys, tmp_path):
+def test_without_a_layer_no_activation_is_written_and_that_of_an_earlier_run_goes(capsys, tmp_path):
+    for name in ("activation.npy", "activation.png", "mine.png"):
+        (tmp_path / name).write_bytes(b"old")
     code, out, _ = run(capsys, "occlude", "zfnet_mini", "cat", "--stride", "24", "--out", str(tmp_path))
     assert code == 0
-    assert not any(name.startswith("activation") for name in json.loads(out)["files"])
+    files = {"overlay.png", "probability.npy", "probability.png", "top_class.npy", "top_class.png"}
+    assert set(json.loads(out)["files"]) == files
+    assert {path.name for path in tmp_path.iterdir()} == files | {"summary.json", "mine.png"}
 
 
-def test_the_most_probable_classes_are_drawn_in_the_pages_colours_where_the_squares_were(tmp_path):
+OCCLUDE = ["occlude", "zfnet_mini", "--stride", "24"]
+FEATURES = ["features", "zfnet_mini", "--layer", "features.4"]
+
+
+@pytest.mark.parametrize(("command", "out", "vouches", "step"), [
+    *((OCCLUDE, "", "summary.json", step) for step in (0, 3, 5, 6)),
+    *((FEATURES, "x.png", "x.png", step) for step in (0, 1, 2)),
+])  # fmt: skip
+def test_a_disk_that_fails_half_way_leaves_no_summary_beside_other_files(
+    command, out, vouches, step, capsys, tmp_path, monkeypatch
+):
+    def contents():
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    assert run(capsys, *command, "cat", "--out", str(tmp_path / out))[0] == 0
+    old, replace, done = contents(), Path.replace, []
+
+    def fails(path: Path, target: Path) -> Path:
+        if len(done) == step:
+            raise OSError(errno.EIO, "Input/output error", str(target))
+        done.append(target)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    code, text, err = run(capsys, *command, "boat", "--out", str(tmp_path / out))
+    found = contents()
+    if code == 0:
+        assert found.keys() == old.keys()
+        assert all(found[name] != content for name, content in old.items())
+    else:
+        assert (text, err.count("\n")) == ("", 1)
+        assert err.startswith(f"error: {tmp_path}")
+        assert vouches not in found
+        assert found.keys() <= old.keys()
+
+
+def test_the_most_probable_classes_are_drawn_in_the_pages_colours_where_the_squares_were():
     top_class = np.array([[0, 1], [1, -1]])
     found = OcclusionMap(np.full((2, 2), 0.5), top_class, np.full((2, 2), 0.5), None, np.full((2, 2), True),
                          square_boxes((8, 8), 4, 4), 0, 0.5, 0)  # fmt: skip
-    assert write_maps(found, np.zeros((8, 8, 3), np.uint8), tmp_path) == [
-        "overlay.png", "probability.npy", "probability.png", "top_class.npy", "top_class.png",
-    ]  # fmt: skip
-    picture = codec.load(tmp_path / "top_class.png").pixels
+    files = encoded_maps(found, np.zeros((8, 8, 3), np.uint8))
+    assert sorted(files) == ["overlay.png", "probability.npy", "probability.png", "top_class.npy", "top_class.png"]
+    picture = codec.load(files["top_class.png"]).pixels
     side = len(picture)
     quarters = picture[side // 4 :: side // 2, side // 4 :: side // 2].reshape(4, 3)
     wanted = [figures.CLASS_COLOURS[0], figures.CLASS_COLOURS[1], figures.CLASS_COLOURS[1]]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from explorer.training import train
 from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED, drawing_version
 from explorer.training.contest import contest, entrants, measure_latencies
 from explorer.training.processes import CONTEXT, in_processes
+from tests.support.places import ROOT
 
 NAMES, ITEMS = ["lenet_mini", "anynet_mini_fire"], 8
 
@@ -27,13 +32,17 @@ NAMES, ITEMS = ["lenet_mini", "anynet_mini_fire"], 8
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with pictures of noise, so that none is drawn."""
-    noise = torch.Generator().manual_seed(0)
-    for seed, count in ((0, ITEMS), (EVALUATION_SEED, EVALUATION_ITEMS)):
-        images = torch.randint(256, (count, 3, 64, 64), dtype=torch.uint8, generator=noise)
-        path = tmp_path / "pictures" / f"{seed}-{count}-64px-{drawing_version()}.safetensors"
-        path.parent.mkdir(exist_ok=True)
-        save_file({"images": images, "labels": torch.arange(count) % 12}, path)
+    keep_noise(tmp_path, 0, ITEMS)
+    keep_noise(tmp_path, EVALUATION_SEED, EVALUATION_ITEMS)
     return tmp_path
+
+
+def keep_noise(folder: Path, seed: int, count: int) -> None:
+    noise = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (count, 3, 64, 64), dtype=torch.uint8, generator=noise)
+    path = folder / "pictures" / f"{seed}-{count}-64px-{drawing_version()}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_file({"images": images, "labels": torch.arange(count) % 12}, path)
 
 
 def table(folder: Path) -> dict[str, Any]:
@@ -132,6 +141,44 @@ def test_latency_is_measured_of_the_network_that_was_trained(tmp_path: Path, mon
 def test_a_process_that_the_system_ends_is_one_sentence() -> None:
     with pytest.raises(UserError, match="workers=1: one was ended from outside"):
         list(in_processes(os._exit, [9], workers=1))
+
+
+def children_of(*parents: int) -> set[int]:
+    """The ids of the processes that these have started, and of those that they have."""
+    listed = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid="], text=True).splitlines()
+    pairs = [(int(pid), int(parent)) for pid, parent in map(str.split, listed)]
+    found, new = set[int](), set(parents)
+    while new := {pid for pid, parent in pairs if parent in new} - found:
+        found |= new
+    return found
+
+
+def is_running(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")  # one that ended and that nobody has waited for
+
+
+def test_the_workers_of_a_killed_contest_end_with_it(folder: Path) -> None:
+    """They train for an hour, were they left alone."""
+    keep_noise(folder, 0, 256)
+    options = ("--epochs", "1000", "--items", "256", "--folder", str(folder))
+    command = [sys.executable, "-m", "explorer", "contest", *NAMES, *options]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as parent:
+        assert parent.stderr is not None
+        assert next(line for line in parent.stderr if "epoch 1" in line)
+        workers = children_of(parent.pid)
+        assert workers
+        parent.kill()
+        parent.wait()
+        try:
+            deadline = time.monotonic() + 30
+            while any(map(is_running, workers)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert not list(filter(is_running, workers))
+        finally:
+            for worker in filter(is_running, workers):
+                os.kill(worker, signal.SIGKILL)
+    assert list(folder.glob("*/checkpoint.safetensors"))
 
 
 def test_a_stopped_contest_trains_and_enters_nothing_more(folder: Path) -> None:
