@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from explorer.analysis import activations, occlusion
 from explorer.analysis.occluder import Extent, Fill, one_image
 from explorer.analysis.occlusion import Cancel, Method, OcclusionMap, OcclusionSettings, OnProgress
+from explorer.analysis.outputs import Output
 from explorer.analysis.structure import Analysis, LayerReport, analyze
 from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
 from explorer.graph.layers import Layer, LayerGraph
@@ -53,6 +54,7 @@ def occlusion_map(
     *,
     fill_value: Tensor | None = None,
     batch_size: int | None = None,
+    output: Output | None = None,
 ) -> OcclusionMap:
     """The probability of a class of a module with a square slid over one image (Zeiler and Fergus 2014, figure 7).
 
@@ -60,11 +62,14 @@ def occlusion_map(
     by default. window, stride: of the square in pixels, or (height, width). fill: "gray", "mean" (the image's mean
     colour) or "blur"; fill_value, [C], [1, C, 1, 1] or as large as the image, overrides it. layer: also record the sum
     of its strongest map. method: "auto" takes the fastest that there is, "full" runs the whole network at each
-    position. batch_size: positions run at a time, by default what memory and time allow. progress(done, total,
+    position. batch_size: positions run at a time, by default what memory and time allow. output: how the network's
+    values become probabilities: "softmax" over the classes, "sigmoid" of each by itself, "probabilities" (they are
+    that already) or "logits" (taken as they are); by default found out from its end, and said in the result. Of
+    several outputs the one of the form [N, classes] is taken, by preference the one named logits. progress(done, total,
     seconds_left) is called after every batch; cancel() is asked before every layer, and ends the work if true.
     The module is left as it was. Raises TraceError, UserError, UnknownNameError (the layer), Cancelled.
     """
-    settings = OcclusionSettings(window, stride, fill, layer, method, fill_value, batch_size)
+    settings = OcclusionSettings(window, stride, fill, layer, method, fill_value, batch_size, output)
     return occlusion.occlusion_map(_traced(module, image), image, target, settings, progress=progress, cancel=cancel)
 
 

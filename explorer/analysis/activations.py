@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from explorer.analysis.occluder import one_image
+from explorer.analysis.outputs import Ends, Output, Reading, read
 from explorer.errors import UserError
 from explorer.graph.layers import LayerGraph
 from explorer.graph.trace import TracedProgram
@@ -139,19 +140,52 @@ def histogram(maps: Tensor, bins: int = 50) -> Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The most probable classes as (index, probability), best first; empty where the logits are not finite."""
+    """The most probable classes as (index, probability), best first; empty where the output is not finite.
+
+    output, tensor: how probabilities were made of which output, as of an `OcclusionMap`.
+    """
 
     classes: tuple[tuple[int, float], ...]
     is_finite: bool
+    output: Output = "softmax"
+    tensor: str = ""
 
 
-def top_classes(logits: Tensor, k: int = 5) -> Prediction:
-    """The k most probable classes after softmax of logits [K], or [1, K], [1, K, 1, 1] of one image."""
+def predict(
+    program: TracedProgram,
+    image: Tensor,
+    k: int = 5,
+    output: Output | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Prediction:
+    """The k most probable classes for one image [C, H, W] or [1, C, H, W].
+
+    output: how the network's values become probabilities, by default found out. Raises UserError where the network
+    names no classes, Cancelled.
+    """
+    with Ends() as ends:
+        returned = run(program, one_image(image), cancel=cancel).output
+    reading = read(returned, 1, ends, output)
+    return _ranked(reading.values(returned, 1)[0], k, reading)
+
+
+def top_classes(logits: Tensor, k: int = 5, output: Output | None = None) -> Prediction:
+    """The k most probable classes of an output [K], or [1, K], [1, K, 1, 1] of one image.
+
+    output: how values become probabilities. By default one alone is a logit (sigmoid), several go through softmax
+    unless they are a distribution already; `predict` looks at the network's end as well. Raises UserError.
+    """
     if logits.numel() != max(logits.shape, default=0):
         raise UserError(f"an output of shape {list(logits.shape)} is not one value per class of one image.")
-    values = logits.detach().double().cpu().flatten().softmax(0)
+    values = logits.detach().reshape(1, -1)
+    reading = read(values, 1, asked=output)
+    return _ranked(reading.values(values, 1)[0], k, reading)
+
+
+def _ranked(values: Tensor, k: int, reading: Reading) -> Prediction:
     if not values.isfinite().all():
-        return Prediction((), is_finite=False)
+        return Prediction((), False, reading.output, reading.tensor)
     best = values.topk(min(k, len(values)))
     ranked = zip(best.indices, best.values, strict=True)
-    return Prediction(tuple((int(number), float(value)) for number, value in ranked), is_finite=True)
+    classes = tuple((int(number), float(value)) for number, value in ranked)
+    return Prediction(classes, True, reading.output, reading.tensor)

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from explorer.analysis.occluder import Extent, Fill, fill_values, given_fill, one_image, paint, square_boxes
+from explorer.analysis.outputs import Ends, Output, Reading, checked, read
 from explorer.errors import Cancelled, UserError
 from explorer.graph.layers import Layer, LayerGraph
 from explorer.graph.trace import TracedProgram
@@ -40,7 +41,8 @@ class OcclusionSettings:
     window, stride: pixels, or (height, width). fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as
     the image, overrides it. layer: also record the sum of its strongest map. method: "auto" takes the fastest that
     there is, "full" runs the whole network at each position. batch_size: positions run at a time, by default as many
-    as keep within memory and within half a second a layer.
+    as keep within memory and within half a second a layer. output: how the network's values become probabilities,
+    "softmax", "sigmoid", "probabilities" (they are that) or "logits" (taken as they are); by default found out.
     """
 
     window: Extent = 32
@@ -50,8 +52,10 @@ class OcclusionSettings:
     method: Method = "auto"
     fill_value: Tensor | None = None
     batch_size: int | None = None
+    output: Output | None = None
 
     def __post_init__(self) -> None:
+        checked(self.output)
         if self.method not in get_args(Method):
             raise UserError(f"method={self.method!r} is not one of {', '.join(get_args(Method))}.")
         if self.batch_size is not None and self.batch_size < 1:
@@ -66,10 +70,13 @@ class OcclusionSettings:
 class OcclusionMap:
     """One value per position of the square, as arrays [rows, columns]; NaN until `done` there.
 
-    probability: of class `target`, after softmax; top_class, top_probability: the most probable class (-1 until done,
+    probability: of class `target`; top_class, top_probability: the most probable class (-1 until done,
     or where the output is not finite); activation: sum of map `channel` of the layer, None without a layer.
     boxes: [rows, columns, 4], the square as (top, left, bottom, right) in input pixels, bottom and right exclusive.
     baseline, baseline_class, baseline_activation: the same without a square.
+    output: how probabilities were made: "softmax" or "sigmoid" of the network's values, "probabilities" where the
+    network ends in such; "logits" where `probability` holds its values as they are. tensor: which of the network's
+    outputs, as "logits" or "[1]", "" where it has one. precision: that in which the network computed them.
     """
 
     probability: np.ndarray
@@ -83,6 +90,9 @@ class OcclusionMap:
     baseline_class: int
     baseline_activation: float | None = None
     channel: int | None = None
+    output: Output = "softmax"
+    tensor: str = ""
+    precision: str = "float32"
 
     @property
     def lowest(self) -> tuple[int, int]:
@@ -152,8 +162,8 @@ def occlusion_steps(
     watched = None if settings.layer is None else _watched(program.graph, settings.layer)
     passes = _Passes(program, image, watched, cancel)
     filling = settings.filling(image)
-    found = passes.clean(target, boxes)
-    return passes.filled_in(found, filling, settings.batch_size or _batch_size(program.graph, image))
+    reading, found = passes.clean(target, boxes, settings.output)
+    return passes.filled_in(found, reading, filling, settings.batch_size or _batch_size(program.graph, image))
 
 
 # -- Running ----------------------------------------------------------------------------------------------------------
@@ -168,9 +178,12 @@ class _Passes:
     watched: _Watched | None
     cancel: Cancel | None
 
-    def clean(self, target: int | None, boxes: np.ndarray) -> OcclusionMap:
-        """The map with nothing done yet, and the figures without a square."""
-        probabilities, totals = self._evaluate(self.image)
+    def clean(self, target: int | None, boxes: np.ndarray, asked: Output | None) -> tuple[Reading, OcclusionMap]:
+        """How the output is read, and the map with nothing done yet but the figures without a square."""
+        with Ends() as ends:
+            returned, sums = self._forward(self.image)
+        reading = read(returned, 1, ends, asked)
+        probabilities = reading.values(returned, 1)
         classes = probabilities.shape[1]
         if not probabilities.isfinite().all():
             raise UserError("The network's output for this image is not finite: there is nothing to compare with.")
@@ -178,17 +191,20 @@ class _Passes:
         if target is not None and not 0 <= target < classes:
             raise UserError(f"target={target} is not a class: they go from 0 to {classes - 1}.")
         chosen = best if target is None else target
-        sums = None if totals is None else totals[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
-        channel = None if sums is None else int(sums.argmax())
+        totals = None if sums is None else sums[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+        channel = None if totals is None else int(totals.argmax())
         empty = np.full(boxes.shape[:2], np.nan)
-        return OcclusionMap(
+        return reading, OcclusionMap(
             probability=empty.copy(), top_class=np.full(boxes.shape[:2], -1), top_probability=empty.copy(),
-            activation=None if sums is None else empty.copy(), done=np.zeros(boxes.shape[:2], bool), boxes=boxes,
+            activation=None if totals is None else empty.copy(), done=np.zeros(boxes.shape[:2], bool), boxes=boxes,
             target=chosen, baseline=float(probabilities[0, chosen]), baseline_class=best, channel=channel,
-            baseline_activation=None if sums is None or channel is None else float(sums[channel]),
+            baseline_activation=None if totals is None or channel is None else float(totals[channel]),
+            output=reading.output, tensor=reading.tensor, precision=reading.precision,
         )  # fmt: skip
 
-    def filled_in(self, found: OcclusionMap, filling: Tensor, batch_size: int) -> Iterator[OcclusionMap]:
+    def filled_in(
+        self, found: OcclusionMap, reading: Reading, filling: Tensor, batch_size: int
+    ) -> Iterator[OcclusionMap]:
         """The map, then again after every batch of positions. Raises Cancelled."""
         yield found
         visits = _coarse_first(found.shape)
@@ -199,15 +215,15 @@ class _Passes:
             images = self.image.repeat(len(batch), 1, 1, 1)
             for picture, position in zip(images, batch, strict=True):
                 paint(picture, filling, found.box(*position))
-            _store(found, batch, *self._evaluate(images))
+            returned, sums = self._forward(images)
+            _store(found, batch, reading.values(returned, len(images)), sums)
             yield found
 
-    def _evaluate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Probabilities [N, classes], and the total activation of each map of the layer [N, C]."""
+    def _forward(self, images: Tensor) -> tuple[Any, Tensor | None]:
+        """What the network returns, and the total activation of each map of the layer [N, C]."""
         images, watched = images.contiguous(memory_format=_layout(self.program.graph, images)), self.watched
         result = run(self.program, images, capture=[watched.layer] if watched else [], cancel=self.cancel)
-        logits = first_tensor(result.output).flatten(1).cpu().double()
-        return logits.softmax(1), watched.sums(first_tensor(result.captured[watched.layer])) if watched else None
+        return result.output, watched.sums(first_tensor(result.captured[watched.layer])) if watched else None
 
 
 def _layout(graph: LayerGraph, images: Tensor) -> torch.memory_format:

@@ -94,6 +94,10 @@ def _add_pictures(commands: Any) -> None:
     occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
     occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
     occluding.add_argument("--layer", help="also the summed activation of this layer's strongest map")
+    occluding.add_argument(
+        "--output", choices=("softmax", "sigmoid", "probabilities", "logits"),
+        help="how the network's values become probabilities (default: found out from its end)",
+    )  # fmt: skip
     occluding.add_argument("--method", default="full", choices=("full",))
     occluding.add_argument("--out", required=True, metavar="DIR")
     occluding.set_defaults(run=_occlude)

@@ -16,6 +16,7 @@ from torch import Tensor
 from explorer.analysis import activations, occlusion
 from explorer.analysis.occluder import Fill, default_stride, default_window, fill_values
 from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings
+from explorer.analysis.outputs import Output
 from explorer.errors import UnknownNameError, UserError
 from explorer.figures import occlusion as figures
 from explorer.figures.maps import grid
@@ -85,6 +86,7 @@ class Square:
     fill: Fill
     layer: str | None
     method: Method
+    output: Output | None
 
     def settings(self, image: Tensor, loaded: LoadedNetwork) -> OcclusionSettings:
         """The settings for one input [1, C, H, W] of the network."""
@@ -92,19 +94,20 @@ class Square:
         stride = default_stride(window) if self.stride is None else self.stride
         mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
         filling = fill_values(image, self.fill, mean, std)
-        return OcclusionSettings(window, stride, self.fill, self.layer, self.method, fill_value=filling)
+        return OcclusionSettings(window, stride, self.fill, self.layer, self.method, filling, output=self.output)
 
 
 def occlude_command(
     image: str, target: str | None, out: str, *,
-    window: int | None, stride: int | None, fill: Fill, layer: str | None, method: Method, **network: Any,
+    window: int | None, stride: int | None, fill: Fill, layer: str | None, method: Method, output: Output | None,
+    **network: Any,
 ) -> int:  # fmt: skip
     """Write the occlusion maps (PNG, NPY) and a summary (JSON), which goes to stdout as well.
 
-    window, stride, fill, layer, method: see `Square`; network: see `Chosen`.
+    window, stride, fill, layer, method, output: see `Square`; network: see `Chosen`.
     """
     chosen, folder, pixels = Chosen(**network), Path(out), _picture(image)
-    square = Square(window, stride, fill, layer, method)
+    square = Square(window, stride, fill, layer, method, output)
     loaded = chosen.load()
     number = _class(target, loaded.classes)
     folder.mkdir(parents=True, exist_ok=True)  # before the work, which is in vain if it cannot be made
@@ -139,6 +142,9 @@ def summarise(found: OcclusionMap, classes: Sequence[str]) -> dict[str, Any]:
         "lowest_box": None if lowest is None else list(found.box(*lowest)),
         "predicted_at_lowest": None if lowest is None else classes[found.top_class[lowest]],
         "positions": list(found.shape),
+        "output": found.output,
+        "output_tensor": found.tensor,
+        "precision": found.precision,
     }
 
 

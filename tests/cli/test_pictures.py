@@ -276,3 +276,18 @@ def test_published_weights_run_in_torchvisions_network(capsys, tmp_path, monkeyp
     assert source.classes is not None
     assert summary["predicted"] == source.classes[int(answer.argmax())]
     assert summary["baseline_probability"] == pytest.approx(float(answer.max()), rel=1e-2)
+
+
+def test_occlude_says_how_probabilities_were_made_and_takes_ones_word_for_it(capsys, tmp_path):
+    loaded = catalog.load(catalog.find("zfnet_mini"), catalog.weights_source("zfnet_mini"))
+    with torch.inference_mode():
+        values = loaded.module(loaded.input(codec.load(SAMPLES / "cat.png").pixels))[0].double()
+    expected = {"softmax": values.softmax(0).max(), "sigmoid": values.sigmoid().max(), "logits": values.max()}
+    for output, baseline in expected.items():
+        options = ("--window", "32", "--stride", "32", "--out", str(tmp_path), "--output", output)
+        summary = json.loads(run(capsys, "occlude", "zfnet_mini", "cat", *options)[1])
+        assert (summary["output"], summary["precision"]) == (output, "float32")
+        assert summary["baseline_probability"] == pytest.approx(float(baseline), rel=1e-5)
+    code, _, err = run(capsys, "occlude", "zfnet_mini", "cat", *options[:-1], "probabilities")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "output='probabilities': the values of this network are from -" in err

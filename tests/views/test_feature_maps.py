@@ -129,6 +129,13 @@ def test_bars_name_the_classes_best_first() -> None:
     assert list(figure.data[0].text) == ["90 %", "10 %"]
 
 
+def test_values_that_are_no_probabilities_are_written_as_they_are_and_fit() -> None:
+    figure: Any = prediction.bars(Prediction(((0, 12.345678), (1, -3.0)), True, "logits"), ["cat", "dog"])
+    assert list(figure.data[0].text) == ["12.35", "-3"]
+    assert figure.layout.xaxis.range[0] < -3
+    assert figure.layout.xaxis.range[1] > 12.4
+
+
 def test_marks_in_the_names_of_a_persons_classes_are_shown_and_not_read() -> None:
     names, shown = ["<b>cat</b> & <a href='//x.example'>y</a>", "dog"], "&lt;b&gt;cat&lt;/b&gt; &amp; &lt;a"
     bars: Any = prediction.bars(Prediction(((0, 0.9), (1, 0.1)), is_finite=True), names)
@@ -210,6 +217,14 @@ def test_classes_are_the_output_and_what_is_only_reshaped_to_it() -> None:
 def test_behind_a_gate_the_frame_is_what_the_unit_sees_without_it() -> None:
     captions = [caption.value for caption in open_maps(preset="senet_mini").caption]
     assert any("sees without gates: rows" in caption for caption in captions)
+
+
+def test_how_probabilities_were_made_is_said_and_what_does_not_fit_leaves_the_maps() -> None:
+    captions = [caption.value for caption in open_maps(output="sigmoid").caption]
+    assert "Probabilities: sigmoid of each value by itself." in captions
+    app = open_maps(output="probabilities")
+    assert any(error.value.startswith("output='probabilities': the values") for error in app.error)
+    assert "Channels" in headings(app)
 
 
 def test_nan_is_flagged_and_ranked_last() -> None:

@@ -181,6 +181,15 @@ def test_a_wrong_link_is_one_sentence_and_the_page_goes_on(link: dict[str, str],
     assert "**cat**" in texts(finished(app))
 
 
+def test_how_probabilities_were_made_is_said_and_can_be_chosen() -> None:
+    app = finished(open_occlusion(window="31", stride="31"))
+    assert "Probabilities: softmax over the classes." in [caption.value for caption in app.caption]
+    app.selectbox(key="widget:output").select("logits").run()
+    assert "logits" in app.query_params["output"]
+    assert "**Value of cat**" in texts(finished(app))
+    assert any("which are no probabilities" in caption.value for caption in app.caption)
+
+
 def test_the_square_may_hide_the_whole_picture() -> None:
     app = finished(open_occlusion(window="64"))
     assert "1 position, one forward pass, took" in texts(app)

@@ -12,14 +12,15 @@ import streamlit as st
 
 from explorer.analysis import activations
 from explorer.analysis.activations import ChannelStatistics, Histogram, Prediction
+from explorer.analysis.outputs import Output
 from explorer.analysis.structure import Analysis
+from explorer.errors import UserError
 from explorer.figures import raster
 from explorer.figures.raster import Placement, Range
 from explorer.graph import ops
 from explorer.graph.layers import LayerGraph
-from explorer.run.execute import first_tensor, run
 from explorer.types import Cell
-from explorer.ui import state
+from explorer.ui import output_control, state
 from explorer.ui.awaited import awaited
 from explorer.ui.jobs import Job
 from explorer.ui.session import Session
@@ -82,9 +83,9 @@ class LayerMaps:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What the network makes of the picture: its prediction, and the maps of one layer."""
+    """What the network makes of the picture: its prediction, or why there is none, and the maps of one layer."""
 
-    prediction: Prediction
+    prediction: Prediction | str
     maps: LayerMaps
 
 
@@ -96,13 +97,14 @@ def chosen(session: Session) -> str:
 
 def current(session: Session) -> Look | None:
     """With the maps of the chosen layer; None while it is worked out. Raises UserError."""
-    layer = chosen(session)
+    layer, output = chosen(session), output_control.chosen()
     key = (*session.key, layer)
 
     def work(job: Job) -> Look:
-        return Look(_predicted(session.key, session, job.should_stop), _maps(key, layer, session, job.should_stop))
+        predicted = _predicted(session.key, output, session, job.should_stop)
+        return Look(predicted, _maps(key, layer, session, job.should_stop))
 
-    return awaited("maps", key, f"Running the picture through {session.preset}", work)
+    return awaited("maps", (*key, output), f"Running the picture through {session.preset}", work)
 
 
 def middle(analysis: Analysis) -> str:
@@ -122,9 +124,12 @@ def _maps(key: Any, layer: str, _session: Session, _cancel: Callable[[], bool]) 
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _predicted(key: Any, _session: Session, _cancel: Callable[[], bool]) -> Prediction:
-    found = run(_session.load(_cancel).program, _session.input, cancel=_cancel)
-    return activations.top_classes(first_tensor(found.output))
+def _predicted(key: Any, output: Output | None, _session: Session, _cancel: Callable[[], bool]) -> Prediction | str:
+    program, image = _session.load(_cancel).program, _session.input
+    try:
+        return activations.predict(program, image, output=output, cancel=_cancel)
+    except UserError as error:  # there are maps all the same
+        return str(error)
 
 
 _SAME_VALUES = frozenset({"flatten", "reshape", "squeeze", "identity", "dropout", "contiguous"})

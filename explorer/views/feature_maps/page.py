@@ -14,7 +14,7 @@ from explorer.figures import maps as figures
 from explorer.figures import prediction, raster
 from explorer.images import codec
 from explorer.types import Box, Cell
-from explorer.ui import components, picture_controls, state
+from explorer.ui import components, output_control, picture_controls, state
 from explorer.ui.components import Legend, Outline, Tile
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
@@ -53,12 +53,16 @@ def render(session: Session) -> None:
 # -- top of the page --------------------------------------------------------------------------------------------------
 
 
-def _prediction(session: Session, predicted: Prediction) -> None:
+def _prediction(session: Session, predicted: Prediction | str) -> None:
     st.subheader("Prediction", anchor=False)
+    if isinstance(predicted, str):
+        st.error(markdown_safe(predicted), icon=":material/error:")
+        return
     if not predicted.is_finite:
         st.error("The output holds NaN or infinity, so there is no prediction.", icon=":material/error:")
         return
     st.plotly_chart(prediction.bars(predicted, session.categories), key="prediction", config=_PLAIN)
+    st.caption(prediction.explained(predicted.output, predicted.tensor))
 
 
 def _layer(session: Session, found: LayerMaps) -> None:
@@ -282,5 +286,6 @@ VIEW = View(
         Setting("scale", "own", choices=tuple(SCALES)),
         Setting("page", 1, low=1, high=100_000, of_network=True),
         *picture_controls.SETTINGS,
+        *output_control.SETTINGS,
     ),
 )  # fmt: skip

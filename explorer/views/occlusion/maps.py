@@ -11,16 +11,15 @@ import numpy as np
 import streamlit as st
 from torch import Tensor
 
-from explorer.analysis.activations import Prediction, top_classes
+from explorer.analysis.activations import Prediction, predict
 from explorer.analysis.occluder import occlude
 from explorer.analysis.occlusion import OcclusionMap
+from explorer.analysis.outputs import Output
 from explorer.figures import occlusion as figures
 from explorer.figures import prediction, raster
-from explorer.figures.prediction import percent
 from explorer.figures.raster import Placement
 from explorer.images import codec
 from explorer.images.preprocess import to_pixels
-from explorer.run.execute import first_tensor, run
 from explorer.types import Cell, Size
 from explorer.ui import components, picture_controls, state
 from explorer.ui.awaited import awaited
@@ -79,6 +78,15 @@ class Shown:
         colours = figures.class_colours(self.found)
         return figures.classes(self.view, self.found, colours, self.placement, self.opacity)
 
+    @property
+    def quantity(self) -> str:
+        """What is shown of each class."""
+        return "Value" if self.found.output == "logits" else "Probability"
+
+    def said(self, value: Any) -> str:
+        """A probability, or value, in words."""
+        return prediction.in_words(float(value), self.found.output) if np.isfinite(value) else "NaN"
+
     def texts(self, say: Callable[[int, int], str]) -> list[list[str]]:
         """What is said of every position; nothing while the map fills in, which would send it all at every look."""
         rows, columns = self.found.shape
@@ -128,9 +136,9 @@ def _live(shown: Shown, picture: np.ndarray, title: str, texts: list[list[str]],
 def _probability(shown: Shown) -> None:
     found, name = shown.found, shown.names[shown.found.target]
     low, high = scale = shown.scale(found.probability, found.baseline, LEAST_SPAN)
-    legend = Legend("Low (dark): hiding this matters", raster.CIVIDIS, percent(low), percent(high))
-    texts = shown.texts(lambda r, c: f"{name} {_share(found.probability[r, c])}")
-    _live(shown, shown.over(found.probability, scale), f"Probability of {name}", texts, legend)
+    legend = Legend("Low (dark): hiding this matters", raster.CIVIDIS, shown.said(low), shown.said(high))
+    texts = shown.texts(lambda r, c: f"{name} {shown.said(found.probability[r, c])}")
+    _live(shown, shown.over(found.probability, scale), f"{shown.quantity} of {name}", texts, legend)
 
 
 def _classes(shown: Shown) -> None:
@@ -140,7 +148,7 @@ def _classes(shown: Shown) -> None:
 
     def say(row: int, column: int) -> str:
         index = int(found.top_class[row, column])
-        return f"{names[index] if index >= 0 else 'no class'} {_share(found.top_probability[row, column])}"
+        return f"{names[index] if index >= 0 else 'no class'} {shown.said(found.top_probability[row, column])}"
 
     _live(shown, shown.classes(), "Most probable class", shown.texts(say), legend)
 
@@ -153,10 +161,6 @@ def _activation(shown: Shown) -> None:
                     raster.CIVIDIS, f"{low:.3g}", f"{high:.3g}")  # fmt: skip
     texts = shown.texts(lambda r, c: f"{values[r, c]:.4g}")
     _live(shown, shown.over(values, scale), f"Sum of map {found.channel}", texts, legend)
-
-
-def _share(value: Any) -> str:
-    return percent(float(value)) if np.isfinite(value) else "NaN"
 
 
 # -- one position -----------------------------------------------------------------------------------------------------
@@ -191,12 +195,12 @@ def _occluded(shown: Shown) -> None:
     top, left, bottom, right = box
     st.image(large, width="stretch",
              alt=f"The picture without rows {top} to {bottom - 1}, columns {left} to {right - 1}")  # fmt: skip
-    key = (*session.key, state.get("fill"), box)
+    key, output = (*session.key, state.get("fill"), box), shown.found.output
 
     def work(job: Job) -> Prediction:
-        return _predicted(key, session, picture, job.should_stop)
+        return _predicted(key, output, session, picture, job.should_stop)
 
-    predicted = awaited("occluded", key, "Running the network", work)
+    predicted = awaited("occluded", (*key, output), "Running the network", work)
     if predicted is None:
         return
     if not predicted.is_finite:
@@ -207,9 +211,11 @@ def _occluded(shown: Shown) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _predicted(key: Any, _session: Session, _picture: Tensor, _cancel: Callable[[], bool]) -> Prediction:
-    found = run(_session.load(_cancel).program, _picture.to(_session.device), cancel=_cancel)
-    return top_classes(first_tensor(found.output), k=3)
+def _predicted(
+    key: Any, output: Output, _session: Session, _picture: Tensor, _cancel: Callable[[], bool]
+) -> Prediction:
+    image = _picture.to(_session.device)
+    return predict(_session.load(_cancel).program, image, k=3, output=output, cancel=_cancel)
 
 
 def position(shown: Shown) -> None:

@@ -14,11 +14,10 @@ import torch
 from explorer.analysis import latency
 from explorer.analysis.occluder import Fill, default_stride, default_window, fill_values, square_boxes
 from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_steps
-from explorer.figures import raster
-from explorer.figures.prediction import percent
+from explorer.figures import prediction, raster
 from explorer.networks.knob_text import shorten
 from explorer.run.execute import run
-from explorer.ui import components, jobs, state
+from explorer.ui import components, jobs, output_control, state
 from explorer.ui.awaited import awaited
 from explorer.ui.components import Outline
 from explorer.ui.jobs import Job
@@ -103,7 +102,8 @@ def _controls(session: Session) -> Asked:
                    lambda name: _choose("occluded", name), options=["", *layers],
                    format_func=lambda name: name or NO_LAYER,
                    help="Zeiler and Fergus 2014, figure 7 (b): the sum of the strongest map of a layer.")  # fmt: skip
-    settings = OcclusionSettings(window, stride, state.get("fill"), layer or None)
+        output_control.render()
+    settings = OcclusionSettings(window, stride, state.get("fill"), layer or None, output=output_control.chosen())
     return Asked(target if target >= 0 else None, window, settings)
 
 
@@ -236,13 +236,15 @@ def _result(session: Session, asked: Asked, found: OcclusionMap) -> None:
 
 def _lowest(session: Session, found: OcclusionMap) -> None:
     name, (top, left, bottom, right) = markdown_safe(session.categories[found.target]), found.box(*found.lowest)
-    now, before = percent(float(found.probability[found.lowest])), percent(found.baseline)
+    now, before = (prediction.in_words(float(value), found.output)
+                   for value in (found.probability[found.lowest], found.baseline))  # fmt: skip
     where = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}"
     falls = found.probability[found.lowest] < found.baseline
     st.markdown(
         f"**{name}** falls from **{before}** to **{now}** when the dashed square is hidden ({where})." if falls else
         f"**{name}** is at {before} without a square, and no square lowers it."
     )  # fmt: skip
+    st.caption(prediction.explained(found.output, found.tensor))
     if not found.is_finite:
         st.error("At some positions the output holds NaN or infinity: they are drawn in vermilion.")
 
@@ -256,5 +258,6 @@ VIEW = View(
         Setting("target", -1, low=-1, high=100_000, of_network=True),
         Setting("occluded", "", of_network=True),
         *maps.SETTINGS,
+        *output_control.SETTINGS,
     ),
 )  # fmt: skip
