@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import sys
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -77,6 +78,14 @@ def components_are_looked_for_once() -> None:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page of a test in this process waits for what it needs: no browser is there to look again."""
     monkeypatch.setattr("explorer.ui.awaited.GRACE_S", 60)
+
+
+@pytest.fixture(autouse=True)
+def no_job_outlives_its_test() -> Iterator[None]:
+    """Else it would hold a place that the jobs of later tests wait for."""
+    yield
+    if "explorer.ui.jobs" in sys.modules:
+        sys.modules["explorer.ui.jobs"].stop_all()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """Long work beside the page: one thread per job, with progress, time left, a stop that works, and what there is so far.
 
 Jobs belong to a browser session. A job is started once per key, survives reruns, and is stopped when another key takes
-its place, when its session has ended, or by the person.
+its place, when its session has ended, or by the person. Those of all sessions share one queue.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from explorer.errors import Cancelled, UserError
+from explorer.ui.job_queue import JobQueue, most_at_once
 
 ABANDONED_S = 20.0
 REFRESH_S = 0.5
+WAITING_REFRESH_S = 2.0  # many may wait, and their places change more seldom
 STOPPING_S = 1.0  # a stop shows at once where the work ends this soon
 LAST_WAIT_S = 2.0
 
 
 @dataclass(eq=False)
 class Job:
-    """Work under way: read `done`, `total`, `partial`; `result` or `error` once `finished`."""
+    """Work that waits or is under way: read `done`, `total`, `partial`; `result` or `error` once `finished`."""
 
     key: tuple[Any, ...]
     work: Callable[[Job], Any]
@@ -45,14 +47,28 @@ class Job:
     is_watched: Callable[[], bool] = lambda: True
     seen_s: float = field(default_factory=time.monotonic)
     _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _end: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> Job:
-        """Begin the work in a thread of its own."""
-        _running.add(self)
-        self._thread = threading.Thread(target=self._run, name=f"job {self.key[0]}", daemon=True)
-        self._thread.start()
+        """Begin the work in a thread of its own, once its turn has come. Raises UserError (`most_at_once`)."""
+        _started.add(self)
+        _queue.enter(self)
         return self
+
+    def begin(self) -> None:
+        """Called by the queue: its turn has come."""
+        self.started_s = time.monotonic()
+        threading.Thread(target=self._run, name=f"job {self.key[0]}", daemon=True).start()
+
+    def give_up(self) -> None:
+        """Called by the queue: it was stopped, or its session has gone, before its turn came."""
+        self.cancelled = True
+        self._close()
+
+    @property
+    def place(self) -> int | None:
+        """How many jobs, of all sessions, wait before this one; None where it does not wait."""
+        return _queue.place(self)
 
     def progress(self, done: int, total: int, partial: Any = None) -> None:
         """Called by the work: how far it is, and what there is so far. Raises Cancelled once it is to stop."""
@@ -63,20 +79,19 @@ class Job:
             raise Cancelled
 
     def should_stop(self) -> bool:
-        """Called by the work: whether the person stopped it, or the session has been gone for a while."""
+        """Called by work and queue: whether the person stopped it, or the session has been gone for a while."""
         if self.is_watched():
             self.seen_s = time.monotonic()
         return self._stop.is_set() or time.monotonic() - self.seen_s > ABANDONED_S
 
     def stop(self) -> None:
-        """Ask the work to end; it does so at its next progress or check."""
+        """Ask the work to end; it does so at its next progress or check, and at once where it waits for its turn."""
         self._stop.set()
+        _queue.advance()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; whether it came in time."""
-        if self._thread:
-            self._thread.join(timeout_s)
-        return self.finished
+        return self._end.wait(timeout_s)
 
     @property
     def finished(self) -> bool:
@@ -100,6 +115,8 @@ class Job:
 
     def _run(self) -> None:
         try:
+            if self._stop.is_set():
+                raise Cancelled
             self.result = self.work(self)
         except Cancelled:
             self.cancelled = True
@@ -109,23 +126,30 @@ class Job:
             log(error)
             self.error = unexpected(error)
         finally:
-            self.work = _ended  # what it held (network, picture) is free, though the job stays for its result
-            self.ended_s = time.monotonic()
+            self._close()
+            _queue.leave(self)
+
+    def _close(self) -> None:
+        self.work = _ended  # what it held (network, picture) is free, though the job stays for its result
+        self.ended_s = time.monotonic()
+        self._end.set()
 
 
 def _ended(job: Job) -> None:
     """The work of a job that has none left."""
 
 
-_running: weakref.WeakSet[Job] = weakref.WeakSet()
+_queue = JobQueue(most_at_once)
+_started: weakref.WeakSet[Job] = weakref.WeakSet()
 
 
 @atexit.register
-def _stop_all() -> None:
-    """A thread that still computes while the interpreter ends would abort the process."""
-    for job in list(_running):
+def stop_all() -> None:
+    """Stop every job there is: a thread that still computes while the interpreter ends would abort the process."""
+    under_way = [job for job in list(_started) if not job.finished]
+    for job in under_way:
         job.stop()
-    for job in list(_running):
+    for job in under_way:
         job.wait(LAST_WAIT_S)
 
 
@@ -167,8 +191,9 @@ def current(kind: str, key: tuple[Any, ...] | None = None) -> Job | None:
 
 def _put_aside(kind: str, job: Job) -> None:
     """Stop a job that is not wanted now. One that found nothing yet is forgotten: the person did not stop it."""
+    found_nothing = not job.finished and job.partial is None
     job.stop()
-    if not job.finished and job.partial is None:
+    if found_nothing:
         _jobs().pop(kind)
 
 
@@ -204,13 +229,17 @@ def _jobs() -> dict[str, Job]:
 
 
 def show(job: Job, label: str, draw: Callable[[Job], None] | None = None) -> None:
-    """Draw progress, time left and *Stop* of a running job, and `draw(job)` beside it; the end reruns the page."""
+    """Draw place in the queue or progress and time left, and *Stop*, of a job, and `draw(job)` beside it.
 
-    @st.fragment(run_every=REFRESH_S)
+    Its beginning and its end rerun the page.
+    """
+    waits = job.place is not None
+
+    @st.fragment(run_every=WAITING_REFRESH_S if waits else REFRESH_S)
     def poll() -> None:
         if job._stop.is_set():
             job.wait(STOPPING_S)
-        if job.finished:
+        if job.finished or waits != (job.place is not None):
             st.rerun()
         st.progress(job.share, text=f"{label} · {describe(job)}")
         st.button("Stop", key=f"stop {job.key[0]}", icon=":material/stop:", on_click=job.stop)
@@ -222,9 +251,11 @@ def show(job: Job, label: str, draw: Callable[[Job], None] | None = None) -> Non
 
 
 def describe(job: Job) -> str:
-    """How far a job is, in words."""
+    """How far a job is, or its place in the queue, in words."""
     if job._stop.is_set() and not job.finished:
         return "stopping…"
+    if (place := job.place) is not None:
+        return f"in the queue: {place} before you" if place else "in the queue: you are next"
     if not job.total:
         return duration(job.elapsed_s)
     left = f"{duration(job.eta_s)} left" if job.eta_s is not None else "measuring the time left…"
