@@ -3,6 +3,8 @@
 PORT ?= 8501
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 1000
+SESSIONS ?= 60
+MINUTES ?= 30
 VENV := .venv
 BIN := $(VENV)/bin
 CANDIDATES := python3 python3.15 python3.14 python3.13 python3.12 python3.11 python
@@ -13,7 +15,7 @@ PYTHON ?= $(shell for name in $(CANDIDATES); do \
 NO_PYTHON = no Python 3.11 or newer was found: install one, or name yours with "make app PYTHON=/path/to/python3"
 NO_VENV = echo 'No .venv could be made: on Debian and Ubuntu, run "apt install python3-venv" first.' >&2; exit 1
 
-.PHONY: app test help lint format fuzz bench browser clean
+.PHONY: app test help lint format fuzz bench soak browser clean
 
 app: $(VENV)/app.stamp ## serve the explorer on http://localhost:8501 (another port: make app PORT=9000)
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -38,6 +40,9 @@ fuzz: $(VENV)/test.stamp ## property tests with a thousand new examples each (an
 
 bench: browser ## benchmarks: what they measure beside its goal, as in the tables of the README
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s --timeout 0
+
+soak: $(VENV)/test.stamp ## one server under SESSIONS=60 visitors for MINUTES=30: rerun times, memory, jobs
+	$(BIN)/python -m tests.benchmarks.soak --sessions $(SESSIONS) --minutes $(MINUTES)
 
 # A stamp newer than its requirements file says that they are installed, so the next start does not ask pip.
 $(VENV)/app.stamp: requirements.txt

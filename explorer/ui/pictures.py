@@ -46,6 +46,7 @@ def current() -> tuple[LoadedImage | None, str | None]:
 
 def take(data: bytes | None, name: str, source: str) -> None:
     """Make a file the picture of "upload" or "camera", or keep the sentence why it is none; None takes it away."""
+    state.name_own(source, name if data is not None else None)
     if data is None:
         st.session_state[_key(source)] = None, None
         return

@@ -33,7 +33,7 @@ from models.spec import NetSpec, Spec
 from models.weights.sources import WeightsSource
 
 SETTINGS = (
-    Setting("image", "", choices=lambda: ("", *pictures.names())),
+    Setting("image", "", choices=lambda: ("", *pictures.names()), instead=f"the sample {pictures.FIRST}"),
     Setting("device", "", choices=lambda: ("", *(info.device for info in devices()))),
 )
 

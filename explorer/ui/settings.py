@@ -20,7 +20,7 @@ class Setting:
 
     default: also tells the type (bool, int, float or str). choices: a tuple, or a function where they depend on what
     is installed; empty for free text, which the view that uses it has to check. of_network: whether it means nothing
-    in another network.
+    in another network. instead: what the default is to a person.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Setting:
     high: int | float | None = None
     choices: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = ()
     of_network: bool = False
+    instead: str = "the default"
 
     def encode(self, value: Any) -> str:
         """The value as a link says it."""
@@ -52,7 +53,7 @@ class Setting:
         return value
 
     def _refusal(self, text: str, why: str) -> UserError:
-        instead = "the default" if self.default == "" else f"{self.default}"
+        instead = self.instead if self.default == "" else f"{self.default}"
         return UserError(f"{self.name}={shorten(text)} {why}; {instead} is used.")
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 import models
 from explorer.images.codec import LoadedImage
 from explorer.images.preprocess import resize
-from explorer.ui import jobs, pictures, state, weights
+from explorer.ui import jobs, pictures, state, weights, widgets
 from explorer.ui import session as sessions
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -48,7 +48,7 @@ def _architecture(session: Session) -> None:
     state.control(st.selectbox, "preset", "Preset", options=list(presets))
     paper = session.architecture.paper
     st.caption(session.architecture.summary)
-    st.caption(f"[{paper.title}]({paper.url}) · {paper.authors}, {paper.venue}")
+    widgets.paper(paper)
 
 
 def _first(architecture: str) -> str:

@@ -24,7 +24,7 @@ from models.spec import Spec
 START = "zfnet_mini" if "zfnet_mini" in models.presets() else models.presets()[0]
 CORE = (
     Setting("preset", START, choices=lambda: tuple(models.presets())),
-    Setting("weights", "", of_network=True),  # "" is the best that the preset has
+    Setting("weights", "", of_network=True, instead="the best that the preset has"),
     Setting("seed", 0, low=0, high=2**31 - 1),
     Setting("layer", "", of_network=True),  # "" is the view's own choice
     Setting("channel", -1, low=-1, high=65_535, of_network=True),
@@ -33,9 +33,10 @@ CORE = (
 )
 PRESET = KnobSet("k.", lambda values: models.preset(values["preset"]).spec, lambda values: values["preset"])
 _STATE, _KNOBS, _WRITTEN, _FRESH, _NOTICES = "state", "knobs", "written", "fresh", "notices"
-_RUN, _SHOWN = "run", "shown"
+_RUN, _SHOWN, _OWN = "run", "shown", "names of own files"
 SETTLING_S = 10.0
-NOT_IN_LINK = ("upload", "camera", "file")
+NOT_IN_LINK = ("upload", "camera", "file")  # a link has the file's name alone, to tell a reload what it lost
+LONGEST_NAME = 60
 
 
 def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:
@@ -88,8 +89,19 @@ def link() -> dict[str, str]:
     table, values = st.session_state["settings"], st.session_state[_STATE]
     changed = {name: setting for name, setting in table.items() if values[name] != setting.default}
     found = {name: s.encode(values[name]) for name, s in changed.items() if values[name] not in NOT_IN_LINK}
+    found |= {name: f"{values[name]}:{own}" for name in changed if (own := _own_names().get(values[name]))}
     changes = {of.prefix + name: value for of in _knob_sets() for name, value in knobs(of).items()}
     return found | {name: encode_knob(value) for name, value in changes.items()}
+
+
+def name_own(kind: str, name: str | None) -> None:
+    """Keep what a person's own file of this kind (one of NOT_IN_LINK) is called; None where there is none any more."""
+    kept = "".join(filter(str.isprintable, name or ""))[:LONGEST_NAME]
+    st.session_state[_OWN] = {**_own_names(), kind: kept}
+
+
+def _own_names() -> dict[str, str]:
+    return st.session_state.get(_OWN, {})
 
 
 def get(name: str) -> Any:
@@ -100,6 +112,8 @@ def get(name: str) -> Any:
 def put(name: str, value: Any) -> None:
     """Change a setting; what hangs on a preset (knobs, weights, layer, class) goes with it."""
     values = st.session_state[_STATE]
+    if name == "view" and value != values["view"]:
+        st.session_state[_NOTICES] = []
     if name == "preset" and value != values["preset"]:
         clear_knobs()
         table = st.session_state["settings"].values()
@@ -194,7 +208,7 @@ def _take(key: str, store: Callable[[Any], None], shown: _Shown) -> None:
 
 
 def notices() -> list[str]:
-    """What was refused in the link, one sentence each, until the next link."""
+    """What was refused in the link, one sentence each, until the next link or another view."""
     return st.session_state.get(_NOTICES, [])
 
 
@@ -217,7 +231,7 @@ def _read(params: Mapping[str, str], table: Mapping[str, Setting]) -> None:
     for name, text in params.items():
         if name in table:
             try:
-                values[name] = table[name].decode(text)
+                values[name] = _own_of(table[name], text) or table[name].decode(text)
             except UserError as error:
                 refused.append(str(error))
         elif not name.startswith(known):
@@ -225,6 +239,19 @@ def _read(params: Mapping[str, str], table: Mapping[str, Setting]) -> None:
     st.session_state[_STATE] = values
     st.session_state[_KNOBS] = {of.prefix: _read_knobs(of, params, refused) for of in _knob_sets()}
     st.session_state[_NOTICES] = refused
+
+
+def _own_of(setting: Setting, text: str) -> str | None:
+    """The kind of a person's own file that the link names, where this session has it. Raises UserError where not."""
+    kind, colon, name = text.partition(":")
+    if setting.name not in ("image", "weights") or kind not in NOT_IN_LINK or not colon:
+        return None
+    if not _own_names().get(kind):
+        raise UserError(
+            f"{setting.name}={kind}: your own {shorten(name)} is gone, as no link holds a file; {setting.instead} is "
+            "used until you choose it again."
+        )
+    return kind
 
 
 def _read_knobs(of: KnobSet, params: Mapping[str, str], refused: list[str]) -> dict[str, Any]:

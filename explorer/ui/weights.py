@@ -65,6 +65,7 @@ def uploaded() -> Upload | None:
 
 def take(data: bytes | None, name: str) -> None:
     """Keep an uploaded file of weights; None takes it away."""
+    state.name_own(FILE, name if data else None)
     upload = Upload(name, data, hashlib.sha256(data).hexdigest()) if data else None
     st.session_state[_UPLOADED] = upload
 

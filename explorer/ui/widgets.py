@@ -12,9 +12,15 @@ from explorer.ui import knob_layout, state
 from explorer.ui.knob_layout import KnobPath
 from explorer.ui.settings import KnobSet
 from explorer.ui.state import PRESET
+from models.registry import Paper
 from models.spec import Knob, Spec
 
 FEW_STEPS = 40  # up to here a slider can be set with a finger
+
+
+def paper(paper: Paper) -> None:
+    """A line that cites a paper. It is no caption, which would fade the link until it cannot be read."""
+    st.markdown(f":small[[{paper.title}]({paper.url}) · {paper.authors}, {paper.venue}]")
 
 
 def knobs(spec: Spec) -> None:

@@ -43,9 +43,53 @@ def test_a_persons_picture_stays_when_they_go_back(monkeypatch: pytest.MonkeyPat
     app.query_params["preset"] = "vgg11"
     monkeypatch.setattr(ScriptRunContext, "reset", history_navigation(ScriptRunContext.reset, True))
     app.run()
-    assert link(app) == {"preset": "vgg11"}
+    assert link(app) == {"preset": "vgg11", "image": "upload:mine.png"}
     assert app.session_state["state"]["image"] == "upload"
     assert not errors(app)
+
+
+def test_a_reload_says_which_picture_of_a_persons_own_is_gone_and_what_is_shown() -> None:
+    app = open_app()
+    app.segmented_control(key="widget:source").set_value("upload").run()
+    app.file_uploader[0].upload("my \u202egnp.dog.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
+    kept = link(app)
+    assert kept == {"image": "upload:my gnp.dog.png"}, "without what turns the writing round"
+    again = open_app(**kept)
+    (notice,) = [element.value for element in again.warning]
+    assert markdown_safe("my gnp.dog.png") in notice
+    assert "is gone" in notice
+    assert "the sample cat is used" in notice
+    assert link(again) == {}
+    assert again.selectbox(key="widget:sample").value == "cat"
+
+
+def test_a_picture_that_was_taken_away_or_left_is_not_in_the_link() -> None:
+    app = open_app()
+    app.segmented_control(key="widget:source").set_value("upload").run()
+    app.file_uploader[0].upload("mine.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
+    app.segmented_control(key="widget:source").set_value("sample").run()
+    assert link(app) == {}
+    app.segmented_control(key="widget:source").set_value("upload").run()
+    assert link(app) == {"image": "upload:mine.png"}
+
+
+def test_a_reload_says_that_a_persons_own_weights_are_gone() -> None:
+    app = open_app(weights="file:mine.safetensors")
+    (notice,) = [element.value for element in app.warning]
+    assert markdown_safe("mine.safetensors") in notice
+    assert "the best that the preset has is used" in notice
+    assert "weights" not in link(app)
+
+
+def test_what_was_wrong_in_the_link_is_told_until_another_view_is_chosen() -> None:
+    app = open_app(seed="-1")
+    assert len(app.warning) == 1
+    app.selectbox(key="widget:sample").set_value("boat").run()
+    assert len(app.warning) == 1, "it may not have been read yet"
+    app.segmented_control(key="widget:view").set_value("contest").run()
+    assert not app.warning
+    app.segmented_control(key="widget:view").set_value("architecture").run()
+    assert not app.warning
 
 
 def test_a_value_that_a_widget_does_not_offer_any_more_is_passed_over() -> None:
@@ -98,7 +142,7 @@ HOSTILE = {
     "preset": ["resnet51", "../../etc/passwd", "", "<script>", "\x00"],
     "seed": ["-1", "1e400", "nan", "99999999999999999999", "0x10", "1; drop table"],
     "view": ["nope", "__init__", "![x](//evil.example/p.png)"],
-    "image": ["../secret", "upload", "cat.png"],
+    "image": ["../secret", "upload", "cat.png", "upload:![x](//evil.example/p.png)", "camera:" + "x" * 5000],
     "device": ["cuda:99", "meta"],
     "layer": ["features.999", "__class__"],
     "channel": ["5000", "-2", "x"],

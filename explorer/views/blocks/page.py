@@ -152,9 +152,8 @@ def _graph(slot: Slot) -> None:
         source = graph_dot.dot(folded, dark=theme.is_dark())
         with st.container(border=True, horizontal_alignment="center"):
             st.graphviz_chart(source, width="content", alt=f"Graph of {slot.label}")
-    paper = slot.block.paper
     st.markdown(f"**{slot.label}.** {slot.block.summary}")
-    st.caption(f"[{paper.title}]({paper.url}) · {paper.authors}, {paper.venue}")
+    widgets.paper(slot.block.paper)
 
 
 VIEW = View(
