@@ -19,9 +19,9 @@ _FREE = frozenset(
         *ops.ACTIVATIONS, *ops.POINTWISE, *ops.ARITHMETIC, *ops.REDUCTIONS, "input", "max_pool", "avg_pool", "lp_pool",
         "adaptive_avg_pool", "adaptive_max_pool", "local_response_norm", "batch_norm", "layer_norm", "group_norm",
         "instance_norm", "rms_norm", "concat", "stack", "reshape", "flatten", "permute", "transpose", "movedim",
-        "squeeze", "unsqueeze", "expand", "repeat", "chunk", "unbind", "select", "slice", "index", "roll", "flip", "pad",
-        "interpolate", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "softmax", "normalize", "constant",
-        "unfold", "fold", "pool1d",
+        "squeeze", "unsqueeze", "expand", "repeat", "chunk", "unbind", "select", "slice", "index", "roll", "flip",
+        "pad", "interpolate", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "softmax", "normalize", "constant",
+        "unfold", "fold", "windows", "pool1d", "pool3d", "unpool", "sort",
     )
 )  # fmt: skip
 

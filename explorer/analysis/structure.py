@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from explorer.analysis import cost
-from explorer.graph.layers import LayerGraph
+from explorer.graph.layers import Layer, LayerGraph
 from explorer.graph.trace import TracedProgram, trace
-from explorer.receptive_field.report import ReceptiveField, head_layer, receptive_fields
+from explorer.receptive_field.report import Certainty, LayerFields, ReceptiveField, head_layer, receptive_fields
 from explorer.types import Shape
 
 
@@ -19,7 +19,8 @@ from explorer.types import Shape
 class LayerReport:
     """One layer with its figures; macs is None where the operation is unknown.
 
-    is_map: the output is of the form [N, C, H, W], its rows and columns those of the image.
+    is_map: the output is of the form [N, C, H, W], its rows and columns those of the image. certainty: whether the
+    fields are "exact", "bounded" (upper bounds), or "unknown" (taken to be the whole image).
     """
 
     id: str
@@ -32,6 +33,7 @@ class LayerReport:
     receptive_field: ReceptiveField
     local_receptive_field: ReceptiveField
     is_map: bool
+    certainty: Certainty
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ def report(program: TracedProgram, module: nn.Module) -> Analysis:
         LayerReport(
             layer.id, layer.kind, layer.scope, layer.output_shape, figures[layer.id].params, figures[layer.id].macs,
             figures[layer.id].activation_bytes, fields[layer.id].strict, fields[layer.id].local,
-            fields[layer.id].is_map,
+            fields[layer.id].is_map, fields[layer.id].certainty,
         )
         for layer in graph
     )  # fmt: skip
@@ -114,8 +116,12 @@ def report(program: TracedProgram, module: nn.Module) -> Analysis:
         receptive_field=fields[head].strict,
         local_receptive_field=fields[head].local,
         head_layer=head,
-        unknown=tuple(layer.id for layer in graph if not fields[layer.id].is_known or figures[layer.id].macs is None),
+        unknown=tuple(layer.id for layer in graph if _is_unknown(layer, fields, figures)),
     )
+
+
+def _is_unknown(layer: Layer, fields: dict[str, LayerFields], figures: dict[str, cost.Cost]) -> bool:
+    return layer.kind == "unknown" or fields[layer.id].certainty == "unknown" or figures[layer.id].macs is None
 
 
 def _bytes(value: Any) -> int:

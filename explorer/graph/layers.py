@@ -63,6 +63,16 @@ class Layer:
         return tuple(value) if is_sequence(value) else (value,)
 
     @property
+    def operands(self) -> tuple[int | None, ...]:
+        """Where each operand stands in `inputs`, None for weights alone; empty where the first input is the operand."""
+        return self.attributes.get("operands", ())
+
+    @property
+    def joined(self) -> tuple[tuple[int | None, int], ...]:
+        """What a concat with weights joins, in order: where it stands in `inputs` (None: weights), and its size."""
+        return self.attributes.get("joined", ())
+
+    @property
     def output_shape(self) -> Shape:
         """Shape of the (first) output."""
         return self.outputs[0]

@@ -51,6 +51,8 @@ _ALIASES = {
     "chunk": "chunk", "split": "chunk", "split_with_sizes": "chunk", "tensor_split": "chunk",
     "unbind": "unbind", "getitem": "select", "narrow": "slice", "slice": "slice", "select": "index",
     "unfold": "unfold", "im2col": "unfold", "fold": "fold", "col2im": "fold",
+    "max_pool3d": "pool3d", "avg_pool3d": "pool3d", "max_unpool2d": "unpool",
+    "sort": "sort", "argsort": "sort", "topk": "sort", "cumsum": "sort",
     "avg_pool1d": "pool1d", "max_pool1d": "pool1d",
     "adaptive_avg_pool1d": "pool1d", "roll": "roll", "flip": "flip", "pad": "pad", "constant_pad_nd": "pad",
     "interpolate": "interpolate", "upsample": "interpolate", "upsample_nearest2d": "interpolate",
@@ -90,6 +92,7 @@ _MODULES: dict[type[nn.Module], str] = {
     nn.CircularPad2d: "pad",
     nn.MultiheadAttention: "attention", nn.Dropout: "dropout", nn.Dropout2d: "dropout", nn.AlphaDropout: "dropout",
     nn.FeatureAlphaDropout: "dropout", nn.Unfold: "unfold", nn.Fold: "fold",
+    nn.MaxPool3d: "pool3d", nn.AvgPool3d: "pool3d", nn.MaxUnpool2d: "unpool",
     nn.AvgPool1d: "pool1d", nn.MaxPool1d: "pool1d", nn.AdaptiveAvgPool1d: "pool1d",
     nn.RNN: "recurrent", nn.LSTM: "recurrent", nn.GRU: "recurrent",
 }  # fmt: skip
@@ -138,7 +141,13 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "attention": ("query", "key", "value"),
     "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
     "rms_norm": ("input", "normalized_shape", "weight", "eps"),
+    "unfold": ("input", "kernel_size", "dilation", "padding", "stride"),
     "fold": ("input", "output_size", "kernel_size", "dilation", "padding", "stride"),
+    "windows": ("input", "dim", "size", "step"),
+    "pool1d": ("input", "kernel_size", "stride", "padding"),
+    "pool3d": ("input", "kernel_size", "stride", "padding"),
+    "unpool": ("input", "indices", "kernel_size", "stride", "padding"),
+    "sort": ("input", "dim"),
     "copy": ("input", "source"),
     "batch_norm": ("input", "running_mean", "running_var", "weight", "bias", "training"),
     "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
@@ -161,16 +170,19 @@ _KEPT = [
     "stride", "padding", "dilation", "groups", "output_padding", "ceil_mode", "count_include_pad", "norm_type",
     "dim", "start_dim", "end_dim", "dim0", "dim1", "source", "destination", "keepdim", "sizes", "index", "start",
     "end", "step", "pad", "mode", "shifts", "dims", "normalized_shape", "num_groups", "upscale_factor",
-    "downscale_factor", "align_corners", "scale_factor", "recompute_scale_factor", "antialias", "training", "p",
+    "downscale_factor", "align_corners", "batch_first", "size", "scale_factor", "recompute_scale_factor",
+    "antialias", "training", "p",
     "negative_slope", "alpha", "approximate", "padding_mode",
 ]  # fmt: skip
 
-# The aten overloads whose order differs from that of torch.nn.functional.
+# Functions whose order differs from that of others of their kind, aten overloads among them.
 _AMBIGUOUS = {
     "upsample_bilinear2d": ("input", "size", "align_corners", "scale_factor"),
     "upsample_bicubic2d": ("input", "size", "align_corners", "scale_factor"),
     "_upsample_bilinear2d_aa": ("input", "size", "align_corners", "scale_factor"),
     "upsample_nearest2d": ("input", "size", "scale_factor"),
+    "topk": ("input", "k", "dim"),
+    "repeat_interleave": ("input", "repeats", "dim"),
 }
 
 Arguments = dict[str, Any]
@@ -193,7 +205,10 @@ def _kind_of_class(found: type[nn.Module]) -> str:
 
 def kind_of_function(target: Any) -> str:
     """The kind of a function, operator, aten overload, or method (given by name)."""
-    return _NAMES.get(function_name(target), "unknown")
+    name = function_name(target)
+    if name == "unfold" and (isinstance(target, str | OpOverload)):
+        return "windows"  # Tensor.unfold, along one dimension; F.unfold takes out patches
+    return _NAMES.get(name, "unknown")
 
 
 def function_name(target: Any) -> str:
@@ -242,7 +257,7 @@ _PADS: dict[tuple[type[nn.Module], ...], str] = {
 def call_arguments(kind: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
     """The arguments of a functional call by name; tensors among them stay tensors."""
     names = _AMBIGUOUS.get(name, _ARGUMENTS.get(kind, ("input",)))
-    if kind in ("permute", "expand", "repeat", "flip"):
+    if kind in ("permute", "expand", "repeat", "flip") and name not in _AMBIGUOUS:
         dims = args[1] if len(args) == 2 and is_sequence(args[1]) else args[1:]
         return {"input": args[0], "dims": tuple(dims) or kwargs.get("dims"), **kwargs}
     found = dict(zip(names, args, strict=False)) | dict(kwargs)
@@ -273,11 +288,19 @@ def _plain(value: Any) -> Any:
     return tuple([_plain(item) for item in value]) if is_sequence(value) else value
 
 
+def kernel_size(kind: str, arguments: Arguments) -> dict[str, Any]:
+    """The size of a window that is not along two dimensions, or that takes out patches."""
+    if kind in ("conv1d", "conv3d", "conv_transpose1d", "conv_transpose3d"):
+        return {"kernel_size": tuple(arguments["weight"].shape[2:])}
+    known = kind in ("pool1d", "pool3d", "unfold", "fold") and "kernel_size" in arguments
+    return {"kernel_size": _plain(arguments["kernel_size"])} if known else {}
+
+
 def window(kind: str, arguments: Arguments) -> Window | None:
     """The window of a convolution or pool (for a transposed convolution, that of its gradient); else None."""
     if kind in ("conv", "conv_transpose"):
         kernel = _pair(tuple(arguments["weight"].shape[-2:]))
-    elif kind in ("max_pool", "avg_pool", "lp_pool"):
+    elif kind in ("max_pool", "avg_pool", "lp_pool", "unpool"):
         kernel = _pair(arguments["kernel_size"])
     else:
         return None

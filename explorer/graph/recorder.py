@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.graph import macs, ops, shapes
@@ -116,6 +117,35 @@ class GraphRecorder:
         sizes = ["x".join(map(str, t.shape[1:])) for t in read]
         return f" (for an input of {', '.join(sizes)})" if sizes else ""
 
+    def _roles(self, n: fx.Node, kind: str, inputs: list[str]) -> dict[str, Any]:
+        """Which inputs a layer has in which role, where that is not simply the first: operands, in order, as places in
+        `inputs` (None: weights), and for joined tensors also their sizes; an einsum's equation."""
+        if kind == "concat":
+            return self._joined(n, inputs)
+        if kind not in _WEIGHTED and (len(inputs) == 1 or kind not in _WITH_ROLES):
+            return {}
+        nodes = _nodes((n.args, n.kwargs))
+        operands = tuple([self._place(source, inputs) for source in nodes])
+        plain = kind not in ("einsum", "attention") and operands[:1] == (0,) and len(inputs) == 1
+        found: dict[str, Any] = {} if plain else {"operands": operands}
+        if found and operands[:1] == (None,):
+            found["input_shape"] = tuple(self._values[nodes[0]].shape)
+        if kind == "einsum":
+            found["equation"] = n.args[0]
+        return found
+
+    def _joined(self, n: fx.Node, inputs: list[str]) -> dict[str, Any]:
+        """The parts of a concat in order, as (place in `inputs`, size), if weights are among them."""
+        nodes = _nodes((n.args, n.kwargs))
+        if all(source in self._sources for source in nodes):
+            return {}
+        dim = n.args[1] if len(n.args) > 1 else n.kwargs.get("dim", 0)
+        return {"joined": tuple([(self._place(s, inputs), self._values[s].shape[dim]) for s in nodes])}
+
+    def _place(self, source: fx.Node, inputs: list[str]) -> int | None:
+        names = self._sources.get(source)
+        return inputs.index(names[0]) if names else None
+
     def _contracted(self, n: fx.Node) -> int | None:
         """The dimension of the activation over which its product with weights runs; None for two activations."""
         read = [source in self._sources for source in n.args]
@@ -146,7 +176,8 @@ class GraphRecorder:
         path, scope = self._placed(n)
         kind, op, arguments = self._described(n, args, kwargs)
         names = tuple(dict.fromkeys(self._parameters(n)))
-        attributes = ops.plain_attributes(arguments) | macs.counted(kind, arguments)
+        attributes = ops.plain_attributes(arguments) | macs.counted(kind, arguments) | ops.kernel_size(kind, arguments)
+        attributes |= self._roles(n, kind, inputs)
         if kind == "matmul" and (dim := self._contracted(n)) is not None:
             attributes["contracted"] = dim
         if kind in macs.MEASURED and self._products:
@@ -223,6 +254,16 @@ class GraphRecorder:
         storage = tensor.untyped_storage()
         key = self._storages.setdefault(_address(storage), len(self._storages))
         return Buffer(key, storage.nbytes())
+
+
+# Kinds that do different things with different operands, and those whose operand may be a weight alone.
+_WITH_ROLES = frozenset(("matmul", "einsum", "attention", "stack"))
+_WEIGHTED = macs.WEIGHTED | {"einsum", "attention", "stack"}
+
+
+def _nodes(arguments: Any) -> list[fx.Node]:
+    """The operations among arguments, in order, as often as they occur."""
+    return [leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, fx.Node)]
 
 
 _address = attrgetter("_cdata")  # of a storage; on meta, data_ptr() is 0 for all of them

@@ -1,4 +1,4 @@
-"""What each dimension of a tensor means: batch, channels, rows, columns, or positions that a reshape has merged.
+"""What each dimension of a tensor means: batch, channels, rows, columns, or tokens.
 
 Networks reshape freely (channel shuffles, channels-last blocks, tokens), and a receptive field is a statement about
 rows and columns: so we follow where they are.
@@ -12,25 +12,29 @@ from explorer.types import Shape
 
 N, C, H, W = "N", "C", "H", "W"
 T = "T"  # rows and columns merged in order: tokens
-X = "X"  # positions mixed with something else; only the whole map is a safe statement
+X = "X"  # positions mixed with channels
 
 Layout = tuple[str, ...]
 MAP: Layout = (N, C, H, W)
-SPATIAL = frozenset({H, W, T, X})
+SPATIAL = frozenset({H, W, T})
 
 
-def regroup(shape: Shape, layout: Layout, target: Shape, map_size: tuple[int, int]) -> Layout:
-    """The layout after a reshape (view, flatten, squeeze …) that keeps the order of the elements."""
+def regroup(shape: Shape, layout: Layout, target: Shape, map_size: tuple[int, int]) -> Layout | None:
+    """The layout after a reshape (view, flatten, squeeze …) that keeps the order of the elements; None where it cuts
+    rows or columns, or mixes them with something else."""
     labels: list[str] = []
-    for sources, targets in _groups(shape, target):
+    for sources, targets in groups(shape, target):
         group = [layout[i] for i in sources if shape[i] > 1] or [layout[i] for i in sources[:1]]
-        labels.extend(_labels(group, [target[i] for i in targets], map_size))
+        found = _labels(group, [target[i] for i in targets], map_size)
+        if found is None:
+            return None
+        labels.extend(found)
     return tuple(labels)
 
 
-def _groups(shape: Shape, target: Shape) -> list[tuple[list[int], list[int]]]:
+def groups(shape: Shape, target: Shape) -> list[tuple[list[int], list[int]]]:
     """Pair runs of dimensions of equal product, as short as possible."""
-    groups: list[tuple[list[int], list[int]]] = []
+    found: list[tuple[list[int], list[int]]] = []
     i = j = 0
     while i < len(shape) or j < len(target):
         sources, targets = ([i] if i < len(shape) else []), ([j] if j < len(target) else [])
@@ -42,11 +46,11 @@ def _groups(shape: Shape, target: Shape) -> list[tuple[list[int], list[int]]]:
             else:
                 targets.append(j)
                 j += 1
-        groups.append((sources, targets))
-    return groups
+        found.append((sources, targets))
+    return found
 
 
-def _labels(group: list[str], sizes: list[int], map_size: tuple[int, int]) -> list[str]:
+def _labels(group: list[str], sizes: list[int], map_size: tuple[int, int]) -> list[str] | None:
     """Labels of the target dimensions of one group; `group` names what its source dimensions were."""
     found = set(group)
     long = [size for size in sizes if size > 1]
@@ -60,7 +64,7 @@ def _labels(group: list[str], sizes: list[int], map_size: tuple[int, int]) -> li
         label = group[0] if len(group) == 1 else T
         at = sizes.index(long[0]) if long else 0
         return [label if k == at else C for k in range(len(sizes))]
-    return [X] * len(sizes)
+    return None
 
 
 def reorder(layout: Layout, order: list[int]) -> Layout:

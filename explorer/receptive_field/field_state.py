@@ -1,4 +1,4 @@
-"""What is known of one tensor on its way through the network: where its rows and columns are, and what they see."""
+"""The quick form of what is known of a tensor: a plain map, or its tokens, whose rows and columns see intervals."""
 
 from __future__ import annotations
 
@@ -16,18 +16,24 @@ BOTH = (0, 1)  # the axes of a map: rows and columns
 
 @dataclass(frozen=True, slots=True)
 class FieldState:
-    """What is known of one tensor: its layout, the map its positions belong to, and both fields."""
+    """What is known of one tensor: its layout, the map its positions belong to, and both fields.
+
+    local: None for a gate, which has no position of its own. is_exact: else the fields are upper bounds. parts: what
+    was joined along its channels, if that sees differently; the fields are then those of all channels together.
+    """
 
     shape: Shape
-    layout: Layout | None
+    layout: Layout
     map_size: tuple[int, int]
     strict: tuple[Axis, Axis]
     local: tuple[Axis, Axis] | None
+    is_exact: bool = True
+    parts: tuple[FieldState, ...] = ()
 
     @property
     def has_map(self) -> bool:
         """Whether positions can be told apart (rows and columns, or tokens), each with a field of its own."""
-        labels = set(self.layout or ())
+        labels = set(self.layout)
         return self.local is not None and ({dims.H, dims.W} <= labels or dims.T in labels)
 
 
@@ -45,39 +51,23 @@ def _through(axes: tuple[Axis, Axis], found: list[Taps], size: tuple[int, int]) 
     return rows, rows if square else compose(axes[1], found[1], size[1])
 
 
-def over(state: FieldState, at: Iterable[int], otherwise: FieldState) -> FieldState:
-    """The state unchanged where none of the dimensions is spatial, else `otherwise`."""
-    if state.layout is None:
-        return state
-    return otherwise if any(state.layout[i] in dims.SPATIAL for i in at) else state
-
-
-def whole(state: FieldState) -> FieldState:
-    """A tensor each of whose values may depend on every position."""
-    return replace(_pooled(state, BOTH), layout=None)
-
-
-def over_labels(state: FieldState, labels: Iterable[str]) -> FieldState:
-    """A tensor that a sum over the dimensions of these labels leaves; where none is spatial, the state as it was.
-
-    Of tokens, and of positions that are mixed, the whole map is summed.
-    """
+def summed_over(state: FieldState, labels: Iterable[str]) -> FieldState:
+    """What a sum over the dimensions of these labels leaves, its layout as before; where none is spatial, the state
+    as it was. Of tokens the whole map is summed."""
     along = axes_of(labels)
-    if not along:
-        return state
-    return whole(state) if along == BOTH else _pooled(state, along)
+    return pooled(state, along) if along else state
 
 
 def axes_of(labels: Iterable[str]) -> tuple[int, ...]:
     """The axes of the map (0 rows, 1 columns) along which dimensions of these labels run."""
     found = set(labels)
-    if found & {dims.T, dims.X}:
+    if dims.T in found:
         return BOTH
     return tuple(at for at, label in enumerate((dims.H, dims.W)) if label in found)
 
 
-def _pooled(state: FieldState, along: tuple[int, ...]) -> FieldState:
-    """One position along some axes, that sees what all did."""
+def pooled(state: FieldState, along: tuple[int, ...] = BOTH) -> FieldState:
+    """One position along some axes, that sees what all did: a gate."""
     seen = seen_by_all(state.strict, state.map_size, along)
     rows, columns = (spread(axis, 1) if at in along else axis for at, axis in enumerate(seen))
     height, width = (1 if at in along else size for at, size in enumerate(state.map_size))

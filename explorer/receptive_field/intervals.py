@@ -92,17 +92,17 @@ def compose(axis: Axis, step: Taps, size: int) -> Axis:
 def _carried(seen: np.ndarray, step: Taps, size: int) -> np.ndarray:
     """What `size` positions see that read `step` of positions that see `seen`; [2, size]."""
     count = seen.shape[1]
-    sources = _inside(_sources(step, size), count, step.border)
-    sources[(sources < 0) | (sources >= count)] = count  # where the last column, of nothing, stands for padding
+    read = inside(sources(step, size), count, step.border)
+    read[(read < 0) | (read >= count)] = count  # where the last column, of nothing, stands for padding
     known = np.empty((2, count + 1), seen.dtype)
     known[:, :count], known[:, count] = seen, NOTHING
     found = np.empty((2, size), seen.dtype)
-    known[0].take(sources).min(axis=1, initial=NOTHING[0], out=found[0])
-    known[1].take(sources).max(axis=1, initial=NOTHING[1], out=found[1])
+    known[0].take(read).min(axis=1, initial=NOTHING[0], out=found[0])
+    known[1].take(read).max(axis=1, initial=NOTHING[1], out=found[1])
     return found
 
 
-def _sources(step: Taps, size: int) -> np.ndarray:
+def sources(step: Taps, size: int) -> np.ndarray:
     """The positions that each of `size` positions reads, [size, most that one reads]; filled up with ones outside."""
     if step.period == 1:
         return step.advance * np.arange(size)[:, None] + np.array(step.offsets[0], int)
@@ -113,17 +113,17 @@ def _sources(step: Taps, size: int) -> np.ndarray:
     return offsets.reshape(len(step.offsets), width)[phases] + step.advance * turns[:, None]
 
 
-def _inside(sources: np.ndarray, count: int, border: str) -> np.ndarray:
+def inside(read: np.ndarray, count: int, border: str) -> np.ndarray:
     """Where padding repeats positions of a map of `count`: those. Padding with zeros stays outside."""
     match border:
         case "circular":
-            return sources % count
+            return read % count
         case "replicate":
-            return sources.clip(0, count - 1)
+            return read.clip(0, count - 1)
         case "reflect":
-            return count - 1 - abs(count - 1 - abs(sources))
+            return count - 1 - abs(count - 1 - abs(read))
         case _:
-            return sources
+            return read
 
 
 def union(branches: Sequence[Axis], size: int) -> Axis:

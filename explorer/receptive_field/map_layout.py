@@ -33,8 +33,7 @@ class Arrangement:
 
 def arrangements(graph: LayerGraph) -> dict[str, Arrangement]:
     """The arrangement of every layer whose output can be shown as maps, by id, in order."""
-    states, _ = follow(graph)
-    found = {name: (_axes(state), state.map_size) for name, state in states.items()}
+    found = {name: (_axes(state), state.map_size) for name, state in follow(graph).states.items()}
     return {name: Arrangement(axes, size) for name, (axes, size) in found.items() if axes is not None}
 
 
@@ -49,7 +48,7 @@ def arrangement(graph: LayerGraph, layer: str) -> Arrangement:
 
 def _axes(state: FieldState) -> str | None:
     """Where the layout is not known, four dimensions are taken as [N, C, H, W] and two as [N, C]."""
-    known = "".join(state.layout or ())
+    known = "".join(state.layout)
     if sorted(known) in (["C", "H", "N", "W"], ["C", "N", "T"]):
         return known
     return {4: "NCHW", 2: "NC"}.get(len(state.shape))

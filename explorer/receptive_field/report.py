@@ -7,13 +7,12 @@ these intervals generalise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from explorer.graph.layers import LayerGraph
 from explorer.receptive_field.dims import MAP
-from explorer.receptive_field.field_state import FieldState
 from explorer.receptive_field.intervals import Axis
 from explorer.receptive_field.propagate import follow
 from explorer.types import Box
@@ -59,55 +58,40 @@ class ReceptiveField:
         return (top, left, bottom, right) if top < bottom and left < right else (0, 0, 0, 0)
 
 
+Certainty = Literal["exact", "bounded", "unknown"]
+
+
 @dataclass(frozen=True, slots=True)
 class LayerFields:
     """Strict and local field of a layer's output.
 
     has_map: rows and columns can still be told apart, be it as tokens; is_map: the output is laid out as [N, C, H, W].
-    is_known: a rule says how the layer reads; else it is taken to read everything.
+    certainty: "exact", or "bounded" where the fields are upper bounds, or "unknown" where no rule says how the layer
+    reads, and it is taken to read everything.
     """
 
     strict: ReceptiveField
     local: ReceptiveField
     has_map: bool
     is_map: bool
-    is_known: bool
+    certainty: Certainty
 
 
 def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
-    """The fields of every layer, by layer id. A layer of unknown kind, or one whose rule fails, is taken to
-    read everything."""
-    states, lost = follow(graph)
-    maps = _maps(graph, states)
+    """The fields of every layer, by layer id."""
+    followed = follow(graph)
     image = graph.layers[0].output_shape[-2:]
     image_size = (image[0], image[1])
     found: dict[str, LayerFields] = {}
     for layer in graph:
-        state = states[layer.id]
+        state = followed.states[layer.id]
+        strict = ReceptiveField(state.strict, image_size)
+        local = strict if state.local is state.strict else ReceptiveField(state.local or state.strict, image_size)
+        certainty: Certainty = "exact" if state.is_exact else "bounded"
         found[layer.id] = LayerFields(
-            ReceptiveField(state.strict, image_size),
-            ReceptiveField(state.local or state.strict, image_size),
-            has_map=state.has_map,
-            is_map=layer.id in maps,
-            is_known=layer.kind != "unknown" and layer.id not in lost,
-        )
-    return found
-
-
-def _maps(graph: LayerGraph, states: Mapping[str, FieldState]) -> set[str]:
-    """Ids of the layers laid out as [N, C, H, W].
-
-    Where the layout was lost, because each value sees everything, those of the size of a map that they are made from:
-    attention's scores of positions by positions are not.
-    """
-    sizes: dict[str, set[tuple[int, int]]] = {}
-    found: set[str] = set()
-    for layer in graph:
-        state = states[layer.id]
-        before = {(1, 1)}.union(*(sizes[source] for source in layer.inputs))
-        sizes[layer.id] = before if state.layout is None else {state.map_size}
-        if layer.is_map and (state.layout == MAP or state.layout is None and layer.output_shape[-2:] in before):
-            found.add(layer.id)
+            strict, local, has_map=state.has_map, is_map=layer.is_map and state.layout == MAP,
+            certainty="unknown" if layer.id in followed.lost else certainty,
+        )  # fmt: skip
     return found
 
 

@@ -148,7 +148,7 @@ def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Taps | Non
     match layer.kind:
         case "conv" | "max_pool" | "avg_pool" | "lp_pool" if layer.window:
             return windowed(layer.window, axis, attributes.get("padding_mode", "zeros"))
-        case "conv_transpose" if layer.window:
+        case "conv_transpose" | "unpool" if layer.window:
             return transposed(layer.window, axis)
         case "adaptive_avg_pool" | "adaptive_max_pool":
             return adaptive(size_in, size_out)
@@ -164,6 +164,29 @@ def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Taps | Non
             return _padded(attributes["pad"], axis, attributes.get("mode", "constant"))
         case _:
             return None
+
+
+def of_dimension(layer: Layer, axis: int, size_in: int, size_out: int) -> Taps:
+    """How a layer with a window along one dimension, or three, reads along one of them."""
+    if "kernel_size" not in layer.attributes:
+        return adaptive(size_in, size_out)
+    names = ("kernel_size", "stride", "padding", "dilation")
+    kernel, stride, padding, dilation = (_along(layer, name, axis) for name in names)
+    stride = stride or (kernel if kernel and layer.kind.startswith("pool") else 1)
+    if layer.kind.startswith("conv_transpose"):
+        return transposed(Window(*((value, value) for value in (kernel or 1, stride, dilation or 1, padding or 0))), 0)
+    offsets = tuple(k * (dilation or 1) - (padding or 0) for k in range(kernel or 1))
+    return Taps(1, stride, (offsets,), layer.attributes.get("padding_mode", "zeros"))
+
+
+def _along(layer: Layer, name: str, axis: int) -> int | None:
+    if layer.attributes.get(name) == "same":
+        span = (_along(layer, "dilation", axis) or 1) * ((_along(layer, "kernel_size", axis) or 1) - 1)
+        return span // 2
+    if isinstance(layer.attributes.get(name), str):  # "valid"
+        return 0
+    values = layer.numbers(name)
+    return values[min(axis, len(values) - 1)] if values else None
 
 
 def _padded(pad: tuple[int, ...], axis: int, mode: str) -> Taps:

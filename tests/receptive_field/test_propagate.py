@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer import analyze
-from explorer.receptive_field import propagate
+from explorer.receptive_field import quick
 from explorer.types import Box
 from tests.support.random_networks import Call
 
@@ -152,6 +152,7 @@ class TwoScales(nn.Module):
 def test_tokens_of_maps_of_different_size_see_everything() -> None:
     found = analyze(TwoScales(), (3, 8, 8))
     assert found["concat"].receptive_field.is_global
+    assert found["concat"].certainty == "bounded"
     assert found.unknown == ()
     assert found["large"].receptive_field.size == (3, 3)
 
@@ -167,18 +168,19 @@ def test_tokens_keep_their_local_field_where_a_mix_of_all_is_added() -> None:
 
 
 def test_a_rule_that_fails_costs_one_layer_its_field_and_not_the_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any) -> propagate.FieldState:
+    def fails(*_: Any) -> quick.FieldState:
         raise IndexError("tuple index out of range")
 
-    monkeypatch.setitem(propagate._RULES, "relu", fails)
-    found = analyze(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1)), SIZE)
+    monkeypatch.setitem(quick.QUICK, "max_pool", fails)
+    found = analyze(nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(1), nn.Conv2d(4, 4, 1)), SIZE)
     assert found.unknown == ("1",)
     assert found["1"].macs == 0
+    assert [layer.certainty for layer in found.layers] == ["exact", "exact", "unknown", "bounded"]
     assert [found[name].receptive_field.is_global for name in ("0", "1", "2")] == [False, True, True]
 
 
 def test_a_rule_that_loses_rows_counts_as_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(propagate._RULES, "max_pool", lambda layer, inputs: inputs[0])
+    monkeypatch.setitem(quick.QUICK, "max_pool", lambda layer, inputs: inputs[0])
     found = analyze(nn.MaxPool2d(2), SIZE)
     assert len(found.unknown) == 1
     assert found.layers[-1].receptive_field.is_global
