@@ -20,7 +20,9 @@ COSTS = {
 _COLOURS = {"families": "#0072b2", "blocks": "#e69f00"}  # Okabe and Ito
 _SYMBOLS = {"families": "circle", "blocks": "diamond"}
 _CHOSEN, _CHOSEN_GROUND = "#d55e00", "#a84a00"
-_LEAST_ERROR = 1 / 4000  # half of one of the 2,000 pictures: where a network without an error stands
+PICTURES = 2_000  # unseen ones, that each accuracy is of
+_LEAST_ERROR = 0.5 / PICTURES  # where a network without an error stands
+_Z = 1.959964  # of 95 %
 _ACCURACIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
@@ -33,6 +35,18 @@ class Entrant:
     group: str
     accuracy: float
     costs: dict[str, float]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Between which the true accuracy lies with 95 %: Wilson's interval for a share of PICTURES."""
+        share, weight = self.accuracy, _Z**2 / PICTURES
+        middle, half = share + weight / 2, _Z * math.sqrt(share * (1 - share) / PICTURES + weight / (4 * PICTURES))
+        return max(0.0, (middle - half) / (1 + weight)), min(1.0, (middle + half) / (1 + weight))
+
+
+def place(entrant: Entrant, others: Sequence[Entrant]) -> int:
+    """1 + how many others are surely better: their intervals lie wholly above. Equal places are ties."""
+    return 1 + sum(other.interval[0] > entrant.interval[1] for other in others)
 
 
 def scatter(entrants: Sequence[Entrant], cost: str, chosen: str | None = None) -> go.Figure:
@@ -97,11 +111,19 @@ def _points(members: Sequence[Entrant], cost: str) -> dict[str, object]:
         "y": [_error(e) for e in members],
         "mode": "markers",
         "customdata": [
-            (e.title, e.accuracy, units.count(int(e.costs["params"])), units.count(int(e.costs["macs"])))
+            (
+                e.title,
+                e.accuracy,
+                units.count(int(e.costs["params"])),
+                units.count(int(e.costs["macs"])),
+                *e.interval,
+                e.preset,
+            )
             for e in members
         ],
-        "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]:.2%} right<br>%{customdata[2]} parameters"
-        "<br>%{customdata[3]} MACs<extra></extra>",
+        "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]:.2%} right (%{customdata[4]:.2%} to "
+        "%{customdata[5]:.2%})<br>%{customdata[2]} parameters<br>%{customdata[3]} MACs<extra></extra>",
+        "unselected": {"marker": {"opacity": 0.85}},  # a click opens a network; it does not dim the others
     }
 
 

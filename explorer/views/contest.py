@@ -9,7 +9,6 @@ import streamlit as st
 
 import models
 from explorer.figures import contest as figures
-from explorer.figures import units
 from explorer.figures.contest import COSTS, GROUPS, Entrant
 from explorer.training.contest import REASONS
 from explorer.ui import state
@@ -19,6 +18,7 @@ from explorer.ui.view import View
 from models.weights.sources import shipped_rows
 
 GROUP_CHOICES = {"all": "All", **GROUPS}
+SCATTER = "contest"
 SLOTS = "anynet_mini_"  # what the names begin with of the presets that set one block into the same slots
 
 
@@ -37,7 +37,10 @@ def render(session: Session) -> None:
         return
     chosen = session.preset if any(e.preset == session.preset for e in shown) else None
     cost = state.get("cost") if state.get("cost") in _costs(shown) else "macs"
-    st.plotly_chart(figures.scatter(shown, cost, chosen), key="contest", config={"displayModeBar": False})
+    st.plotly_chart(
+        figures.scatter(shown, cost, chosen), key=SCATTER, config={"displayModeBar": False}, on_select=_click,
+        selection_mode="points",
+    )  # fmt: skip
     _table(shown, chosen)
 
 
@@ -71,9 +74,9 @@ def _recipe(count: int) -> str:
     machines = sorted({row["latency_on"] for row in rows if "latency_on" in row})
     measured = f" Latency was measured on {'; '.join(machines)}." if machines else ""
     return (
-        f"{count} networks, one recipe: {alike} that the program draws itself, seed {min(seeds)}. Accuracy is on 2,000 "
-        f"unseen pictures of 12 classes.{measured} Families are whole networks, each to its own plan; in the others "
-        "only the block in two slots of one plan differs."
+        f"{count} networks, one recipe: {alike} that the program draws itself, seed {min(seeds)}. Accuracy is on "
+        f"{figures.PICTURES:,} unseen pictures of 12 classes.{measured} Families are whole networks, each to its own "
+        "plan; in the others only the block in two slots of one plan differs."
     )
 
 
@@ -81,11 +84,22 @@ def _table(entrants: list[Entrant], chosen: str | None) -> None:
     place = [i for i, e in enumerate(entrants) if e.preset == chosen]
     key = f"contest {state.get('group')}"
     st.dataframe(
-        [_row(e) for e in entrants], key=key, hide_index=True, height=min(720, 36 * (len(entrants) + 1)),
+        [_row(e, entrants) for e in entrants], key=key, hide_index=True, height=min(720, 36 * (len(entrants) + 1)),
         selection_mode="single-row", selection_default={"selection": {"rows": place}}, column_config=_COLUMNS,
         on_select=lambda: _select(key, entrants),
     )  # fmt: skip
-    st.caption("Select a row to open its network, trained weights included, in all views.")
+    st.caption(
+        "Select a row, or a point above, to open its network, trained weights included, in all views. Between *from* "
+        f"and *to* the true accuracy lies with 95 % (Wilson, {figures.PICTURES:,} pictures). Place counts who is "
+        "surely better: networks of one place are tied."
+    )
+
+
+def _click() -> None:
+    """Open the network of the point that was clicked; the line and the ring have none."""
+    points = st.session_state[SCATTER].selection.points
+    if points and (data := points[0].get("customdata")):
+        state.put("preset", data[-1])
 
 
 def _select(key: str, entrants: list[Entrant]) -> None:
@@ -93,13 +107,16 @@ def _select(key: str, entrants: list[Entrant]) -> None:
         state.put("preset", entrants[rows[0]].preset)
 
 
-def _row(entrant: Entrant) -> dict[str, Any]:
+def _row(entrant: Entrant, entrants: list[Entrant]) -> dict[str, Any]:
     latencies = {f"Batch {n} (ms)": entrant.costs[f"latency_{n}"] for n in (1, 32) if f"latency_{n}" in entrant.costs}
     return {
         "Network": entrant.title,
+        "Place": figures.place(entrant, entrants),
         "Accuracy": entrant.accuracy,
+        "from": entrant.interval[0],
+        "to": entrant.interval[1],
         "Parameters": int(entrant.costs["params"]),
-        "MACs": units.count(int(entrant.costs["macs"])),
+        "MACs": int(entrant.costs["macs"]),
         **latencies,
         "Preset": entrant.preset,
         "Note": REASONS.get(entrant.preset, ""),
@@ -108,8 +125,13 @@ def _row(entrant: Entrant) -> dict[str, Any]:
 
 _COLUMNS = {
     "Network": st.column_config.TextColumn(pinned=True, width=170),
-    "Accuracy": st.column_config.NumberColumn(format="percent", help="Right of 2,000 unseen pictures."),
+    "Place": st.column_config.NumberColumn(help="1 + how many are surely better; equal places are ties.", width=60),
+    **{
+        name: st.column_config.NumberColumn(format="percent", help=f"Right of {figures.PICTURES:,} unseen pictures.")
+        for name in ("Accuracy", "from", "to")
+    },
     "Parameters": st.column_config.NumberColumn(format="localized"),
+    "MACs": st.column_config.NumberColumn(format="localized"),
 }
 
 VIEW = View(

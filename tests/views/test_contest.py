@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
+from statistics import NormalDist
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.figures.contest import Entrant, best, scatter
+from explorer.figures.contest import Entrant, best, place, scatter
 from explorer.views import contest
 from models.weights.sources import SHIPPED
 from tests.support.places import APP
@@ -53,6 +56,51 @@ def test_the_table_is_the_shipped_one_best_first() -> None:
     shown = dict(zip(table.value["Preset"], table.value["Accuracy"], strict=True))
     assert shown == {name: row["accuracy"] for name, row in ROWS.items()}
     assert list(shown.values()) == sorted(shown.values(), reverse=True)
+
+
+@pytest.mark.parametrize("name", ["MACs", "Parameters"])
+def test_costs_are_numbers_which_sort_as_such(name: str) -> None:
+    (table,) = open_contest().dataframe
+    field = {"MACs": "macs", "Parameters": "params"}[name]
+    assert table.value[name].dtype.kind == "i"
+    assert dict(zip(table.value["Preset"], table.value[name], strict=True)) == {n: r[field] for n, r in ROWS.items()}
+
+
+@pytest.mark.parametrize("right", [2000, 1999, 1995, 1000, 1, 0])
+def test_the_interval_is_wilsons(right: int) -> None:
+    """An end is a true accuracy at which the one that was found lies just 1.96 of its standard deviations away."""
+    low, high = entrant("a", right / 2000, 1).interval
+    for end in (low, high):
+        deviation = NormalDist().inv_cdf(0.975) * math.sqrt(end * (1 - end) / 2000)
+        assert abs(right / 2000 - end) == pytest.approx(deviation, abs=1e-8)
+    assert low - 1e-12 <= right / 2000 <= high + 1e-12
+    assert low < high
+
+
+def test_what_may_be_chance_is_a_tie() -> None:
+    near, best_one, far = entrant("a", 0.9975, 1), entrant("b", 0.9995, 1), entrant("c", 0.9, 1)
+    assert [place(e, [near, best_one, far]) for e in (near, best_one, far)] == [1, 1, 3]
+    (table,) = open_contest().dataframe
+    shown = table.value
+    assert list(shown["Place"][:2]) == [1, 1]
+    assert shown["Place"].is_monotonic_increasing
+    assert all(
+        low <= found <= high for low, found, high in zip(shown["from"], shown["Accuracy"], shown["to"], strict=True)
+    )
+
+
+def test_a_click_on_a_point_opens_its_network_and_one_on_the_ring_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[str, str]] = []
+    monkeypatch.setattr(contest.state, "put", lambda *what: opened.append(what))
+    figure = scatter(FIELD, "macs", chosen="c").to_plotly_json()
+    for trace in figure["data"]:
+        for data in trace.get("customdata", [None]):
+            points = [{} if data is None else {"customdata": list(data)}]
+            monkeypatch.setattr(
+                contest.st, "session_state", {"contest": SimpleNamespace(selection=SimpleNamespace(points=points))}
+            )
+            contest._click()
+    assert opened == [("preset", name) for name in "abcd"]
 
 
 @pytest.mark.parametrize("group", ["families", "blocks"])
