@@ -45,6 +45,7 @@ def page() -> None:
 
 
 if __name__ == "__main__":
-    page()
+    with server.turn:
+        page()
 else:  # the server imports this file once, before it serves anything
     app = st.App(__file__, middleware=[Middleware(server.Hardened)], lifespan=server.in_browser)

@@ -21,6 +21,8 @@ LEAST_S = 0.5  # time that the counted passes take together, at least
 LEAST_PASSES = 5
 SLOW_S = 3.0  # passes that take as long together are enough, if they are SLOW_PASSES
 SLOW_PASSES = 3
+STEADY = 0.2  # of the median: what the quartiles may lie apart in a measurement that can be told as one figure
+LONGEST_S = 4.0  # as long it goes on where they lie further apart
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Latency:
     def spread_s(self) -> float:
         """Half of the distance between the quartiles: the ± of the median."""
         return (self.high_s - self.low_s) / 2
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether half of the passes took about as long; else there is no one figure to tell."""
+        return self.high_s - self.low_s <= STEADY * self.median_s
 
 
 def measure(
@@ -87,6 +94,7 @@ def times(
 ) -> list[float]:
     """Seconds of each call: at least LEAST_PASSES, until they took `least_s` together; SLOW_PASSES of slow ones.
 
+    Where they are not steady, as many again and again, up to LONGEST_S in all; of those the steadiest are kept.
     Before them come WARM_UP others, or fewer where these take as long. Raises Cancelled.
     """
 
@@ -102,12 +110,29 @@ def times(
     warmed = [timed()]
     while len(warmed) < WARM_UP and sum(warmed) < least_s:
         warmed.append(timed())
+    rounds = [_round(timed, least_s, progress)]
+    while not _is_steady(rounds[-1]) and sum(map(sum, rounds)) < LONGEST_S:
+        rounds.append(_round(timed, least_s, None))
+    return min(rounds, key=_unrest)
+
+
+def _round(timed: Callable[[], float], least_s: float, progress: Callable[[float], None] | None) -> list[float]:
     seconds: list[float] = []
     while (share := _share(len(seconds), sum(seconds), least_s)) < 1:
         if progress is not None:
             progress(share)
         seconds.append(timed())
     return seconds
+
+
+def _unrest(seconds: list[float]) -> float:
+    """How far the quartiles lie apart, as a share of the median."""
+    low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return (high - low) / median if median > 0 else 0.0
+
+
+def _is_steady(seconds: list[float]) -> bool:
+    return _unrest(seconds) <= STEADY
 
 
 def _share(passes: int, spent_s: float, least_s: float) -> float:

@@ -15,29 +15,33 @@ FAR = 20.0  # from here on the axis is logarithmic: a small bar would not be see
 
 @dataclass(frozen=True)
 class Bar:
-    """One figure of one block, as a person reads it and in full; spread: what it may be more or less by."""
+    """One figure of one block, as a person reads it and in full; spread: what it may be more or less by.
+
+    is_firm: whether it can be set over that of another block, and drawn.
+    """
 
     value: float
     text: str
     detail: str = ""
     spread: float = 0.0
+    is_firm: bool = True
 
     def over(self, base: Bar) -> str:
         """How many times that of another block: 1.02×."""
-        return f"{self.value / base.value:,.2f}×" if base.value else ""
+        return f"{self.value / base.value:,.2f}×" if base.value and self.is_firm and base.is_firm else ""
 
 
 def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str]) -> go.Figure:
     """Bars of each figure over the first block's, one colour per block; None is left out.
 
-    blocks: per block one Bar for each of `figures`. A figure without a value of the first block is left out.
+    blocks: per block one Bar for each of `figures`. A figure without a firm value of the first block is left out.
     """
     first, *_ = blocks.values()
-    shown = [i for i, bar in enumerate(first) if bar and bar.value > 0]
+    shown = [i for i, bar in enumerate(first) if bar and bar.is_firm and bar.value > 0]
     figure, ratios = go.Figure(), [1.0]
     for (colour, ink), (name, bars) in zip(COLOURS, blocks.items(), strict=False):
         pairs = [(figures[i], bars[i], first[i]) for i in shown]
-        known = [(title, bar, base) for title, bar, base in pairs if bar and base]
+        known = [(title, bar, base) for title, bar, base in pairs if bar and bar.is_firm and base]
         over = [bar.value / base.value for _, bar, base in known]
         ratios += [ratio for ratio in over if ratio > 0]
         figure.add_bar(

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from explorer.run.device import format_bytes
 
-__all__ = ["count", "difference", "format_bytes", "milliseconds", "pair", "shape"]
+__all__ = ["count", "difference", "format_bytes", "milliseconds", "pair", "shape", "unsteady"]
 
 _UNITS = ("", "k", "M", "G", "T", "P")
 
@@ -41,6 +41,15 @@ def pair(values: tuple[int | Fraction, int | Fraction]) -> str:
 def shape(dims: tuple[int, ...]) -> str:
     """A shape without the batch: 64 × 56 × 56."""
     return " × ".join(map(str, dims[1:])) or "scalar"
+
+
+def unsteady(low_s: float, high_s: float) -> str:
+    """A time that has no one figure: not steady: 1.65 to 990 ms."""
+    return f"not steady: {_digits(low_s * 1000)} to {_digits(high_s * 1000)} ms"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0}f}"
 
 
 def milliseconds(median_s: float, spread_s: float) -> str:

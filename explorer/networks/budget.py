@@ -67,7 +67,18 @@ class Match:
         where = f"{far} {'above' if self.found > self.wanted else 'below'}" if self.found != self.wanted else "exactly"
         told = f"{self.values} gives {self.found:,} {FIGURES[self.figure]}, {where} the {self.wanted:,} wanted."
         missed = f"No value of {self.knob.replace('_', ' ')} comes within 1 %; the nearest is taken: "
-        return told if self.is_close else missed + told
+        narrow = (
+            " Inside it is narrower than its input now: a bottleneck, no inverted one." if is_narrow(self.spec) else ""
+        )
+        return (told if self.is_close else missed + told) + narrow
+
+
+def is_narrow(spec: Spec) -> bool:
+    """Whether a block that is made to be wide inside, an inverted residual, has fewer channels there than come in."""
+    knob = type(spec).knobs().get("expansion")
+    inside: int | None = getattr(spec, "inner", getattr(spec, "hidden", None))
+    outside: int = getattr(spec, "in_channels")  # noqa: B009  (every block has it)
+    return knob is not None and isinstance(knob.default, float) and inside is not None and inside < outside
 
 
 def in_slot(block: Block, in_channels: int) -> Spec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,10 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 CLOSED = "/_stcore/metrics"  # Streamlit shows there how many sessions there are and what they hold, to anybody
+
+# Of many pages that are drawn at once each gets its turn at Python's lock so seldom that the server, which needs it as
+# well, answers nobody for half a minute, and browsers break off. A few at a time end sooner, all together too.
+turn = threading.BoundedSemaphore(4)
 
 
 class Hardened:

@@ -46,6 +46,27 @@ def test_passes_go_on_until_there_are_enough_and_enough_time_was_spent(one_s, le
     assert clock.calls <= passes + 1 + latency.WARM_UP
 
 
+def test_where_passes_are_not_steady_they_are_taken_again_until_they_are() -> None:
+    unrest = [0.001, 1.0] * 3
+    found = times(Clock(0.001, 0.001, 0.001, *unrest[:5], 0.01), least_s=0.5)
+    assert {round(s, 9) for s in found} == {0.01}
+
+
+def test_what_never_gets_steady_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(*[0.001, 0.5] * 100)
+    found = times(clock, least_s=0.5)
+    assert clock.now < latency.LONGEST_S + 3
+    monkeypatch.setattr(latency, "times", lambda *_, **__: found)
+    measured = latency.measure(nn.ReLU(), (1, 2, 2))
+    assert not measured.is_steady
+    assert (measured.low_s, measured.high_s) == (pytest.approx(0.001), pytest.approx(0.5))
+
+
+@pytest.mark.parametrize(("low", "high", "steady"), [(0.92, 1.1, True), (0.95, 1.2, False), (1.0, 1.0, True)])
+def test_steady_is_what_has_its_quartiles_within_a_fifth(low: float, high: float, steady: bool) -> None:
+    assert latency.Latency(1, "cpu", 9, 1.0, low, high).is_steady is steady
+
+
 def test_the_device_is_waited_for_before_the_first_and_after_each_pass() -> None:
     log: list[str] = []
     clock = Clock(0.2)

@@ -149,7 +149,7 @@ async def visit(address: str, seen: Seen, draw: random.Random, until_s: float, p
     while time.monotonic() < until_s:
         try:
             line = connect(f"{address}/_stcore/stream", subprotocols=[Subprotocol("streamlit")], max_size=None,
-                           open_timeout=PATIENCE_S)  # fmt: skip
+                           open_timeout=PATIENCE_S, ping_interval=None)  # fmt: skip
             async with line as socket:
                 await _sit(Visitor(socket, seen), draw, until_s, pause_s)
         except Exception as error:

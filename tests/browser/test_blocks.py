@@ -37,7 +37,10 @@ def test_an_inverted_residual_gets_the_macs_of_a_bottleneck_and_both_are_timed(s
     wait_until_idle(page)
     for column in (0, 1):
         figures = rows(page, column)
-        assert all(re.fullmatch(r"[\d.,]+ ± [\d.,]+ ms", figures[f"Latency, batch {n}"]) for n in (1, 32))
+        assert all(
+            re.fullmatch(r"(?:[\d.,]+ ± [\d.,]+|not steady: [\d.,]+ to [\d.,]+) ms", figures[f"Latency, batch {n}"])
+            for n in (1, 32)
+        )
 
 
 def test_columns_stack_on_a_phone(server: str, phone_page: Page) -> None:

@@ -101,6 +101,28 @@ def test_width_comes_first_then_expansion_and_what_changes_the_view_of_a_positio
     assert found.is_close
 
 
+def test_an_inverted_residual_that_is_narrower_inside_is_called_a_bottleneck() -> None:
+    bottleneck, inverted = (budget.in_slot(models.block(n), 64) for n in ("residual_bottleneck", "inverted_residual"))
+    found = budget.match(inverted, (64, 8, 8), "macs", cost(bottleneck, "macs", (64, 8, 8)))
+    assert found.sentence().endswith(" a bottleneck, no inverted one.")
+    wide = budget.match(inverted, (64, 8, 8), "macs", 5 * cost(bottleneck, "macs", (64, 8, 8)))
+    assert "bottleneck" not in wide.sentence()
+
+
+@pytest.mark.parametrize("name", [block.name for block in models.blocks()])
+def test_no_block_is_narrow_as_it_is_declared(name: str) -> None:
+    assert not budget.is_narrow(budget.in_slot(models.block(name), 64))
+
+
+@pytest.mark.parametrize("name", ["inverted_residual", "mbconv", "convnext", "linear_bottleneck", "fused_mbconv"])
+def test_blocks_with_an_expansion_are_narrow_below_1(name: str) -> None:
+    if name not in [block.name for block in models.blocks()]:
+        pytest.fail(f"{name} is no block")
+    spec = budget.in_slot(models.block(name), 64)
+    assert budget.is_narrow(type(spec).parse(spec.model_dump() | {"expansion": 0.5}))
+    assert not budget.is_narrow(type(spec).parse(spec.model_dump() | {"expansion": 1.0}))
+
+
 def test_a_budget_that_no_value_reaches_is_said_to_be_missed_and_by_how_much() -> None:
     start = models.block("vgg").spec.parse({"in_channels": 64})
     found = budget.match(start, (64, 8, 8), "params", 10)

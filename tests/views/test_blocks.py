@@ -197,7 +197,7 @@ def quick(found: dict[str, int]) -> Any:
 
     def measure(module: Any, size: Any, batch: int, *, device: str, **_: Any) -> Latency:
         found["calls"] = found.get("calls", 0) + 1
-        return Latency(batch, device, 9, batch / 1000, batch / 1250, batch / 800)
+        return Latency(batch, device, 9, batch / 1000, batch / 1050, batch / 960)
 
     return measure
 
@@ -218,7 +218,7 @@ def test_latency_is_measured_when_asked_for_and_kept_for_blocks_that_do_not_chan
     app = measured(click(app, "Measure latency"))
     assert link(app) == {"measured": "1"}
     assert calls["calls"] == 4
-    assert [table["Latency, batch 32"] for table in tables(app)] == ["32.0 ± 7.2 ms"] * 2
+    assert [table["Latency, batch 32"] for table in tables(app)] == ["32.0 ± 1.4 ms"] * 2
     assert any("the median of 9 to 9 passes" in text for text in texts(app.caption))
     app.number_input(key="widget:input_channels").set_value(32).run()
     assert measured(app)
@@ -293,6 +293,19 @@ def test_what_would_take_minutes_on_a_cpu_is_not_timed(monkeypatch: pytest.Monke
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_measurement_that_is_not_steady_is_told_as_a_range_and_compared_with_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unsteady = Latency(1, "cpu", 9, 0.00172, 0.0015, 0.988)
+    monkeypatch.setattr(latency.latency, "measure", lambda *_, **__: unsteady)
+    first, second = tables(measured(open_blocks(measured="1")))
+    assert first["Latency, batch 1"] == second["Latency, batch 1"] == "not steady: 1.50 to 988 ms"
+    blocks = {"a": [Bar(1, "1"), Bar(1, "1", is_firm=False)], "b": [Bar(2, "2"), Bar(2, "2")]}
+    bars: Any = relative(blocks, ("P", "L")).data
+    assert [list(bar.x) for bar in bars] == [["P"], ["P"]]
+    assert Bar(2, "2").over(Bar(1, "1", is_firm=False)) == ""
 
 
 def test_the_chart_sets_each_figure_over_that_of_the_first_block() -> None:

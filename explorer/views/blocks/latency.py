@@ -92,7 +92,8 @@ def _explain(tasks: list[Task], stopped: bool) -> None:
         name = next(info.name for info in devices() if info.device == tasks[0].device)
         st.caption(
             f"Measured on {name}, float32, eval mode: the median of {min(passes):,} to {max(passes):,} passes after "
-            f"{latency.WARM_UP} that are not counted, ± half the distance between the quartiles."
+            f"{latency.WARM_UP} that are not counted, ± half the distance between the quartiles. Where these lie more "
+            f"than {latency.STEADY:.0%} of the median apart, the two are shown: something else was at work."
         )
 
 

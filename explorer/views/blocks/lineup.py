@@ -11,7 +11,7 @@ import streamlit as st
 import models
 from explorer.analysis.structure import Analysis, analyze
 from explorer.errors import UserError
-from explorer.networks.budget import in_slot
+from explorer.networks.budget import in_slot, is_narrow
 from explorer.types import InputSize
 from explorer.ui import state
 from explorer.ui.session import spec_key
@@ -93,6 +93,7 @@ def _slot(place: int, is_twin: bool) -> Slot:
     label = f"{block.title} ({place})" if is_twin else block.title
     try:
         spec = block.spec.parse(state.knob_values(of))
+        label += " as a bottleneck" if is_narrow(spec) else ""
         return Slot(place, block, of, label, Built(spec, _analysis(spec_key(spec), input_size(), spec)))
     except UserError as error:
         return Slot(place, block, of, label, error=str(error))
