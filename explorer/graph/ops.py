@@ -35,7 +35,9 @@ _ALIASES = {
     "conv1d": "conv1d", "conv3d": "conv3d", "conv2d": "conv", "linear": "linear",
     "conv_transpose1d": "conv_transpose1d", "conv_transpose2d": "conv_transpose",
     "conv_transpose3d": "conv_transpose3d",
-    "max_pool2d": "max_pool", "avg_pool2d": "avg_pool",
+    "max_pool2d": "max_pool", "avg_pool2d": "avg_pool", "max_pool2d_with_indices": "max_pool",
+    "max_pool3d_with_indices": "pool3d", "max_pool1d_with_indices": "pool1d",
+    "adaptive_max_pool2d_with_indices": "adaptive_max_pool", "index": "select",
     "lp_pool2d": "lp_pool", "adaptive_avg_pool2d": "adaptive_avg_pool", "adaptive_max_pool2d": "adaptive_max_pool",
     "local_response_norm": "local_response_norm",
     "swish": "silu", "clip": "clamp", "alpha_dropout": "dropout", "dropout2d": "dropout", "feature_dropout": "dropout",
@@ -146,7 +148,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "windows": ("input", "dim", "size", "step"),
     "pool1d": ("input", "kernel_size", "stride", "padding"),
     "pool3d": ("input", "kernel_size", "stride", "padding"),
-    "unpool": ("input", "indices", "kernel_size", "stride", "padding"),
+    "unpool": ("input", "indices", "output_size"),
     "sort": ("input", "dim"),
     "copy": ("input", "source"),
     "batch_norm": ("input", "running_mean", "running_var", "weight", "bias", "training"),
@@ -211,6 +213,14 @@ def kind_of_function(target: Any) -> str:
     return _NAMES.get(name, "unknown")
 
 
+_ATTRIBUTES = {"values": "select", "indices": "select", "T": "permute", "mT": "transpose"}
+
+
+def kind_of_attribute(name: str) -> str:
+    """The kind of an attribute of a tensor, or of a named tuple of tensors, that is one itself."""
+    return _ATTRIBUTES.get(name, "unknown")
+
+
 def function_name(target: Any) -> str:
     """The bare name: F.relu, torch.relu, Tensor.relu_ and aten.relu_.default are all "relu"."""
     if isinstance(target, str):
@@ -256,6 +266,8 @@ _PADS: dict[tuple[type[nn.Module], ...], str] = {
 
 def call_arguments(kind: str, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
     """The arguments of a functional call by name; tensors among them stay tensors."""
+    if name == "getattr":
+        return {"input": args[0], **({"dim0": -2, "dim1": -1} if args[1] == "mT" else {})}
     names = _AMBIGUOUS.get(name, _ARGUMENTS.get(kind, ("input",)))
     if kind in ("permute", "expand", "repeat", "flip") and name not in _AMBIGUOUS:
         dims = args[1] if len(args) == 2 and is_sequence(args[1]) else args[1:]
@@ -301,6 +313,8 @@ def window(kind: str, arguments: Arguments) -> Window | None:
     if kind in ("conv", "conv_transpose"):
         kernel = _pair(tuple(arguments["weight"].shape[-2:]))
     elif kind in ("max_pool", "avg_pool", "lp_pool", "unpool"):
+        if "kernel_size" not in arguments:
+            return None
         kernel = _pair(arguments["kernel_size"])
     else:
         return None

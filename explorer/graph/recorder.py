@@ -10,11 +10,12 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils import _pytree as pytree
+from torch._ops import OpOverload
 from torch.utils.flop_counter import FlopCounterMode
 
 from explorer.graph import macs, ops, shapes
 from explorer.graph.layers import Buffer, Failure, Layer, LayerGraph
+from explorer.graph.roles import Roles
 from explorer.types import Shape, is_sequence
 
 
@@ -36,12 +37,14 @@ class GraphRecorder:
         self._parameter_names = _ParameterNames(root)
         self._values: dict[fx.Node, Any] = {}  # all of them stay alive, so that a storage's address names it
         self._sources: dict[fx.Node, list[str]] = {}  # node → ids of the layers whose tensors it carries
+        self._writes: dict[fx.Node, list[str]] = {}  # node → ids of the layers that wrote into a part of its tensor
         self._weights: dict[fx.Node, list[str]] = {}  # node that depends on weights alone → their names
         self._ids: Counter[str] = Counter()
         self._shapes: dict[str, Shape] = {}
         self._products = 0  # multiply-accumulates inside the current operation, where they are counted
         self._alone = _single_operations(program)
         self._storages: dict[int, int] = {}
+        self._roles = Roles(self._sources, self._values, self._attribute)
 
     def record(self, input_size: tuple[int, int, int]) -> Failure | None:
         """Run on meta with one image [1, C, H, W]; returns where and why it stopped, if it did."""
@@ -86,7 +89,9 @@ class GraphRecorder:
         return result
 
     def _kind(self, n: fx.Node) -> str:
-        return ops.kind_of_module(self._module(n)) if n.op == "call_module" else ops.kind_of_function(n.target)
+        if n.op == "call_module":
+            return ops.kind_of_module(self._module(n))
+        return ops.kind_of_attribute(str(n.args[1])) if n.target is getattr else ops.kind_of_function(n.target)
 
     def _perform(self, n: fx.Node, args: Any, kwargs: Any) -> Any:
         """The output of a module, function or method: by rule where one is certain, else by running it on meta."""
@@ -117,40 +122,6 @@ class GraphRecorder:
         sizes = ["x".join(map(str, t.shape[1:])) for t in read]
         return f" (for an input of {', '.join(sizes)})" if sizes else ""
 
-    def _roles(self, n: fx.Node, kind: str, inputs: list[str]) -> dict[str, Any]:
-        """Which inputs a layer has in which role, where that is not simply the first: operands, in order, as places in
-        `inputs` (None: weights), and for joined tensors also their sizes; an einsum's equation."""
-        if kind == "concat":
-            return self._joined(n, inputs)
-        if kind not in _WEIGHTED and (len(inputs) == 1 or kind not in _WITH_ROLES):
-            return {}
-        nodes = _nodes((n.args, n.kwargs))
-        operands = tuple([self._place(source, inputs) for source in nodes])
-        plain = kind not in ("einsum", "attention") and operands[:1] == (0,) and len(inputs) == 1
-        found: dict[str, Any] = {} if plain else {"operands": operands}
-        if found and operands[:1] == (None,):
-            found["input_shape"] = tuple(self._values[nodes[0]].shape)
-        if kind == "einsum":
-            found["equation"] = n.args[0]
-        return found
-
-    def _joined(self, n: fx.Node, inputs: list[str]) -> dict[str, Any]:
-        """The parts of a concat in order, as (place in `inputs`, size), if weights are among them."""
-        nodes = _nodes((n.args, n.kwargs))
-        if all(source in self._sources for source in nodes):
-            return {}
-        dim = n.args[1] if len(n.args) > 1 else n.kwargs.get("dim", 0)
-        return {"joined": tuple([(self._place(s, inputs), self._values[s].shape[dim]) for s in nodes])}
-
-    def _place(self, source: fx.Node, inputs: list[str]) -> int | None:
-        names = self._sources.get(source)
-        return inputs.index(names[0]) if names else None
-
-    def _contracted(self, n: fx.Node) -> int | None:
-        """The dimension of the activation over which its product with weights runs; None for two activations."""
-        read = [source in self._sources for source in n.args]
-        return (-1 if read[0] else -2) if sorted(read) == [False, True] else None
-
     # -- layers -----------------------------------------------------------------------------------------------------
 
     def _note(self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -169,6 +140,21 @@ class GraphRecorder:
         self._shapes[layer.id] = layer.output_shape
         self.nodes[layer.id] = n
         self._sources[n] = [layer.id]
+        if _writes_into_its_operand(n):
+            self._pass_on(n, result, layer.id)
+
+    def _pass_on(self, n: fx.Node, result: Tensor, layer: str) -> None:
+        """Let all that read the tensor which an operation wrote into, read that operation: those that hold the tensor
+        itself instead of what it was, views of it and what it is a view of beside that."""
+        target = n.args[0]
+        if isinstance(target, fx.Node) and len(target.users) == 1 and target.op == "call_module":
+            return  # nobody else has the tensor
+        address = _address(result.untyped_storage())
+        for other, value in self._values.items():
+            if value is result:
+                self._sources[other] = [layer]
+            elif isinstance(value, Tensor) and _address(value.untyped_storage()) == address:
+                self._writes.setdefault(other, []).append(layer)
 
     def _layer(
         self, n: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: list[str], tensors: list[Tensor]
@@ -177,9 +163,9 @@ class GraphRecorder:
         kind, op, arguments = self._described(n, args, kwargs)
         names = tuple(dict.fromkeys(self._parameters(n)))
         attributes = ops.plain_attributes(arguments) | macs.counted(kind, arguments) | ops.kernel_size(kind, arguments)
-        attributes |= self._roles(n, kind, inputs)
-        if kind == "matmul" and (dim := self._contracted(n)) is not None:
-            attributes["contracted"] = dim
+        attributes |= self._roles.of(n, kind, inputs)
+        if self._writes and (written := self._written(n)):
+            attributes["written"] = len(written)
         if kind in macs.MEASURED and self._products:
             attributes["products"] = self._products
         return Layer(
@@ -208,8 +194,11 @@ class GraphRecorder:
             if kind == "attention":
                 found |= ops.call_arguments(kind, name, args, kwargs) | {"module": module}
             return kind, name, found
-        kind, name = ops.kind_of_function(n.target), ops.function_name(n.target)
-        return kind, name, ops.call_arguments(kind, name, args, kwargs)
+        kind, name = self._kind(n), ops.function_name(n.target)
+        found = ops.call_arguments(kind, name, args, kwargs)
+        if kind == "select":
+            found["index"] = self._roles.index(n, found.get("index"))
+        return kind, name, found
 
     def _placed(self, n: fx.Node) -> tuple[str | None, str]:
         """(own path, scope): an operation that is all that its module does goes by the module's path."""
@@ -226,7 +215,12 @@ class GraphRecorder:
         return wanted if count == 1 else f"{wanted}#{count}"
 
     def _inputs(self, n: fx.Node) -> list[str]:
-        return [name for source in self._operands(n) for name in self._sources.get(source, ())]
+        found = [name for source in self._operands(n) for name in self._sources.get(source, ())]
+        return found + self._written(n) if self._writes else found
+
+    def _written(self, n: fx.Node) -> list[str]:
+        """The layers that wrote into parts of what an operation reads, each once."""
+        return list(dict.fromkeys(name for source in n.all_input_nodes for name in self._writes.get(source, ())))
 
     def _operands(self, n: fx.Node) -> list[fx.Node]:
         """The operations whose results this one reads, each once; what it joins end to end as often as it does."""
@@ -256,14 +250,17 @@ class GraphRecorder:
         return Buffer(key, storage.nbytes())
 
 
-# Kinds that do different things with different operands, and those whose operand may be a weight alone.
-_WITH_ROLES = frozenset(("matmul", "einsum", "attention", "stack"))
-_WEIGHTED = macs.WEIGHTED | {"einsum", "attention", "stack"}
+def _writes_into_its_operand(n: fx.Node) -> bool:
+    """Whether an operation changes its first operand in place, as `add_`, `copy_` and `+=` do."""
+    target: Any = n.target
+    if n.op == "call_method":
+        return target.endswith("_") and not target.endswith("__")
+    if isinstance(target, OpOverload):
+        return target.name().partition(".")[0].endswith("_")
+    return target in _IN_PLACE
 
 
-def _nodes(arguments: Any) -> list[fx.Node]:
-    """The operations among arguments, in order, as often as they occur."""
-    return [leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, fx.Node)]
+_IN_PLACE: frozenset[Any] = frozenset(getattr(operator, name) for name in ("iadd", "isub", "imul", "itruediv", "ipow"))
 
 
 _address = attrgetter("_cdata")  # of a storage; on meta, data_ptr() is 0 for all of them

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from explorer.receptive_field import dims, intervals, taps
 from explorer.receptive_field.field_state import FieldState, moved
 from explorer.receptive_field.intervals import Axis, spread, union
@@ -21,18 +23,31 @@ def merged(inputs: States) -> FieldState | None:
     lead = max(located, key=lambda state: (state.map_size[0] * state.map_size[1], len(state.shape)))
     if not all(_fits(state, lead) for state in inputs):
         return None
-    strict = _unions([_stretched(state.strict, state.map_size, lead.map_size) for state in inputs], lead.map_size)
-    exact = all(state.is_exact for state in inputs) and not _hides_padding(inputs)
+    branches = [_stretched(state.strict, state.map_size, lead.map_size) for state in inputs]
+    strict = _unions(branches, lead.map_size)
+    exact = all(state.is_exact for state in inputs) and not _hides_padding(branches, strict)
     if all(state.local is state.strict for state in inputs):
         return replace(lead, strict=strict, local=strict, is_exact=exact)
     seen = [_stretched(s.local, s.map_size, lead.map_size) for s in located if s.local is not None]
     return replace(lead, strict=strict, local=_unions(seen, lead.map_size) if seen else None, is_exact=exact)
 
 
-def _hides_padding(inputs: States) -> bool:
-    """Whether a branch sees only padding in some rows (columns) and something in others: rows and columns are kept
-    apart, so that the pixels of its columns would count there in vain."""
-    return any(_is_partly_blind(axis) for axis in {id(a): a for s in inputs for a in s.strict}.values())
+def _hides_padding(branches: list[tuple[Axis, Axis]], together: tuple[Axis, Axis]) -> bool:
+    """Whether a branch sees only padding in some rows (columns), and elsewhere pixels that no other branch sees there:
+    rows and columns are kept apart, so that these would count in vain."""
+    for at, branch in enumerate(branches):
+        for along in (0, 1):
+            if _is_partly_blind(branch[along]):
+                others = [other[1 - along] for i, other in enumerate(branches) if i != at]
+                if not others or not _covers(others, together[1 - along]):
+                    return True
+    return False
+
+
+def _covers(axes: list[Axis], whole: Axis) -> bool:
+    first = np.minimum.reduce([axis.seen[0] for axis in axes])
+    last = np.maximum.reduce([axis.seen[1] for axis in axes])
+    return bool((first == whole.seen[0]).all() and (last == whole.seen[1]).all())
 
 
 def _is_partly_blind(axis: Axis) -> bool:
@@ -78,7 +93,9 @@ def cut(state: FieldState, at: int, kept: range) -> FieldState | None:
     if label in (dims.H, dims.W):
         parts = [cut(part, at, kept) for part in state.parts]
         state = replace(kept_along(state, 0 if label == dims.H else 1, kept), parts=tuple(filter(None, parts)))
-    elif state.parts:
+    elif state.parts and len(kept) < state.shape[at]:
+        if at != state.joint:
+            return None
         return _parts_of(state, at, kept)
     return replace(state, shape=shape)
 

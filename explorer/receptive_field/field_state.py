@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from explorer.receptive_field import dims
 from explorer.receptive_field.dims import Layout
@@ -20,6 +22,8 @@ class FieldState:
 
     local: None for a gate, which has no position of its own. is_exact: else the fields are upper bounds. parts: what
     was joined along its channels, if that sees differently; the fields are then those of all channels together.
+    boxes: for reports alone: (top, left, bottom, right) of each unit, [4, rows, columns], of both fields, where rows
+    and columns do not tell them.
     """
 
     shape: Shape
@@ -29,6 +33,13 @@ class FieldState:
     local: tuple[Axis, Axis] | None
     is_exact: bool = True
     parts: tuple[FieldState, ...] = ()
+    boxes: tuple[np.ndarray, np.ndarray] | None = field(default=None, compare=False)
+
+    @property
+    def joint(self) -> int:
+        """The dimension along which the parts were joined."""
+        differs = (at for at, size in enumerate(self.shape) if any(part.shape[at] != size for part in self.parts))
+        return next(differs)
 
     @property
     def has_map(self) -> bool:

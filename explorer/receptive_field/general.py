@@ -115,6 +115,11 @@ def _merge(_: Layer, maps: Maps) -> IndexMap:
     return mixing.merged(maps)
 
 
+def _unpool(layer: Layer, maps: Maps) -> IndexMap | None:
+    """Values and their places: each position of a window sees both."""
+    return sliding.windowed(layer, mixing.merged(maps))
+
+
 def _reduce(layer: Layer, maps: Maps) -> IndexMap | None:
     if len(maps) > 1:
         return mixing.merged(maps)  # torch.max of two tensors
@@ -216,11 +221,12 @@ GENERAL: dict[str, GeneralRule] = {
     **dict.fromkeys(ops.REDUCTIONS, _reduce),
     **dict.fromkeys((*macs.CONVOLUTIONS, *macs.TRANSPOSED), _one(sliding.windowed)),
     **dict.fromkeys(("max_pool", "avg_pool", "lp_pool", "pool1d", "pool3d"), _one(sliding.windowed)),
-    **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool", "interpolate", "unpool"), _one(sliding.windowed)),
+    **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool", "interpolate"), _one(sliding.windowed)),
     **dict.fromkeys(("flatten", "reshape", "squeeze", "unsqueeze"), _one(moving.reshape)),
     **dict.fromkeys(("permute", "transpose", "movedim"), _one(moving.permute)),
     **dict.fromkeys(("layer_norm", "rms_norm"), _one(_layer_norm)),
     **dict.fromkeys(("softmax", "normalize"), _one(_softmax)),
+    "unpool": _unpool,
     "pad": _one(sliding.padded),
     "unfold": _one(sliding.patches),
     "windows": _one(sliding.windows_of),

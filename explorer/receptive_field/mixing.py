@@ -19,7 +19,7 @@ def merged(maps: Sequence[IndexMap]) -> IndexMap:
     strict = _unions([found.strict for found in together])
     same = all(found.local is found.strict for found in together)
     local = strict if same else _unions(located) if located else None
-    exact = all(found.is_exact for found in maps) and not _hides_padding(together)
+    exact = all(found.is_exact for found in maps) and not _hides_padding([m.strict for m in together], strict)
     return IndexMap(lead.dims, strict, local, lead.map_size, exact)
 
 
@@ -28,15 +28,21 @@ def _unions(pairs: Sequence[Tables]) -> Tables:
     return union(rows), union(columns)
 
 
-def _hides_padding(maps: Sequence[IndexMap]) -> bool:
-    """Whether one branch sees nothing of one axis where it sees some of the other: rows and columns are kept apart,
-    so that what it sees there in vain would count."""
-    return len(maps) > 1 and any(_is_partly_blind(found.strict) for found in maps)
+def _hides_padding(pairs: Sequence[Tables], together: Tables) -> bool:
+    """Whether a branch sees nothing of one axis at some elements, and of the other there what no other branch sees:
+    rows and columns are kept apart, so that this would count in vain."""
+    for at, pair in enumerate(pairs):
+        for along in (0, 1):
+            blind = pair[along].is_blind
+            others = [other[1 - along] for i, other in enumerate(pairs) if i != at]
+            if blind.any() and not blind.all() and not (others and _covers(others, together[1 - along])):
+                return True
+    return False
 
 
-def _is_partly_blind(pair: Tables) -> bool:
-    blind = [table.is_blind for table in pair]
-    return any(each.any() for each in blind) and not all(each.all() for each in blind)
+def _covers(others: Sequence[Table], whole: Table) -> bool:
+    found = union(others)
+    return bool((found.laid_out(whole.axes) == whole.values).all())
 
 
 def gated(found: IndexMap, others: Iterable[IndexMap]) -> IndexMap:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from explorer.graph.layers import Layer, LayerGraph
-from explorer.receptive_field import dims, moving, orders, quick
+from explorer.receptive_field import dims, mixing, moving, orders, quick
 from explorer.receptive_field.field_state import FieldState
 from explorer.receptive_field.general import general
 from explorer.receptive_field.index_map import IndexMap
 from explorer.receptive_field.intervals import pixels
 from explorer.receptive_field.quick import everything
-from explorer.receptive_field.scatter import Tracked, scattered, settled, summary
+from explorer.receptive_field.scatter import Tracked, may_be_zero, scattered, settled
+from explorer.receptive_field.summary import summary
 from explorer.receptive_field.tables import TooLargeError
 
 
@@ -71,6 +72,19 @@ def _guarded(graph: LayerGraph, layer: Layer, found: Followed) -> Tracked | TooL
 
 
 def _followed(graph: LayerGraph, layer: Layer, found: Followed) -> Tracked | None:
+    written = layer.attributes.get("written", 0)
+    if not written:
+        return _unwritten(graph, layer, found)
+    if written == len(layer.inputs):
+        return None  # what was written, and into a tensor of which nothing else is known
+    attributes = {name: value for name, value in layer.attributes.items() if name != "written"}
+    read = layer.inputs[:-written]
+    state = _unwritten(graph, replace(layer, inputs=read, attributes=attributes), found)
+    others = [scattered(found.tracked[name]) for name in layer.inputs[-written:]]
+    return state and replace(mixing.gated(scattered(state), others), is_exact=False)
+
+
+def _unwritten(graph: LayerGraph, layer: Layer, found: Followed) -> Tracked | None:
     inputs = [found.tracked[name] for name in layer.inputs]
     if layer.kind in ("chunk", "unbind"):
         found.pieces[layer.id] = cut = _cut(layer, inputs[0])
@@ -83,8 +97,9 @@ def _followed(graph: LayerGraph, layer: Layer, found: Followed) -> Tracked | Non
         if len(source.outputs) > 1 and isinstance(index, slice):
             found.pieces[layer.id] = pieces[index]
             return pieces[index][0]
-        if isinstance(index, int) and len(layer.output_shape) == len(source.output_shape):
-            return inputs[0]  # the tensor of a tuple of one
+        of_a_tuple = isinstance(index, int) and len(layer.output_shape) == len(source.output_shape)
+        if of_a_tuple or layer.op == "getattr":
+            return inputs[0]
     return propagate(layer, inputs)
 
 
@@ -94,6 +109,8 @@ def propagate(layer: Layer, inputs: Sequence[Tracked]) -> Tracked | None:
     if state is None:
         return None
     exact = state.is_exact and (layer.kind == "constant" or all(each.is_exact for each in inputs))
+    if len(inputs) > 1 and layer.kind in _PRODUCTS and any(map(may_be_zero, inputs)):
+        exact = False  # what is multiplied by padding is not seen
     if isinstance(state, IndexMap):
         if state.shape != layer.output_shape:
             raise ValueError(f"{state.shape} for an output of {layer.output_shape}")
@@ -101,6 +118,9 @@ def propagate(layer: Layer, inputs: Sequence[Tracked]) -> Tracked | None:
     if state.shape == layer.output_shape and state.is_exact == exact:
         return state
     return replace(state, shape=layer.output_shape, is_exact=exact)
+
+
+_PRODUCTS = frozenset(("mul", "addcmul", "lerp", "where", "pow", "matmul", "einsum", "attention"))
 
 
 def _image(layer: Layer) -> FieldState:

@@ -52,15 +52,16 @@ def _in_parts(rule: QuickRule, layer: Layer, inputs: States) -> FieldState | Non
     plain = [replace(state, parts=()) for state in inputs]
     if layer.kind == "concat":
         return _concat(layer, inputs)
-    if layer.kind in _BY_CHANNEL and inputs[0].layout == dims.MAP:
+    if len(inputs) != 1 or inputs[0].layout != dims.MAP or inputs[0].joint != 1:
+        return None
+    if layer.kind in _BY_CHANNEL:
         return _each(rule, layer, inputs[0], plain[0])
     if layer.kind == "conv":
         groups = layer.attributes.get("groups", 1)
         if groups == 1:
             return rule(layer, plain)
         return _each(rule, layer, inputs[0], plain[0]) if groups == inputs[0].shape[1] else None
-    sums_channels = layer.kind == "linear" and inputs[0].layout[-1] == dims.C
-    return rule(layer, plain) if sums_channels else None
+    return None
 
 
 def _each(rule: QuickRule, layer: Layer, state: FieldState, plain: FieldState) -> FieldState | None:

@@ -7,9 +7,11 @@ these intervals generalise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
+
+import numpy as np
 
 from explorer.graph.layers import LayerGraph
 from explorer.receptive_field.dims import MAP
@@ -28,9 +30,13 @@ class ReceptiveField:
 
     axes: tuple[Axis, Axis]
     image_size: tuple[int, int]
+    boxes: np.ndarray | None = field(default=None, compare=False)  # unit by unit, where the axes do not tell them
 
     @property
     def size(self) -> tuple[int, int]:
+        if self.boxes is not None:
+            rows, columns = (self.boxes[2:] - self.boxes[:2]).reshape(2, -1).max(axis=1).tolist()
+            return rows, columns
         rows, columns = (
             length if axis.is_global else axis.size for axis, length in zip(self.axes, self.image_size, strict=True)
         )
@@ -51,6 +57,9 @@ class ReceptiveField:
 
     def box(self, row: int, column: int) -> Box:
         """(top, left, bottom, right) of what the unit sees, clipped to the image; bottom and right are exclusive."""
+        if self.boxes is not None:
+            top, left, bottom, right = self.boxes[:, row, column].tolist()
+            return top, left, bottom, right
         (top, bottom), (left, right) = (
             axis.visible(position) or (0, -1) for axis, position in zip(self.axes, (row, column), strict=True)
         )
@@ -85,8 +94,10 @@ def receptive_fields(graph: LayerGraph) -> dict[str, LayerFields]:
     found: dict[str, LayerFields] = {}
     for layer in graph:
         state = followed.states[layer.id]
-        strict = ReceptiveField(state.strict, image_size)
-        local = strict if state.local is state.strict else ReceptiveField(state.local or state.strict, image_size)
+        boxes = state.boxes or (None, None)
+        strict = ReceptiveField(state.strict, image_size, boxes[0])
+        same = state.local is state.strict
+        local = strict if same else ReceptiveField(state.local or state.strict, image_size, boxes[1])
         certainty: Certainty = "exact" if state.is_exact else "bounded"
         found[layer.id] = LayerFields(
             strict, local, has_map=state.has_map, is_map=layer.is_map and state.layout == MAP,

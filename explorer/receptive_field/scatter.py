@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-import numpy as np
-
 from explorer.receptive_field import dims, index_map, tables
 from explorer.receptive_field.dims import Layout
 from explorer.receptive_field.field_state import FieldState
 from explorer.receptive_field.index_map import Atoms, IndexMap, Tables
 from explorer.receptive_field.intervals import Axis
-from explorer.receptive_field.tables import UNSEEN, Atom, Table
-from explorer.types import Shape
+from explorer.receptive_field.tables import Atom, Table
 
 Tracked = FieldState | IndexMap
 
@@ -23,8 +20,7 @@ def scattered(state: Tracked) -> IndexMap:
     if isinstance(state, IndexMap):
         return state
     if state.parts:
-        at = state.layout.index(dims.C)
-        return index_map.concatenated([scattered(part) for part in state.parts], at)
+        return index_map.concatenated([scattered(part) for part in state.parts], state.joint)
     known = tuple(_atoms(label, size, state.map_size) for label, size in zip(state.layout, state.shape, strict=True))
     rows, columns = (_along(known, label) for label in (dims.H, dims.W))
 
@@ -47,20 +43,27 @@ def _along(known: Sequence[Atoms], label: str) -> Atom | None:
     return next((atom for atoms in known for atom in atoms if atom.label == label and atom.size > 1), None)
 
 
+def may_be_zero(state: Tracked) -> bool:
+    """Whether some elements see no pixel, as padding: their value may be 0."""
+    if isinstance(state, IndexMap):
+        return any(table.is_blind.any() for table in state.strict)
+    return any((axis.seen[0] > axis.seen[1]).any() for axis in state.strict)
+
+
 def settled(found: IndexMap) -> Tracked:
     """The quick form, where rows vary along the rows of a map alone, and columns along its columns."""
     found = _labelled(found.with_tables(Table.compressed))
     layout = layout_of(found)
-    if layout is None or any(not set(table.axes) <= _own(found, layout, label) for label, table in _each(found)):
+    if layout is None or any(not set(table.axes) <= own_atoms(found, layout, label) for label, table in _each(found)):
         return found
-    return FieldState(found.shape, layout, *_axes_of(found, layout), is_exact=found.is_exact)
+    return FieldState(found.shape, layout, *axes_of_map(found, layout), is_exact=found.is_exact)
 
 
 def _each(found: IndexMap) -> list[tuple[str, Table]]:
     return [pair for each in (found.strict, found.local or ()) for pair in zip((dims.H, dims.W), each, strict=False)]
 
 
-def _own(found: IndexMap, layout: Layout, label: str) -> set[Atom]:
+def own_atoms(found: IndexMap, layout: Layout, label: str) -> set[Atom]:
     """The atoms along which rows (columns) of a plain map or of its tokens may vary."""
     if label in layout:
         return set(found.dims[layout.index(label)])
@@ -69,9 +72,11 @@ def _own(found: IndexMap, layout: Layout, label: str) -> set[Atom]:
     return {atom for atom in found.dims[layout.index(dims.T)] if atom.label == label}
 
 
-def _axes_of(found: IndexMap, layout: Layout) -> tuple[tuple[int, int], tuple[Axis, Axis], tuple[Axis, Axis] | None]:
+def axes_of_map(found: IndexMap, layout: Layout) -> tuple[tuple[int, int], tuple[Axis, Axis], tuple[Axis, Axis] | None]:
     """The size of the map, and its axes strictly and locally; what else tells elements apart is taken together."""
-    own = [[a for atoms in found.dims for a in atoms if a in _own(found, layout, label)] for label in (dims.H, dims.W)]
+    own = [
+        [a for atoms in found.dims for a in atoms if a in own_atoms(found, layout, label)] for label in (dims.H, dims.W)
+    ]
     rows, columns = (prod(atom.size for atom in atoms) for atoms in own)
 
     def axis(table: Table, at: int) -> Axis:
@@ -120,45 +125,24 @@ def _in_order(atoms: Atoms) -> bool:
 
 
 def _labelled(found: IndexMap) -> IndexMap:
-    """Tokens that were cut and laid out anew run along rows, or columns, if only these differ along them."""
+    """Tokens that were cut and laid out anew run along rows, or columns, if only these differ along them; and so do
+    single rows that were stacked to a map again."""
     rows, columns = found.local or found.strict
     names: dict[Atom, Atom] = {}
-    for atom in (atom for atoms in found.dims for atom in atoms if atom.label in (dims.T, dims.X)):
-        along = atom in rows.axes, atom in columns.axes
-        if along in ((True, False), (False, True)):
-            names[atom] = Atom(atom.size, dims.H if along[0] else dims.W)
+    for at, atoms in enumerate(found.dims):
+        again = at in (2, 3) and lies_as_map(found)
+        for atom in atoms:
+            along = atom in rows.axes, atom in columns.axes
+            if (again or atom.label in (dims.T, dims.X)) and atom.label not in (dims.H, dims.W) and sum(along) == 1:
+                names[atom] = Atom(atom.size, dims.H if along[0] else dims.W)
     if not names:
         return found
     new = (tuple(names.get(atom, atom) for atom in atoms) for atoms in found.dims)
     return found.with_tables(lambda table: table.renamed(names), new)
 
 
-# -- For the report ----------------------------------------------------------------------------------------------------
-
-
-def summary(state: Tracked, shape: Shape) -> FieldState:
-    """The quick form of any tensor: where several elements share a row and column, what they see together."""
-    if isinstance(state, FieldState):
-        return state
-    layout = layout_of(state)
-    if layout is not None:
-        return FieldState(shape, layout, *_axes_of(state, layout), is_exact=state.is_exact)
-
-    def pair(each: Tables) -> tuple[Axis, Axis]:
-        return _listed(each[0], state.map_size[0]), _listed(each[1], state.map_size[1])
-
-    strict, local = pair(state.strict), state.local and pair(state.local)
-    tokens = [any(atom.label == dims.T for atom in atoms) for atoms in state.dims]
-    layout = tuple(dims.T if t else dims.C if at else dims.N for at, t in enumerate(tokens))
-    together = any(table.axes and axis.is_global for table, axis in zip(state.strict, strict, strict=True))
-    return FieldState(shape, layout, state.map_size, strict, local, is_exact=state.is_exact and not together)
-
-
-def _listed(table: Table, count: int) -> Axis:
-    """The axis of the different intervals of elements in no order, if they are as many as the map had positions; else
-    what they see together."""
-    flat = table.values.reshape(4, -1)
-    known = np.unique(flat[:, flat[2] < UNSEEN], axis=1)
-    if known.shape[1] == count and not table.is_global:
-        return tables.axis_of(Table((Atom(count, dims.H),), known), count)
-    return tables.axis_of(Table((), flat.min(axis=1), is_global=True), count)
+def lies_as_map(found: IndexMap) -> bool:
+    """Whether a tensor has the form of the map that its positions are of, or of its rows (columns) one by one."""
+    if len(found.dims) != 4 or found.shape[0] != 1 or found.map_size == (1, 1):
+        return False
+    return all(own in (1, size) for own, size in zip(found.map_size, found.shape[2:], strict=True))

@@ -17,8 +17,11 @@ from explorer.types import Shape
 _RANKS = {"1d": 1, "3d": 3}  # by the end of a kind's name; others slide along two dimensions
 
 
-def windowed(layer: Layer, found: IndexMap) -> IndexMap:
-    """A layer with a window along the last dimensions, which sums channels if it is a convolution."""
+def windowed(layer: Layer, found: IndexMap) -> IndexMap | None:
+    """A layer with a window along the last dimensions, which sums channels if it is a convolution; None where the
+    window is not told, as to F.max_unpool2d."""
+    if layer.kind == "unpool" and layer.window is None:
+        return None
     rank = _RANKS.get(layer.kind[-2:], 2)
     first, target = len(found.dims) - rank, layer.output_shape
     if layer.kind.startswith("conv"):
