@@ -45,7 +45,6 @@ def page() -> None:
 
 
 if __name__ == "__main__":
-    with server.turn:
-        page()
+    page()
 else:  # the server imports this file once, before it serves anything
-    app = st.App(__file__, middleware=[Middleware(server.Hardened)], lifespan=server.in_browser)
+    app = st.App(__file__, middleware=[Middleware(server.Hardened)], lifespan=server.beginning)

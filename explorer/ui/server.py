@@ -1,8 +1,8 @@
-"""What stands around the page when it is served: headers on every answer, closed metrics, and the browser's opening."""
+"""What stands around the page when it is served: headers on every answer, closed metrics, and what begins with it."""
 
 from __future__ import annotations
 
-import threading
+import gc
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,10 +23,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 CLOSED = "/_stcore/metrics"  # Streamlit shows there how many sessions there are and what they hold, to anybody
-
-# Of many pages that are drawn at once each gets its turn at Python's lock so seldom that the server, which needs it as
-# well, answers nobody for half a minute, and browsers break off. A few at a time end sooner, all together too.
-turn = threading.BoundedSemaphore(4)
 
 
 class Hardened:
@@ -52,8 +48,13 @@ class Hardened:
 
 
 @asynccontextmanager
-async def in_browser(_: Any) -> AsyncIterator[None]:
-    """Open the page in a person's browser, as Streamlit does only for scripts without a server of their own."""
+async def beginning(_: Any) -> AsyncIterator[None]:
+    """Open the page in a person's browser, as Streamlit does only for scripts without a server of their own.
+
+    Streamlit collects garbage after every run of the page, while everybody waits: what was imported is passed over.
+    """
+    gc.collect()
+    gc.freeze()
     if not config.get_option("server.headless"):
         webbrowser.open(get_url(get_display_address(config.get_option("server.address") or "localhost")))
     yield
