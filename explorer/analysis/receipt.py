@@ -67,7 +67,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The tallies, ours first; unknown: layers whose operation is in no table, of which no convention says anything."""
+    """The tallies, ours first; unknown: layers whose MACs are not known, of which no convention says anything."""
 
     tallies: tuple[Tally, ...]
     unknown: tuple[str, ...]
@@ -212,7 +212,7 @@ def receipt(analysis: Analysis) -> Receipt:
         for name, title, unit, table, default in CONVENTIONS
     )
     found = (_by_torchinfo(tally, analysis) if tally.name == "torchinfo" else tally for tally in tallies)
-    return Receipt(tuple(found), analysis.unknown)
+    return Receipt(tuple(found), analysis.uncounted)
 
 
 def _by_torchinfo(tally: Tally, analysis: Analysis) -> Tally:

@@ -62,6 +62,21 @@ class Analysis:
     unknown: tuple[str, ...]
 
     @property
+    def bounded(self) -> tuple[str, ...]:
+        """Ids of the layers whose receptive fields are upper bounds."""
+        return tuple(layer.id for layer in self.layers if layer.certainty == "bounded")
+
+    @property
+    def not_followed(self) -> tuple[str, ...]:
+        """Ids of the layers whose receptive fields are not known: they are taken to be the whole image."""
+        return tuple(layer.id for layer in self.layers if layer.certainty == "unknown")
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Ids of the layers whose MACs are not known."""
+        return tuple(layer.id for layer in self.layers if layer.macs is None)
+
+    @property
     def graph(self) -> LayerGraph:
         return self.program.graph
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import models
 from explorer.analysis.structure import Analysis
+from explorer.figures.caveats import field_text, inexact_fields, uncounted_macs
 from explorer.networks import catalog
-from explorer.receptive_field.report import ReceptiveField
+from explorer.receptive_field.report import Certainty, ReceptiveField
 from explorer.run.device import format_bytes
 from explorer.types import InputSize
 
@@ -48,6 +49,7 @@ def as_data(analysis: Analysis) -> dict[str, Any]:
         "receptive_field": field_data(analysis.receptive_field),
         "local_receptive_field": field_data(analysis.local_receptive_field),
         "unknown": list(analysis.unknown),
+        "bounded": list(analysis.bounded),
         "layers": [
             {
                 "id": layer.id,
@@ -57,6 +59,7 @@ def as_data(analysis: Analysis) -> dict[str, Any]:
                 "params": layer.params,
                 "macs": layer.macs,
                 "receptive_field": field_data(layer.receptive_field),
+                "certainty": layer.certainty,
             }
             for layer in analysis.layers
         ],
@@ -80,7 +83,7 @@ def _number(value: Fraction) -> int | float:
 def _table(name: str, analysis: Analysis) -> str:
     rows = [
         (layer.id, layer.kind, "×".join(map(str, layer.output_shape[1:])), f"{layer.params:,}",
-         "unknown" if layer.macs is None else f"{layer.macs:,}", "×".join(map(str, layer.receptive_field.size)))
+         "unknown" if layer.macs is None else f"{layer.macs:,}", _field(layer.receptive_field, layer.certainty))
         for layer in analysis.layers
     ]  # fmt: skip
     rows.insert(0, ("layer", "kind", "output", "params", "MACs", "field"))
@@ -89,17 +92,20 @@ def _table(name: str, analysis: Analysis) -> str:
     return "\n".join([*lines, "", *_summary(name, analysis)])
 
 
+def _field(field: ReceptiveField, certainty: Certainty) -> str:
+    return field_text("×".join(map(str, field.size)), certainty)
+
+
 def _summary(name: str, analysis: Analysis) -> list[str]:
     field, local = analysis.receptive_field, analysis.local_receptive_field
+    size, local_size = (_field(each, analysis[analysis.head_layer].certainty) for each in (field, local))
     lines = [
         f"{name}: {analysis.params:,} parameters ({format_bytes(analysis.weight_bytes)}), {analysis.macs:,} MACs",
         f"activations {format_bytes(analysis.activation_bytes)}, at once {format_bytes(analysis.peak_bytes)}",
-        f"receptive field {'×'.join(map(str, field.size))} px" + (" (the whole image)" if field.is_global else ""),
+        f"receptive field {size} px" + (" (the whole image)" if field.is_global else ""),
     ]
     if field.is_global and not local.is_global:
-        lines.append(f"local receptive field, without gates, {'×'.join(map(str, local.size))} px")
+        lines.append(f"local receptive field, without gates, {local_size} px")
     if analysis.params_used != analysis.params:
         lines.append(f"{analysis.params - analysis.params_used:,} of the parameters are not used at inference")
-    if analysis.unknown:
-        lines.append(f"not counted, because their operation is unknown: {', '.join(analysis.unknown)}")
-    return lines
+    return [*lines, *filter(None, (uncounted_macs(analysis.uncounted), inexact_fields(analysis)))]

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from explorer.analysis.receipt import Receipt, Tally, receipt
+from explorer.figures.caveats import uncounted_macs
 from explorer.networks import catalog
 
 
@@ -44,8 +45,8 @@ def as_data(found: Receipt) -> dict[str, Any]:
 
 def _text(name: str, found: Receipt) -> str:
     blocks = [name, *(_tally(tally) for tally in found.tallies)]
-    if found.unknown:
-        blocks.append(f"not counted, because their operation is unknown: {', '.join(found.unknown)}")
+    if missing := uncounted_macs(found.unknown):
+        blocks.append(missing)
     return "\n\n".join(blocks)
 
 

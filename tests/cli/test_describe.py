@@ -72,6 +72,22 @@ def test_describe_timm_and_a_block(capsys):
     assert block["layers"][-1]["output_shape"] == [1, 128, 10, 15]
 
 
+def test_describe_says_of_each_field_whether_it_is_exact(capsys):
+    found = described(capsys, "nlnet_mini")
+    inexact = [layer["id"] for layer in found["layers"] if layer["certainty"] != "exact"]
+    assert found["bounded"] == inexact == ["layer3.1.affinity.matmul"]
+    assert found["unknown"] == []
+
+
+def test_the_table_marks_upper_bounds_and_its_last_line_counts_them(capsys):
+    _, out, _ = run(capsys, "describe", "nlnet_mini")
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    assert rows["layer3.1.affinity.matmul"].endswith("  ≤ 64×64")
+    assert not any("≤" in line for name, line in rows.items() if name != "layer3.1.affinity.matmul")
+    assert out.splitlines()[-1] == "receptive fields are upper bounds in 1 layer (layer3.1.affinity.matmul)"
+    assert "upper bound" not in run(capsys, "describe", "resnet_mini")[1]
+
+
 def test_blocks_are_compared_on_one_input_and_matched_to_the_first(capsys):
     names = ("block:residual_bottleneck", "block:inverted_residual", "block:mbconv")
     code, out, _ = run(capsys, "compare", *names, "--input", "64x28x28", "--match", "macs", "--json")

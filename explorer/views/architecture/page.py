@@ -10,6 +10,7 @@ import streamlit as st
 from explorer.analysis.depth import depth
 from explorer.analysis.structure import Analysis
 from explorer.figures import graph_dot, layers, overlay, units
+from explorer.figures.caveats import field_text, inexact_fields, uncounted_macs
 from explorer.graph import fold
 from explorer.ui import state, theme, widgets
 from explorer.ui.guard import guard
@@ -75,7 +76,9 @@ def _receptive_field(now: Analysis, before: Analysis) -> None:
     delta = None if strict.is_global or old.is_global else units.difference(strict.size[0], old.size[0])
     gates = "" if strict.size == local.size else f" Without gates that read the whole map: {units.pair(local.size)} px."
     st.metric(
-        "Receptive field", "global" if strict.is_global else f"{units.pair(strict.size)} px", delta,
+        "Receptive field",
+        field_text("global" if strict.is_global else f"{units.pair(strict.size)} px", now[now.head_layer].certainty),
+        delta,
         delta_color="off",
         help=f"Pixels that one unit of the last map ({now.head_layer}) sees; global is the whole image. Stride "
         f"{units.pair(strict.stride)} px, padding {units.pair(strict.padding)} px.{gates}",
@@ -142,6 +145,12 @@ def _fields(session: Session) -> None:
         st.caption(_explain(report, (row, column), box))
     picture.image(overlay.boxed(session.view, box), width="stretch",
                   alt=f"Rows {top} to {bottom}, columns {left} to {right} of the picture")  # fmt: skip
+    _warn_of_fields(session.analysis)
+
+
+def _warn_of_fields(analysis: Analysis) -> None:
+    if inexact := inexact_fields(analysis):
+        st.warning(markdown_safe(f"{inexact[0].upper()}{inexact[1:]}."))
 
 
 def _position(name: str, size: int) -> int:
@@ -158,10 +167,11 @@ def _explain(report: Any, unit: tuple[int, int], box: tuple[int, int, int, int])
     top, left, bottom, right = box
     rows, columns = report.output_shape[2:]
     field = report.receptive_field
+    sees = {"exact": "sees", "bounded": "sees at most", "unknown": "may see"}[report.certainty]
     clipped = (bottom - top, right - left) != field.size and not field.is_global
     return (
-        f"The unit at row {unit[0]}, column {unit[1]} of the {rows} × {columns} map sees {units.pair(field.size)} px: "
-        f"rows {top} to {bottom - 1}, columns {left} to {right - 1}"
+        f"The unit at row {unit[0]}, column {unit[1]} of the {rows} × {columns} map {sees} "
+        f"{units.pair(field.size)} px: rows {top} to {bottom - 1}, columns {left} to {right - 1}"
         + (" (the rest lies in the padding). " if clipped else ". ")
         + f"Neighbours are {units.pair(field.stride)} px apart."
     )
@@ -170,8 +180,8 @@ def _explain(report: Any, unit: tuple[int, int], box: tuple[int, int, int, int])
 def _costs(session: Session) -> None:
     st.plotly_chart(layers.costs(session.analysis), key="costs", config=_PLAIN)
     st.caption("A stage is all layers whose maps have the same size; tokens are a sequence, the head has no positions.")
-    if session.analysis.unknown:
-        st.warning(f"Not counted, as their operation is unknown: {', '.join(session.analysis.unknown)}.")
+    if missing := uncounted_macs(session.analysis.uncounted):
+        st.warning(markdown_safe(f"{missing}."))
 
 
 def _table(session: Session) -> None:
@@ -183,6 +193,7 @@ def _table(session: Session) -> None:
         on_select=lambda: _select(key, rows), selection_default={"selection": {"rows": [place]}},
     )  # fmt: skip
     st.caption(f"Chosen: **{session.layer}**. Select a row to choose its layer in all views.")
+    _warn_of_fields(session.analysis)
 
 
 def _select(key: str, rows: list[dict[str, Any]]) -> None:
@@ -199,7 +210,7 @@ def _table_row(analysis: Analysis, report: Any) -> dict[str, Any]:
         "Window": f"{units.pair(window.kernel)} / {units.pair(window.stride)}" if window else "",
         "Parameters": report.params,
         "MACs": report.macs,
-        "Field (px)": "whole image" if field.is_global else units.pair(field.size),
+        "Field (px)": field_text("whole image" if field.is_global else units.pair(field.size), report.certainty),
     }
 
 
@@ -208,7 +219,9 @@ _COLUMNS = {
     "Window": st.column_config.TextColumn(help="Kernel / stride, in positions of the layer's input."),
     "Parameters": st.column_config.NumberColumn(format="localized"),
     "MACs": st.column_config.NumberColumn(format="localized", width=110),
-    "Field (px)": st.column_config.TextColumn(help="Receptive field, in pixels of the image."),
+    "Field (px)": st.column_config.TextColumn(
+        help="Receptive field, in pixels of the image; ≤ where it is an upper bound."
+    ),
 }
 _PLAIN = {"displayModeBar": False}
 PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {

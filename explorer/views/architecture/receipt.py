@@ -7,6 +7,7 @@ import streamlit as st
 from explorer.analysis.receipt import CONVENTIONS, Line, Receipt, Tally, receipt
 from explorer.analysis.structure import Analysis
 from explorer.figures import units
+from explorer.figures.caveats import uncounted_macs
 from explorer.ui import state
 from explorer.ui.awaited import awaited
 from explorer.ui.markdown import markdown_safe
@@ -41,8 +42,8 @@ def render(session: Session) -> None:
         )
     if tally.failure:
         st.warning(markdown_safe(f"By its rules, as {tally.title} itself fails on this network: {tally.failure}"))
-    if found.unknown:
-        st.warning(f"Not counted, as their operation is unknown: {', '.join(found.unknown)}.")
+    if missing := uncounted_macs(found.unknown):
+        st.warning(markdown_safe(f"{missing}."))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
