@@ -239,7 +239,8 @@ def module_arguments(module: nn.Module) -> Arguments:
     for name in ("kernel_size", "output_size", "size", "scale_factor"):
         if own.get(name) is not None:
             found[name] = own[name]
-    weight = own["_parameters"].get("weight")
+    held = own["_parameters"]
+    weight = held.get("weight") if isinstance(held, dict) else None  # a scripted module keeps them elsewhere
     weight = getattr(module, "weight", None) if weight is None else weight  # one that is computed, as by weight_norm
     if weight is not None:
         found["weight"] = weight

@@ -11,10 +11,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer.graph import macs, ops, shapes
+from explorer.graph import hooks, macs, ops, shapes
 from explorer.graph.layers import Buffer, Failure, Layer, LayerGraph
+from explorer.graph.reasons import reason
 from explorer.graph.roles import Roles
 from explorer.types import Shape, is_sequence
 
@@ -53,7 +56,7 @@ class GraphRecorder:
             try:
                 self._values[n] = self._run(n, given)
             except Exception as error:
-                return Failure(_path(n), _reason(error) + self._given(n))
+                return Failure(_path(n), reason(error) + self._given(n))
         return None
 
     def layer_graph(self, failure: Failure | None = None) -> LayerGraph:
@@ -99,11 +102,14 @@ class GraphRecorder:
             module = self._module(n)
             if not kwargs and (known := shapes.of_module(module, args)) is not None:
                 return known
+            if isinstance(module, torch.jit.ScriptModule):
+                return _run_scripted(module, args, kwargs)
             with torch.device("meta"):
-                return _run_on_meta(module, args, kwargs)
+                return hooks.call(module, n, args, kwargs, _meta_state(module))
         if n.op == "call_method":
-            return getattr(args[0], str(n.target))(*args[1:], **kwargs)
+            return _method(str(n.target), *args, **kwargs)
         assert callable(n.target)
+        kwargs = _made_on_meta(kwargs)
         if (known := shapes.of_function(n.target, args, kwargs)) is not None:
             return known
         with torch.device("meta"):
@@ -240,9 +246,9 @@ class GraphRecorder:
         if n.op != "call_module":
             return passed
         module = self._module(n)
-        is_leaf = not vars(module)["_modules"]
-        own = module.parameters(recurse=not is_leaf)
-        return passed + [name for p in own if (name := self._parameter_names.get(p))]
+        is_leaf = not vars(module).get("_modules", True)  # of a scripted module this is not known
+        own = module.named_parameters(f"{n.target}", recurse=not is_leaf)
+        return passed + [name for path, p in own if (name := self._parameter_names.get(p, path))]
 
     def _buffer(self, tensor: Tensor) -> Buffer:
         storage = tensor.untyped_storage()
@@ -274,17 +280,45 @@ class _ParameterNames:
         self._names = {id(p): name for name, p in named.items()}
         self.sizes = {name: p.numel() for name, p in named.items()}
 
-    def get(self, tensor: Tensor) -> str | None:
-        return self._names.get(id(tensor))
+    def get(self, tensor: Tensor, path: str = "") -> str | None:
+        """By identity; by `path` for a scripted module, which makes new tensors whenever it is asked."""
+        return self._names.get(id(tensor)) or (path if path in self.sizes else None)
 
 
-def _run_on_meta(module: nn.Module, args: Any, kwargs: Any) -> Any:
-    """A leaf module's own forward, its weights replaced by meta ones."""
+def _run_scripted(module: nn.Module, args: Any, kwargs: Any) -> Any:
+    """A scripted module cannot have its weights replaced: what has only a size stands in for its input too."""
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        given = pytree.tree_map_only(Tensor, lambda t: torch.empty_like(t, device=device), (args, kwargs))
+        found = module(*given[0], **given[1])
+    return pytree.tree_map_only(Tensor, lambda t: torch.empty(t.shape, dtype=t.dtype, device="meta"), found)
+
+
+def _method(name: str, tensor: Any, *args: Any, **kwargs: Any) -> Any:
+    """A method of a tensor on meta, which stays there whatever device it is sent to."""
+    if isinstance(tensor, Tensor) and name in ("cpu", "cuda"):
+        return tensor
+    if name == "to":
+        args = tuple(_META if _is_device(value) else value for value in args)
+    return getattr(tensor, name)(*args, **_made_on_meta(kwargs))
+
+
+def _made_on_meta(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return kwargs | {"device": _META} if kwargs.get("device") is not None else kwargs
+
+
+def _is_device(value: Any) -> bool:
+    """Whether an argument of `to` is a device; a string can be nothing else."""
+    return isinstance(value, torch.device | str)
+
+
+_META = torch.device("meta")
+
+
+def _meta_state(module: nn.Module) -> dict[str, Tensor]:
+    """What stands in for a leaf module's weights and buffers; nothing where they are on meta already."""
     state = dict((*module.named_parameters(), *module.named_buffers()))
-    if all(t.is_meta for t in state.values()):
-        return module(*args, **kwargs)
-    meta = {name: _on_meta(t) for name, t in state.items()}
-    return torch.func.functional_call(module, meta, args, kwargs)
+    return {} if all(t.is_meta for t in state.values()) else {name: _on_meta(t) for name, t in state.items()}
 
 
 def _on_meta(tensor: Tensor) -> Tensor:
@@ -339,8 +373,3 @@ def _scopes(root: nn.Module, nodes: dict[str, fx.Node]) -> dict[str, str]:
 
 def _join(scope: str, name: str) -> str:
     return f"{scope}.{name}" if scope else name
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0]

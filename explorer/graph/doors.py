@@ -1,0 +1,117 @@
+"""What can be traced at all, asked before: each refusal says in one sentence what is supported."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from explorer.errors import TraceError, UserError
+from explorer.graph.unchanged import parts_of
+
+_QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized", "torch.nn.intrinsic")
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The network inside DataParallel, DistributedDataParallel and torch.compile; any other module as it is."""
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif (compiled := _inside(module, "_orig_mod")) is not None:
+            module = compiled
+        else:
+            return module
+
+
+def _inside(module: nn.Module, name: str) -> nn.Module | None:
+    parts = vars(module).get("_modules")
+    return parts.get(name) if isinstance(parts, dict) else None
+
+
+def checked_size(input_size: Sequence[int]) -> tuple[int, int, int]:
+    """(channels, height, width) as whole numbers; raises UserError where it is something else."""
+    try:
+        sizes = tuple(operator.index(size) for size in input_size)
+    except TypeError:
+        sizes = ()
+    if len(sizes) != 3 or min(sizes) < 1 or isinstance(input_size, str) or any(isinstance(n, bool) for n in input_size):
+        raise UserError(
+            f"input_size={_short(input_size)} is not (channels, height, width), three whole numbers above 0: what is "
+            "analysed are networks of images."
+        )
+    return sizes
+
+
+def check(module: Any) -> None:
+    """Refuse, as a TraceError, what is no network of one image that has its weights and its code."""
+    if not isinstance(module, nn.Module):
+        raise TraceError(f"{type(module).__name__} is not an nn.Module; an exported program has one as `.module()`.")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TraceError(
+            f"{_name(module)} is a module of torch.jit, scripted or traced, whose operations cannot be followed; "
+            "give the nn.Module that it was made from."
+        )
+    parts = parts_of(module)
+    for part in parts:
+        if isinstance(part, nn.modules.lazy.LazyModuleMixin) and part.has_uninitialized_params():
+            raise TraceError(
+                f"{_place(module, part)} is a {_name(part)} whose weights have no sizes yet; "
+                "call the network once on an image, and analyse it then."
+            )
+        if type(part).__module__.startswith(_QUANTISED):
+            raise TraceError(
+                f"{_place(module, part)} is a quantised {_name(part)}, which cannot run without values; "
+                "analyse the network as it was before it was quantised."
+            )
+    _check_inputs(module)
+
+
+def _check_inputs(module: nn.Module) -> None:
+    required = [p.name for p in _parameters(module) if p.default is p.empty and p.kind not in _ANY_NUMBER]
+    if len(required) > 1:
+        raise TraceError(
+            f"The forward of {_name(module)} takes {len(required)} inputs ({', '.join(required)})"[:150]
+            + ": networks of one image, [N, C, H, W], can be analysed."
+        )
+
+
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _parameters(module: nn.Module) -> list[inspect.Parameter]:
+    return list(inspect.signature(module.forward).parameters.values())
+
+
+def defaults(module: nn.Module) -> dict[str, Any]:
+    """Every argument of forward but the first keeps its default, so that `if mask is not None` is decided."""
+    return {p.name: p.default for p in _parameters(module)[1:] if p.default is not p.empty}
+
+
+def reads_a_dict(program: fx.Graph) -> str:
+    """Why a traced forward cannot be given an image: that it takes a dict; empty if it takes none."""
+    for node in program.nodes:
+        given = node.args[0] if node.args else None
+        if not isinstance(given, fx.Node) or given.op != "placeholder":
+            continue
+        key = node.args[1] if node.target is operator.getitem else None
+        if isinstance(key, str) or (node.op == "call_method" and node.target in ("keys", "values", "items", "get")):
+            wanted = f", of which it reads {key!r:.40}" if key else ""
+            return f"its input is a dict{wanted}: networks of one image, a tensor [N, C, H, W], can be analysed"
+    return ""
+
+
+def _place(module: nn.Module, part: nn.Module) -> str:
+    return next(path for path, found in module.named_modules() if found is part) or "The network"
+
+
+def _name(module: nn.Module) -> str:
+    return getattr(module, "original_name", "") or type(module).__name__
+
+
+def _short(value: Any) -> str:
+    said = repr(value)
+    return said if len(said) <= 60 else f"{said[:60]}…"
