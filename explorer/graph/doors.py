@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from explorer.errors import TraceError, UserError
 from explorer.graph.unchanged import parts_of
@@ -19,17 +20,16 @@ _QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch
 def unwrapped(module: nn.Module) -> nn.Module:
     """The network inside DataParallel, DistributedDataParallel and torch.compile; any other module as it is."""
     while True:
-        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            module = module.module
-        elif (compiled := _inside(module, "_orig_mod")) is not None:
-            module = compiled
-        else:
+        parallel = isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel)
+        inner = _inside(module, "module" if parallel else "_orig_mod")
+        if inner is None:
             return module
+        module = inner
 
 
 def _inside(module: nn.Module, name: str) -> nn.Module | None:
-    parts = vars(module).get("_modules")
-    return parts.get(name) if isinstance(parts, dict) else None
+    parts: Any = vars(module).get("_modules")
+    return cast("dict[str, nn.Module]", parts).get(name) if isinstance(parts, dict) else None
 
 
 def checked_size(input_size: Sequence[int]) -> tuple[int, int, int]:
@@ -46,10 +46,12 @@ def checked_size(input_size: Sequence[int]) -> tuple[int, int, int]:
     return sizes
 
 
-def check(module: Any) -> None:
-    """Refuse, as a TraceError, what is no network of one image that has its weights and its code."""
+def checked(module: Any) -> nn.Module:
+    """The network itself, without wrappers; a TraceError refuses what is no network of one image that has its weights
+    and its code."""
     if not isinstance(module, nn.Module):
         raise TraceError(f"{type(module).__name__} is not an nn.Module; an exported program has one as `.module()`.")
+    module = unwrapped(module)
     if isinstance(module, torch.jit.ScriptModule):
         raise TraceError(
             f"{_name(module)} is a module of torch.jit, scripted or traced, whose operations cannot be followed; "
@@ -57,7 +59,7 @@ def check(module: Any) -> None:
         )
     parts = parts_of(module)
     for part in parts:
-        if isinstance(part, nn.modules.lazy.LazyModuleMixin) and part.has_uninitialized_params():
+        if isinstance(part, LazyModuleMixin) and cast("Any", part).has_uninitialized_params():
             raise TraceError(
                 f"{_place(module, part)} is a {_name(part)} whose weights have no sizes yet; "
                 "call the network once on an image, and analyse it then."
@@ -68,6 +70,7 @@ def check(module: Any) -> None:
                 "analyse the network as it was before it was quantised."
             )
     _check_inputs(module)
+    return module
 
 
 def _check_inputs(module: nn.Module) -> None:
@@ -105,7 +108,8 @@ def reads_a_dict(program: fx.Graph) -> str:
 
 
 def _place(module: nn.Module, part: nn.Module) -> str:
-    return next(path for path, found in module.named_modules() if found is part) or "The network"
+    named = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
+    return next(path for path, found in named if found is part) or "The network"
 
 
 def _name(module: nn.Module) -> str:

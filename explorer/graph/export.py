@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
@@ -18,34 +19,22 @@ from explorer.graph.shapes import image_dtype
 MOST_CALLS = 30_000  # of torch's functions, each a thousandth of a second; torch's own part in them are hundreds
 
 
-def exported(module: nn.Module, input_size: tuple[int, int, int]) -> Captured:
-    """Trace with torch.export for this input size and any batch, or for batch 1 alone where the network needs that.
-
-    Raises what stops a trace at batch 1.
-    """
-    with _quiet():
-        with contextlib.suppress(Exception):
-            found = _program(module, input_size, 2)
-            if found is not None:
-                return found
-        found = _program(module, input_size, 1)
-    assert found is not None
-    return found
+BATCHES = (2, 1)  # of two images a program for any number is made; some networks are made for one alone
 
 
-def _program(module: nn.Module, input_size: tuple[int, int, int], batch: int) -> Captured | None:
-    """The operations of a trace with so many images, of any number if two; None if two turn out to be needed."""
+def exported(module: nn.Module, input_size: tuple[int, int, int], batch: int) -> Captured:
+    """Trace with torch.export for this input size, and for one image or any number of them. Raises what stops it."""
     parameter = next(iter(module.parameters()), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     example = torch.zeros(batch, *input_size, dtype=image_dtype(module), device=device)
     shapes = ({0: torch.export.Dim.AUTO},) if batch > 1 else None
-    with _Counting():
+    with _quiet(), _Counting():
         program = torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
     root = program.module(check_guards=False)
     assert isinstance(root, fx.GraphModule)
     image = next(node for node in root.graph.nodes if node.op == "placeholder")
     if batch > 1 and isinstance(image.meta["val"].shape[0], int):
-        return None
+        raise ValueError(f"it takes {batch} images and no other number")
     return Captured(root, root.graph, out_spec=program.call_spec.out_spec, batch=1 if batch == 1 else None)
 
 
@@ -67,7 +56,7 @@ class _Counting(TorchFunctionMode):
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None]:
-    """Keep torch.export from logging and printing what we report in one sentence."""
+    """Keep torch.export from logging, warning and printing what we report in one sentence."""
     loggers = [logging.getLogger(name) for name in ("torch", *_loggers_below("torch"))]
     before = [(logger, logger.level) for logger in loggers]
     module: Any = importlib.import_module("torch.export._trace")
@@ -75,7 +64,9 @@ def _quiet() -> Generator[None]:
         logger.setLevel(logging.CRITICAL)
     module.print = _say_nothing  # a graph on stderr, where a value decides
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         del module.print
         for logger, level in before:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -89,7 +89,7 @@ class FollowedHooks:
             if found is not None and named:
                 args, kwargs = found
             elif found is not None:
-                args = found if isinstance(found, tuple) else (found,)
+                args = cast("Any", found) if isinstance(found, tuple) else (found,)
         return args, kwargs
 
     def after(self, args: Any, kwargs: Any, output: Any) -> Any:

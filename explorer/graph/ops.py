@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import nn
 from torch._ops import OpOverload
 
@@ -239,8 +240,8 @@ def module_arguments(module: nn.Module) -> Arguments:
     for name in ("kernel_size", "output_size", "size", "scale_factor"):
         if own.get(name) is not None:
             found[name] = own[name]
-    held = own["_parameters"]
-    weight = held.get("weight") if isinstance(held, dict) else None  # a scripted module keeps them elsewhere
+    is_scripted = isinstance(module, torch.jit.ScriptModule)  # which keeps them elsewhere
+    weight: Any = None if is_scripted else own["_parameters"].get("weight")
     weight = getattr(module, "weight", None) if weight is None else weight  # one that is computed, as by weight_norm
     if weight is not None:
         found["weight"] = weight

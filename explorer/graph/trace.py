@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from explorer.errors import TraceError
 from explorer.graph import doors
 from explorer.graph.capture import Captured, TooManySteps, symbolic
-from explorer.graph.export import exported
+from explorer.graph.export import BATCHES, exported
 from explorer.graph.layers import Failure, LayerGraph
 from explorer.graph.reasons import reason
 from explorer.graph.recorder import GraphRecorder
@@ -79,8 +79,8 @@ def trace(
     graph up to the failing layer and `graph.failure`. Otherwise raises TraceError that names the layer and torch's
     reason, or what is supported; UserError for an input_size that is none. Threads trace one after the other.
     """
-    size, module = doors.checked_size(input_size), doors.unwrapped(module)
-    doors.check(module)
+    size = doors.checked_size(input_size)
+    module = doors.checked(module)
     with _TRACING, mode(module, training), unchanged(module) as restore, torch.no_grad():
         captured = symbolic(module)
         restore()  # what is recorded is the module as it was, not as its forward left it
@@ -103,14 +103,20 @@ def _exported(captured: Captured, stopped: TracedProgram, size: tuple[int, int, 
     assert failure is not None
     if captured.endless:
         return stopped
-    try:
-        found = exported(captured.root, size)
-    except (Exception, TooManySteps) as error:
-        if captured.failure is None and not doors.reads_a_dict(captured.program):
-            return stopped  # a layer that does not fit, which torch.fx names
-        said = doors.reads_a_dict(captured.program) or reason(error)
-        return replace(stopped, graph=replace(stopped.graph, failure=Failure(failure.path, said)))
-    return _recorded(found, size, stopped.training)
+    said = ""
+    for batch in BATCHES:
+        try:
+            found = _recorded(exported(captured.root, size, batch), size, stopped.training)
+        except (Exception, TooManySteps) as error:
+            said = reason(error)
+        else:
+            if found.graph.failure is None:
+                return found
+            said = found.graph.failure.reason
+    takes_a_dict = doors.reads_a_dict(captured.program)
+    if captured.failure is None and not takes_a_dict:
+        return stopped  # a layer that does not fit, which torch.fx names
+    return replace(stopped, graph=replace(stopped.graph, failure=Failure(failure.path, takes_a_dict or said)))
 
 
 def _recorded(captured: Captured, input_size: tuple[int, int, int], training: bool) -> TracedProgram:

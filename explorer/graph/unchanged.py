@@ -42,7 +42,9 @@ def parts_of(module: nn.Module) -> list[nn.Module]:
     found, queue = {id(module): module}, [module]
     while queue:
         inside = vars(queue.pop()).get("_modules")
-        for part in inside.values() if isinstance(inside, dict) else ():  # a scripted module keeps others elsewhere
+        if not isinstance(inside, dict):
+            continue  # a scripted module keeps them elsewhere
+        for part in cast("dict[str, nn.Module | None]", inside).values():
             if part is not None and id(part) not in found:
                 found[id(part)] = part
                 queue.append(part)
@@ -107,8 +109,9 @@ class _Memory:
             self._keep_dict(found)
             yield from list(found.values())
         elif isinstance(value, list | deque):
-            self._lists.append((value, list(cast("list[Any]", value))))
-            yield from list(cast("list[Any]", value))
+            items = cast("list[Any]", value)
+            self._lists.append((items, list(items)))
+            yield from list(items)
         elif isinstance(value, set):
             self._sets.append((cast("set[Any]", value), set(cast("set[Any]", value))))
         elif isinstance(value, tuple):

@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from explorer.errors import Cancelled, UnknownNameError, UserError
-from explorer.graph import ops
+from explorer.graph import hooks, ops
 from explorer.graph.layers import Layer, LayerGraph
 from explorer.graph.trace import TracedProgram, mode
 from explorer.run.schedule import last_uses, schedule_of
@@ -89,10 +89,34 @@ def run(
     if until is None and (failure := program.graph.failure):
         raise UserError(f"the network cannot run: it fails at {failure.path or 'its input'}: {failure.reason}")
     _check_size(program, image)
+    if program.batch is not None and image is not None and len(image) > program.batch:
+        return _one_by_one(program, image, capture, until, rules, start, cancel, grad)
     job = _Run(program, image, set(capture), dict(rules or {}), dict(start or {}), cancel)
     device = next((t.device for t in pytree.tree_leaves((image, start)) if isinstance(t, Tensor)), None)
     with _unchanged(program, device), torch.set_grad_enabled(grad):
         return job.execute(program.nodes[until] if until else _output(program))
+
+
+def _one_by_one(program: TracedProgram, images: Tensor, *others: Any) -> Execution:
+    """A program that holds for one image alone, on several."""
+    capture, until, rules, start, cancel, grad = others
+
+    def of_one(number: int) -> Execution:
+        given = pytree.tree_map_only(Tensor, lambda tensor: tensor[number : number + 1], dict(start or {}))
+        return run(
+            program, images[number : number + 1],
+            capture=capture, until=until, rules=rules, start=given, cancel=cancel, grad=grad,
+        )  # fmt: skip
+
+    found = [of_one(number) for number in range(len(images))]
+    return Execution(_together([each.output for each in found]), _together([each.captured for each in found]))
+
+
+def _together(values: list[Any]) -> Any:
+    """The same structure with the tensors of all images joined along the first dimension."""
+    leaves, spec = zip(*map(pytree.tree_flatten, values), strict=True)
+    joined = [torch.cat(each) if isinstance(each[0], Tensor) else each[0] for each in zip(*leaves, strict=True)]
+    return pytree.tree_unflatten(joined, spec[0])
 
 
 def find_layer(graph: LayerGraph, name: str) -> Layer:
@@ -191,7 +215,7 @@ class _Run:
                 value = _attribute(self.program, node)
                 return value if isinstance(value, nn.Parameter) else _copy(value)
             case "call_module":
-                return _call(_attribute(self.program, node), args, kwargs)
+                return _call(node, _attribute(self.program, node), args, kwargs)
             case "call_method":
                 return getattr(args[0], str(node.target))(*args[1:], **kwargs)
             case "output":
@@ -213,10 +237,11 @@ def _attribute(program: TracedProgram, node: fx.Node) -> Any:
     return program.constants[name] if name in program.constants else operator.attrgetter(name)(program.module)
 
 
-def _call(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Call a leaf module. In training mode on copies of its buffers, as batch norms update their statistics."""
+def _call(node: fx.Node, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Call a leaf module, without its hooks: what they do is in the program. In training mode on copies of its buffers,
+    as batch norms update their statistics."""
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()} if module.training else {}
-    return torch.func.functional_call(module, buffers, args, kwargs) if buffers else module(*args, **kwargs)
+    return hooks.call(module, node, args, kwargs, buffers)
 
 
 def _copy(value: Any) -> Any:
