@@ -19,7 +19,7 @@ from explorer.graph.shapes import image_dtype
 MOST_CALLS = 30_000  # of torch's functions, each a thousandth of a second; torch's own part in them are hundreds
 
 
-BATCHES = (2, 1)  # of two images a program for any number is made; some networks are made for one alone
+EXAMPLES = (2, 1)  # of two images a program for any number is made; some networks are made for one alone
 
 
 def exported(module: nn.Module, input_size: tuple[int, int, int], batch: int) -> Captured:

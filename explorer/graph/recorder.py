@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from operator import attrgetter
 from typing import Any, cast
 
@@ -47,7 +48,7 @@ class GraphRecorder:
         self._products = 0  # multiply-accumulates inside the current operation, where they are counted
         self._alone = _single_operations(program)
         self._storages: dict[int, int] = {}
-        self._roles = Roles(self._sources, self._values, self._attribute)
+        self._roles = Roles(self._sources, self._values, partial(_attribute, root, constants))
 
     def record(self, input_size: tuple[int, int, int]) -> Failure | None:
         """Run on meta with one image [1, C, H, W]; returns where and why it stopped, if it did."""
@@ -119,8 +120,7 @@ class GraphRecorder:
         return self._modules[str(n.target)]
 
     def _attribute(self, n: fx.Node) -> Any:
-        name = str(n.target)
-        return self.constants[name] if name in self.constants else operator.attrgetter(name)(self.module)
+        return _attribute(self.module, self.constants, n)
 
     def _given(self, n: fx.Node) -> str:
         """The shapes that an operation reads, in words."""
@@ -254,6 +254,12 @@ class GraphRecorder:
         storage = tensor.untyped_storage()
         key = self._storages.setdefault(_address(storage), len(self._storages))
         return Buffer(key, storage.nbytes())
+
+
+def _attribute(root: nn.Module, constants: dict[str, Tensor], n: fx.Node) -> Any:
+    """What a network keeps under the name that an operation reads."""
+    name = str(n.target)
+    return constants[name] if name in constants else operator.attrgetter(name)(root)
 
 
 def _writes_into_its_operand(n: fx.Node) -> bool:

@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from explorer.errors import TraceError
 from explorer.graph import doors
 from explorer.graph.capture import Captured, TooManySteps, symbolic
-from explorer.graph.export import BATCHES, exported
+from explorer.graph.export import EXAMPLES, exported
 from explorer.graph.layers import Failure, LayerGraph
 from explorer.graph.reasons import reason
 from explorer.graph.recorder import GraphRecorder
@@ -104,7 +104,7 @@ def _exported(captured: Captured, stopped: TracedProgram, size: tuple[int, int, 
     if captured.endless:
         return stopped
     said = ""
-    for batch in BATCHES:
+    for batch in EXAMPLES:
         try:
             found = _recorded(exported(captured.root, size, batch), size, stopped.training)
         except (Exception, TooManySteps) as error:

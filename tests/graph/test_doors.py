@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from explorer import analyze
 from explorer.errors import UserError
 from explorer.run.execute import run
-from tests.support.random_networks import Call
 
 SIZE = (3, 12, 12)
 
@@ -78,7 +77,12 @@ def test_what_cannot_be_analysed_is_refused_in_one_sentence(what: str, capfd: py
     assert capfd.readouterr() == ("", "")  # torch.export's logs and graphs
 
 
-WRAPPERS: list[Any] = [nn.DataParallel, torch.compile, lambda m: nn.DataParallel(torch.compile(m))]
+def twice_wrapped(network: nn.Module) -> nn.Module:
+    compiled: Any = torch.compile(network)
+    return nn.DataParallel(compiled)
+
+
+WRAPPERS: list[Any] = [nn.DataParallel, torch.compile, twice_wrapped]
 
 
 @pytest.mark.parametrize("wrap", WRAPPERS)
