@@ -34,7 +34,8 @@ __all__ = [
 def feature_maps(module: nn.Module, image: Tensor, layer: str) -> Tensor:
     """The maps of one layer of a module, [channels, rows, columns], for one image.
 
-    image: [C, H, W] or [1, C, H, W], normalised as the weights expect it. layer: an id of `analyze(module).layers`.
+    image: [C, H, W] or [1, C, H, W], normalised as the weights expect it. layer: an id of `analyze(module).layers`,
+    or the path of a module whose output is meant, as "layer4" or "features".
     The module is left as it was. Raises TraceError, UnknownNameError (the layer), UserError.
     """
     return activations.feature_maps(_traced(module, image), image, layer)

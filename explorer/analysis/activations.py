@@ -14,9 +14,10 @@ from explorer.analysis.occluder import one_image
 from explorer.analysis.outputs import Ends, Output, Reading, read
 from explorer.errors import UserError
 from explorer.graph.layers import LayerGraph
+from explorer.graph.names import find_layer
 from explorer.graph.trace import TracedProgram
 from explorer.receptive_field.map_layout import arrangement, arrangements
-from explorer.run.execute import find_layer, first_tensor, run
+from explorer.run.execute import first_tensor, run
 
 Statistic = Literal["mean", "maximum", "positive_share"]
 
@@ -27,11 +28,13 @@ Statistic = Literal["mean", "maximum", "positive_share"]
 def feature_maps(program: TracedProgram, image: Tensor, layer: str, cancel: Callable[[], bool] | None = None) -> Tensor:
     """The maps of one layer for one image [C, H, W] or [1, C, H, W]: [channels, rows, columns].
 
+    layer: an id, or the path of a module whose output is meant, as "layer4".
     Vectors are maps of 1x1; channels-last layers and tokens are brought to this form. Raises UnknownNameError for an
     unknown layer and UserError for one without maps.
     """
-    found = arrangement(program.graph, find_layer(program.graph, layer).id)
-    output = first_tensor(run(program, one_image(image), until=layer, cancel=cancel).output)
+    name = find_layer(program.graph, layer).id
+    found = arrangement(program.graph, name)
+    output = first_tensor(run(program, one_image(image), until=name, cancel=cancel).output)
     return found.maps(output.detach())[0]
 
 

@@ -19,9 +19,10 @@ from explorer.analysis.occluder import Extent, Fill, fill_values, given_fill, on
 from explorer.analysis.outputs import Ends, Output, Reading, checked, read
 from explorer.errors import Cancelled, UserError
 from explorer.graph.layers import Layer, LayerGraph
+from explorer.graph.names import find_layer
 from explorer.graph.trace import TracedProgram
 from explorer.receptive_field.map_layout import Arrangement, arrangement
-from explorer.run.execute import find_layer, first_tensor, run
+from explorer.run.execute import first_tensor, run
 from explorer.types import Box
 
 Method = Literal["auto", "full"]
@@ -39,10 +40,11 @@ class OcclusionSettings:
     """How the square looks and moves, and what is recorded beside the probability.
 
     window, stride: pixels, or (height, width). fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as
-    the image, overrides it. layer: also record the sum of its strongest map. method: "auto" takes the fastest that
-    there is, "full" runs the whole network at each position. batch_size: positions run at a time, by default as many
-    as keep within memory and within half a second a layer. output: how the network's values become probabilities,
-    "softmax", "sigmoid", "probabilities" (they are that) or "logits" (taken as they are); by default found out.
+    the image, overrides it. layer: an id, or the path of a module; also record the sum of its strongest map. method:
+    "auto" takes the fastest that there is, "full" runs the whole network at each position. batch_size: positions run
+    at a time, by default as many as keep within memory and within half a second a layer. output: how the network's
+    values become probabilities, "softmax", "sigmoid", "probabilities" (they are that) or "logits" (taken as they are);
+    by default found out.
     """
 
     window: Extent = 32
@@ -249,7 +251,8 @@ class _Watched:
 
 
 def _watched(graph: LayerGraph, layer: str) -> _Watched:
-    return _Watched(layer, arrangement(graph, find_layer(graph, layer).id))
+    name = find_layer(graph, layer).id
+    return _Watched(name, arrangement(graph, name))
 
 
 def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Tensor, sums: Tensor | None) -> None:

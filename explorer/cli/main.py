@@ -84,7 +84,7 @@ def _add_structure(commands: Any) -> None:
 
 def _add_pictures(commands: Any) -> None:
     features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
-    features.add_argument("--layer", required=True)
+    features.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
     features.add_argument("--out", required=True, metavar="FILE.png")
     features.set_defaults(run=_features)
 
@@ -93,7 +93,7 @@ def _add_pictures(commands: Any) -> None:
     occluding.add_argument("--stride", type=_whole, help="step of the square, px (default: 1/6 of the window)")
     occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
     occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
-    occluding.add_argument("--layer", help="also the summed activation of this layer's strongest map")
+    occluding.add_argument("--layer", help="also the summed activation of this layer's or module's strongest map")
     occluding.add_argument(
         "--output", choices=("softmax", "sigmoid", "probabilities", "logits"),
         help="how the network's values become probabilities (default: found out from its end)",

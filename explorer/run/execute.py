@@ -10,7 +10,6 @@ import contextlib
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -18,9 +17,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from explorer.errors import Cancelled, UnknownNameError, UserError
+from explorer.errors import Cancelled, UserError
 from explorer.graph import hooks, ops
-from explorer.graph.layers import Layer, LayerGraph
+from explorer.graph.layers import Layer
+from explorer.graph.names import find_layer
 from explorer.graph.trace import TracedProgram, mode
 from explorer.run.schedule import last_uses, schedule_of
 
@@ -56,8 +56,8 @@ Rule = Callable[[OpCall], Any]
 
 @dataclass(frozen=True, eq=False)
 class Execution:
-    """output: what the module returns, in its structure (that of the layer `until`, if given); captured: by layer id,
-    a tensor, or a tuple of tensors for a layer with several outputs."""
+    """output: what the module returns, in its structure (that of the layer `until`, if given); captured: by the name
+    given, a tensor, or a tuple of tensors for a layer with several outputs."""
 
     output: Any
     captured: dict[str, Any]
@@ -76,25 +76,27 @@ def run(
 ) -> Execution:
     """Run the program on images [N, C, H, W]; only the operations that output and captured layers need are run.
 
-    capture: ids of layers whose outputs are wanted, as copies that later in-place operations do not reach.
-    until: id of the layer after which to stop. rules: layer id, or kind of layer, → what to do instead (an id goes
+    Layers go by id or, as `find_layer` has it, by the path of a module whose output they are.
+    capture: layers whose outputs are wanted, as copies that later in-place operations do not reach.
+    until: the layer after which to stop. rules: layer id, or kind of layer, → what to do instead (an id goes
     before a kind). start: layer id → its output, so that what comes before is run only where something else needs it;
     `image` may then be None (not for a layer that writes into its input where the network reads on from that input).
     To differentiate by an inner layer, start from a leaf tensor. cancel: asked before each
     layer. grad: record for autograd. Raises Cancelled, UnknownNameError (a layer), UserError (an image of a size that
     this network cannot take); other errors of torch and of rules pass through.
     """
-    for name in (*capture, *(start or ()), *filter(None, [until])):
-        find_layer(program.graph, name)
+    ids = {name: find_layer(program.graph, name).id for name in (*capture, *(start or ()), *filter(None, [until]))}
     if until is None and (failure := program.graph.failure):
         raise UserError(f"the network cannot run: it fails at {failure.path or 'its input'}: {failure.reason}")
     _check_size(program, image)
     if program.batch is not None and image is not None and len(image) > program.batch:
         return _one_by_one(program, image, capture, until, rules, start, cancel, grad)
-    job = _Run(program, image, set(capture), dict(rules or {}), dict(start or {}), cancel)
+    given = {ids[name]: value for name, value in (start or {}).items()}
+    job = _Run(program, image, {ids[name] for name in capture}, dict(rules or {}), given, cancel)
     device = next((t.device for t in pytree.tree_leaves((image, start)) if isinstance(t, Tensor)), None)
     with _unchanged(program, device), torch.set_grad_enabled(grad):
-        return job.execute(program.nodes[until] if until else _output(program))
+        done = job.execute(program.nodes[ids[until]] if until else _output(program))
+    return Execution(done.output, {name: done.captured[ids[name]] for name in capture})
 
 
 def _one_by_one(program: TracedProgram, images: Tensor, *others: Any) -> Execution:
@@ -117,15 +119,6 @@ def _together(values: list[Any]) -> Any:
     leaves, spec = zip(*map(pytree.tree_flatten, values), strict=True)
     joined = [torch.cat(each) if isinstance(each[0], Tensor) else each[0] for each in zip(*leaves, strict=True)]
     return pytree.tree_unflatten(joined, spec[0])
-
-
-def find_layer(graph: LayerGraph, name: str) -> Layer:
-    """The layer of that id; raises UnknownNameError that names the nearest ones."""
-    if name in graph:
-        return graph[name]
-    inside = [layer.id for layer in graph if layer.id.startswith(f"{name}.")][-3:]
-    near = inside or get_close_matches(name, list(graph.by_id), n=3, cutoff=0.3) or [graph.layers[-1].id]
-    raise UnknownNameError(f"layer={name!r} is not a layer of this network; the nearest are {', '.join(near)}.")
 
 
 def first_tensor(output: Any) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 import models
 from explorer.analysis.structure import Analysis, analyze
 from explorer.errors import Cancelled, MemoryLimitError, TraceError, UserError
+from explorer.graph.names import layer_or_none
 from explorer.images.codec import LoadedImage
 from explorer.images.preprocess import Preprocessing
 from explorer.networks import catalog
@@ -119,8 +120,7 @@ class Session:
     @property
     def layer(self) -> str:
         """The chosen layer's id; the last feature map where none, or one that is not there, is chosen."""
-        chosen = state.get("layer")
-        return chosen if chosen in self.analysis.graph else self.analysis.head_layer
+        return layer_or_none(self.analysis.graph, state.get("layer")) or self.analysis.head_layer
 
     @property
     def channel(self) -> int | None:
@@ -171,7 +171,7 @@ def current() -> Session:
 def _check_layer(session: Session) -> None:
     """Refuse a layer or channel of the link that this network does not have."""
     with contextlib.suppress(UserError):
-        if state.get("layer") and state.get("layer") not in session.analysis.graph:
+        if state.get("layer") and layer_or_none(session.analysis.graph, state.get("layer")) is None:
             state.refuse("layer", "is not a layer of this network; the view chooses one")
         if state.get("channel") >= 0 and session.channel is None:
             state.refuse("channel", f"is not a channel of {session.layer}")

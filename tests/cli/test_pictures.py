@@ -104,6 +104,16 @@ def test_features_of_a_preset_with_other_channels(capsys, tmp_path, name, channe
     assert np.isfinite(np.load(tmp_path / "x.npy")).all()
 
 
+def test_a_layer_may_be_a_module(capsys, tmp_path):
+    for name in ("features", "features.17"):
+        options = ("--layer", name, "--out", str(tmp_path / f"{name}.png"))
+        assert run(capsys, "features", "zfnet_mini", "cat", *options)[0] == 0
+    assert np.array_equal(np.load(tmp_path / "features.npy"), np.load(tmp_path / "features.17.npy"))
+    code, _, err = run(capsys, "features", "resnet_mini", "cat", "--layer", "layer33", "--out", str(tmp_path / "x.png"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "layer='layer33' is not a layer of this network; the nearest are layer3" in err
+
+
 def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):
     code, out, err = run(capsys, "occlude", "zfnet_mini", "cat", "--window", "16", "--stride", "8", "--layer",
                          "features.14", "--out", str(tmp_path))  # fmt: skip

@@ -171,6 +171,15 @@ def test_a_link_opens_its_layer_channel_and_unit() -> None:
     assert app.selectbox(key="widget:scale").value == "shared"
 
 
+def test_a_link_may_name_a_module_which_the_list_names_too() -> None:
+    app = open_maps(preset="resnet_mini", layer="layer3")
+    chosen = app.selectbox(key="widget:maps layer")
+    assert chosen.value.startswith("layer3.")
+    assert sum(option.endswith("output of layer3") for option in chosen.options) == 1
+    assert not app.warning
+    assert not any("has no maps to show" in caption.value for caption in app.caption)
+
+
 def test_another_layer_forgets_channel_and_unit() -> None:
     app = open_maps(layer="features.2", channel="5", row="0", column="31")
     app.selectbox(key="widget:maps layer").select("features.16").run()

@@ -190,6 +190,12 @@ def test_how_probabilities_were_made_is_said_and_can_be_chosen() -> None:
     assert any("which are no probabilities" in caption.value for caption in app.caption)
 
 
+def test_a_module_may_be_summed() -> None:
+    app = finished(open_occlusion(window="31", stride="31", occluded="features"))
+    assert not app.warning
+    assert "**Sum of map " in texts(app)
+
+
 def test_the_square_may_hide_the_whole_picture() -> None:
     app = finished(open_occlusion(window="64"))
     assert "1 position, one forward pass, took" in texts(app)

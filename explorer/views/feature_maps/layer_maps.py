@@ -19,6 +19,7 @@ from explorer.figures import raster
 from explorer.figures.raster import Placement, Range
 from explorer.graph import ops
 from explorer.graph.layers import LayerGraph
+from explorer.graph.names import layer_or_none
 from explorer.types import Cell
 from explorer.ui import output_control, state
 from explorer.ui.awaited import awaited
@@ -91,8 +92,17 @@ class Look:
 
 def chosen(session: Session) -> str:
     """The id of the chosen layer, or of one in the middle where that one has no maps. Raises TraceError."""
-    layer = state.get("layer")
-    return layer if layer in activations.layers_with_maps(session.analysis.graph) else middle(session.analysis)
+    layer = wanted(session)
+    return (
+        layer
+        if layer is not None and layer in activations.layers_with_maps(session.analysis.graph)
+        else middle(session.analysis)
+    )
+
+
+def wanted(session: Session) -> str | None:
+    """The id of the layer that the state names, by its id or by a module; None where it names none that is here."""
+    return layer_or_none(session.analysis.graph, state.get("layer"))
 
 
 def current(session: Session) -> Look | None:

@@ -12,6 +12,8 @@ from explorer.analysis.activations import Prediction
 from explorer.analysis.structure import Analysis
 from explorer.figures import maps as figures
 from explorer.figures import prediction, raster
+from explorer.graph.layers import LayerGraph
+from explorer.graph.names import module_outputs
 from explorer.images import codec
 from explorer.types import Box, Cell
 from explorer.ui import components, output_control, picture_controls, state
@@ -68,7 +70,7 @@ def _prediction(session: Session, predicted: Prediction | str) -> None:
 def _layer(session: Session, found: LayerMaps) -> None:
     st.subheader("Layer", anchor=False)
     _layer_control(session, found.layer)
-    if state.get("layer") not in ("", found.layer):
+    if state.get("layer") and layer_maps.wanted(session) != found.layer:
         st.caption(f"{markdown_safe(state.get('layer'))} has no maps to show, so this is a layer in the middle.")
     _metrics(found)
     if found.broken:
@@ -77,11 +79,18 @@ def _layer(session: Session, found: LayerMaps) -> None:
 
 
 def _layer_control(session: Session, layer: str) -> None:
+    modules = widest_modules(session.analysis.graph)
     state.keep(
         st.selectbox, "maps layer", "Layer", layer, _choose_layer, label_visibility="collapsed",
         options=activations.layers_with_maps(session.analysis.graph),
-        format_func=lambda name: layer_label(session.analysis, name),
+        format_func=lambda name: layer_label(session.analysis, name) + modules.get(name, ""),
     )  # fmt: skip
+
+
+def widest_modules(graph: LayerGraph) -> dict[str, str]:
+    """For a layer that is the output of a module, how the list says of which: the outermost that it is."""
+    found = {path: layers[0] for path, layers in module_outputs(graph).items() if len(layers) == 1}
+    return {found[path]: f" · output of {path}" for path in sorted(found, key=len, reverse=True)}
 
 
 def layer_label(analysis: Analysis, name: str) -> str:

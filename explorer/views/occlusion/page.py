@@ -15,6 +15,7 @@ from explorer.analysis import latency
 from explorer.analysis.occluder import Fill, default_stride, default_window, fill_values, square_boxes
 from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_steps
 from explorer.figures import prediction, raster
+from explorer.graph.names import layer_or_none
 from explorer.networks.knob_text import shorten
 from explorer.run.execute import run
 from explorer.ui import components, jobs, output_control, state
@@ -84,13 +85,14 @@ def _controls(session: Session) -> Asked:
     side = min(session.preprocessing.crop)
     window = _within("window", state.get("window"), side, default_window(side), f"the image of {side} px")
     stride = _within("stride", state.get("stride"), side, default_stride(window), f"the image of {side} px")
-    names, target, layer = session.categories, state.get("target"), state.get("occluded")
+    names, target, named = session.categories, state.get("target"), state.get("occluded")
     if target >= len(names):
         _warn(f"target={target} is not a class: they go from 0 to {len(names) - 1}. The most probable is used.")
         target = -1
     layers = [found.id for found in session.analysis.layers if found.is_map and found.kind != "input"]
-    if layer and layer not in layers:
-        _warn(f"occluded={shorten(layer)} is not a layer with maps in this network; none is summed.")
+    layer = (layer_or_none(session.analysis.graph, named) if named else "") or ""
+    if named and layer not in layers:
+        _warn(f"occluded={shorten(named)} is not a layer with maps in this network; none is summed.")
         layer = ""
     with st.container(border=True), st.grid(min_column_width=150, gap="small"):
         _number("window", "Window (px)", window, side, "Side of the square that is hidden.")
