@@ -92,12 +92,8 @@ class Look:
 
 def chosen(session: Session) -> str:
     """The id of the chosen layer, or of one in the middle where that one has no maps. Raises TraceError."""
-    layer = wanted(session)
-    return (
-        layer
-        if layer is not None and layer in activations.layers_with_maps(session.analysis.graph)
-        else middle(session.analysis)
-    )
+    layer, graph = wanted(session), session.analysis.graph
+    return layer if layer and layer in activations.layers_with_maps(graph) else middle(session.analysis)
 
 
 def wanted(session: Session) -> str | None:
@@ -114,7 +110,7 @@ def current(session: Session) -> Look | None:
         predicted = _predicted(session.key, output, session, job.should_stop)
         return Look(predicted, _maps(key, layer, session, job.should_stop))
 
-    return awaited("maps", (*key, output), f"Running the picture through {session.preset}", work)
+    return awaited("maps", (output, *key), f"Running the picture through {session.preset}", work)
 
 
 def middle(analysis: Analysis) -> str:
