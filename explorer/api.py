@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from explorer.analysis import activations, occlusion
-from explorer.analysis.occluder import Extent, Fill, one_image
-from explorer.analysis.occlusion import Cancel, Method, OcclusionMap, OcclusionSettings, OnProgress
+from explorer.analysis.inputs import ImageLike, as_input
+from explorer.analysis.occluder import Extent, Fill, fill_values
+from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings, OnProgress
 from explorer.analysis.outputs import Output
+from explorer.analysis.passes import Cancel, Runnable, open_network
 from explorer.analysis.structure import Analysis, LayerReport, analyze
 from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
 from explorer.graph.layers import Layer, LayerGraph
-from explorer.graph.trace import TracedProgram, trace
 from explorer.receptive_field.report import ReceptiveField
 
 __all__ = [
@@ -31,19 +33,23 @@ __all__ = [
 ]
 
 
-def feature_maps(module: nn.Module, image: Tensor, layer: str) -> Tensor:
+def feature_maps(module: nn.Module, image: ImageLike, layer: str) -> Tensor:
     """The maps of one layer of a module, [channels, rows, columns], for one image.
 
-    image: [C, H, W] or [1, C, H, W], normalised as the weights expect it. layer: an id of `analyze(module).layers`,
-    or the path of a module whose output is meant, as "layer4" or "features".
-    The module is left as it was. Raises TraceError, UnknownNameError (the layer), UserError.
+    image: a tensor or array [C, H, W] or [1, C, H, W], normalised as the weights expect it, which is cast to their
+    type; or a PIL image or a path, which is resized, cropped and normalised as timm's networks say of themselves
+    (`pretrained_cfg`), else as torchvision's ImageNet presets do: 256 px, the centre of 224, ImageNet's mean and
+    deviation. layer: an id of `analyze(module).layers`, or the path of a module whose output is meant, as "layer4" or
+    "features"; of a module that cannot be traced, which has no graph of layers, always a path.
+    The module is left as it was. Raises TraceError (it cannot run), UnknownNameError (the layer), UserError.
     """
-    return activations.feature_maps(_traced(module, image), image, layer)
+    given = as_input(module, image)
+    return activations.feature_maps(_opened(module, given.tensor), given.tensor, layer)
 
 
 def occlusion_map(
     module: nn.Module,
-    image: Tensor,
+    image: ImageLike,
     target: int | None = None,
     window: Extent = 32,
     stride: Extent = 16,
@@ -59,21 +65,27 @@ def occlusion_map(
 ) -> OcclusionMap:
     """The probability of a class of a module with a square slid over one image (Zeiler and Fergus 2014, figure 7).
 
-    image: [C, H, W] or [1, C, H, W], normalised as the weights expect it. target: class index, the most probable one
-    by default. window, stride: of the square in pixels, or (height, width). fill: "gray", "mean" (the image's mean
-    colour) or "blur"; fill_value, [C], [1, C, 1, 1] or as large as the image, overrides it. layer: also record the sum
+    image: as in `feature_maps`. target: class index, the most probable one by default. window, stride: of the square in
+    pixels, or (height, width); on an image smaller than the default square, one of three eighths of its side. fill:
+    "gray", "mean" (the image's mean colour) or "blur"; fill_value, [C], [1, C, 1, 1] or as large as the image,
+    overrides it. layer: also record the sum
     of its strongest map. method: "auto" takes the fastest that there is, "full" runs the whole network at each
     position. batch_size: positions run at a time, by default what memory and time allow. output: how the network's
     values become probabilities: "softmax" over the classes, "sigmoid" of each by itself, "probabilities" (they are
     that already) or "logits" (taken as they are); by default found out from its end, and said in the result. Of
     several outputs the one of the form [N, classes] is taken, by preference the one named logits. progress(done, total,
     seconds_left) is called after every batch; cancel() is asked before every layer, and ends the work if true.
+    A module that cannot be traced is run as it is, one image at a time; `is_traced` of the result says so.
     The module is left as it was. Raises TraceError, UserError, UnknownNameError (the layer), Cancelled.
     """
+    given = as_input(module, image)
+    if fill == "gray" and fill_value is None and (known := given.preprocessing):
+        fill_value = fill_values(given.tensor, fill, torch.tensor(known.mean), torch.tensor(known.std))
     settings = OcclusionSettings(window, stride, fill, layer, method, fill_value, batch_size, output)
-    return occlusion.occlusion_map(_traced(module, image), image, target, settings, progress=progress, cancel=cancel)
+    network = _opened(module, given.tensor)
+    return occlusion.occlusion_map(network, given.tensor, target, settings, progress=progress, cancel=cancel)
 
 
-def _traced(module: nn.Module, image: Tensor) -> TracedProgram:
-    channels, height, width = one_image(image).shape[1:]
-    return trace(module, (channels, height, width))
+def _opened(module: nn.Module, image: Tensor) -> Runnable:
+    channels, height, width = image.shape[1:]
+    return open_network(module, (channels, height, width))

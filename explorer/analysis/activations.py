@@ -12,12 +12,13 @@ from torch import Tensor
 
 from explorer.analysis.occluder import one_image
 from explorer.analysis.outputs import Ends, Output, Reading, read
+from explorer.analysis.passes import Runnable, passes_of
 from explorer.errors import UserError
 from explorer.graph.layers import LayerGraph
 from explorer.graph.names import find_layer
-from explorer.graph.trace import TracedProgram
 from explorer.receptive_field.map_layout import arrangement, arrangements
 from explorer.run.execute import first_tensor, run
+from explorer.run.plain import PlainNetwork
 
 Statistic = Literal["mean", "maximum", "positive_share"]
 
@@ -25,13 +26,19 @@ Statistic = Literal["mean", "maximum", "positive_share"]
 # -- Feature maps -----------------------------------------------------------------------------------------------------
 
 
-def feature_maps(program: TracedProgram, image: Tensor, layer: str, cancel: Callable[[], bool] | None = None) -> Tensor:
+def feature_maps(program: Runnable, image: Tensor, layer: str, cancel: Callable[[], bool] | None = None) -> Tensor:
     """The maps of one layer for one image [C, H, W] or [1, C, H, W]: [channels, rows, columns].
 
-    layer: an id, or the path of a module whose output is meant, as "layer4".
+    layer: an id, or the path of a module whose output is meant, as "layer4";
+    of a network that cannot be traced, always the path of a module.
     Vectors are maps of 1x1; channels-last layers and tokens are brought to this form. Raises UnknownNameError for an
     unknown layer and UserError for one without maps.
     """
+    if isinstance(program, PlainNetwork):
+        passes = passes_of(program)
+        ((_, maps, _),) = passes.forward(one_image(image), passes.find(layer), cancel)
+        assert maps is not None
+        return maps[0]
     name = find_layer(program.graph, layer).id
     found = arrangement(program.graph, name)
     output = first_tensor(run(program, one_image(image), until=name, cancel=cancel).output)
@@ -54,7 +61,7 @@ class ChannelStatistics:
     or infinity anywhere in the map; is_dead: zero everywhere, as a rectified map that nothing excites.
     hoyer_sparsity: of the channels' total |activation|, 0 where all are equal, 1 where one channel holds everything
     (Hoyer, JMLR 2004, p. 1460). treves_rolls: of the same totals, (mean r)² / mean r², 1 where all are equal,
-    1/channels where one holds everything (Treves and Rolls, Network 1991). Both NaN for a layer that is zero.
+    1/channels where one holds everything (Treves and Rolls, Runnable 1991). Both NaN for a layer that is zero.
     channels_for_90_percent: how many of the strongest channels hold 90 % of the layer's total |activation|.
     """
 
@@ -155,7 +162,7 @@ class Prediction:
 
 
 def predict(
-    program: TracedProgram,
+    program: Runnable,
     image: Tensor,
     k: int = 5,
     output: Output | None = None,
@@ -167,7 +174,7 @@ def predict(
     names no classes, Cancelled.
     """
     with Ends() as ends:
-        returned = run(program, one_image(image), cancel=cancel).output
+        ((returned, _, _),) = passes_of(program).forward(one_image(image), None, cancel)
     reading = read(returned, 1, ends, output)
     return _ranked(reading.values(returned, 1)[0], k, reading)
 

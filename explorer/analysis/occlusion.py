@@ -7,39 +7,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from math import prod
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.analysis.occluder import Extent, Fill, fill_values, given_fill, one_image, paint, square_boxes
+from explorer.analysis.occluder import (  # fmt: skip
+    Extent,
+    Fill,
+    default_stride,
+    default_window,
+    fill_values,
+    given_fill,
+    one_image,
+    paint,
+    square_boxes,
+)
 from explorer.analysis.outputs import Ends, Output, Reading, checked, read
+from explorer.analysis.passes import Cancel, Passes, Runnable, passes_of
 from explorer.errors import Cancelled, UserError
-from explorer.graph.layers import Layer, LayerGraph
-from explorer.graph.names import find_layer
-from explorer.graph.trace import TracedProgram
-from explorer.receptive_field.map_layout import Arrangement, arrangement
-from explorer.run.execute import first_tensor, run
+from explorer.run.plain import PlainNetwork
 from explorer.types import Box
 
 Method = Literal["auto", "full"]
 OnProgress = Callable[[int, int, float], object]  # positions done, positions in all, seconds left
-Cancel = Callable[[], bool]
-
-BATCH_IMAGES = 32  # more are hardly faster, and the map fills in in larger jumps
-BATCH_BYTES = 256 * 2**20
-# A layer is never interrupted: on the CPU one batch of it stays under about half a second at 10 GMAC/s.
-BATCH_MACS = {"cpu": 5 * 10**9}
+DEFAULT_WINDOW, DEFAULT_STRIDE = 32, 16
 
 
 @dataclass(frozen=True)
 class OcclusionSettings:
     """How the square looks and moves, and what is recorded beside the probability.
 
-    window, stride: pixels, or (height, width). fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as
+    window, stride: pixels, or (height, width); on an image smaller than the default square, one of three eighths of its
+    side. fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as
     the image, overrides it. layer: an id, or the path of a module; also record the sum of its strongest map. method:
     "auto" takes the fastest that there is, "full" runs the whole network at each position. batch_size: positions run
     at a time, by default as many as keep within memory and within half a second a layer. output: how the network's
@@ -47,8 +49,8 @@ class OcclusionSettings:
     by default found out.
     """
 
-    window: Extent = 32
-    stride: Extent = 16
+    window: Extent = DEFAULT_WINDOW
+    stride: Extent = DEFAULT_STRIDE
     fill: Fill = "gray"
     layer: str | None = None
     method: Method = "auto"
@@ -62,6 +64,13 @@ class OcclusionSettings:
             raise UserError(f"method={self.method!r} is not one of {', '.join(get_args(Method))}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"batch_size={self.batch_size} is not at least 1.")
+
+    def square(self, image_size: tuple[int, int]) -> tuple[Extent, Extent]:
+        """Window and stride; where the default ones do not fit an image (height, width), smaller ones that do."""
+        if self.window != DEFAULT_WINDOW or min(image_size) >= DEFAULT_WINDOW:
+            return self.window, self.stride
+        window = default_window(min(image_size))
+        return window, default_stride(window) if self.stride == DEFAULT_STRIDE else self.stride
 
     def filling(self, image: Tensor) -> Tensor:
         """What the squares over an image [1, C, H, W] are filled with, [1, C, H or 1, W or 1]. Raises UserError."""
@@ -79,6 +88,7 @@ class OcclusionMap:
     output: how probabilities were made: "softmax" or "sigmoid" of the network's values, "probabilities" where the
     network ends in such; "logits" where `probability` holds its values as they are. tensor: which of the network's
     outputs, as "logits" or "[1]", "" where it has one. precision: that in which the network computed them.
+    is_traced: False where the network could only be run as it is: it has no graph of layers and no receptive fields.
     """
 
     probability: np.ndarray
@@ -95,6 +105,7 @@ class OcclusionMap:
     output: Output = "softmax"
     tensor: str = ""
     precision: str = "float32"
+    is_traced: bool = True
 
     @property
     def lowest(self) -> tuple[int, int]:
@@ -122,7 +133,7 @@ class OcclusionMap:
 
 
 def occlusion_map(
-    program: TracedProgram,
+    program: Runnable,
     image: Tensor,
     target: int | None = None,
     settings: OcclusionSettings | None = None,
@@ -148,7 +159,7 @@ def occlusion_map(
 
 
 def occlusion_steps(
-    program: TracedProgram,
+    program: Runnable,
     image: Tensor,
     target: int | None = None,
     settings: OcclusionSettings | None = None,
@@ -160,12 +171,14 @@ def occlusion_steps(
     Every 2^k-th position is visited first, then those between. Arguments and errors as in `occlusion_map`.
     """
     image, settings = one_image(image).detach(), settings or OcclusionSettings()
-    boxes = square_boxes((image.shape[2], image.shape[3]), settings.window, settings.stride)
-    watched = None if settings.layer is None else _watched(program.graph, settings.layer)
-    passes = _Passes(program, image, watched, cancel)
+    boxes = square_boxes((image.shape[2], image.shape[3]), *settings.square((image.shape[2], image.shape[3])))
+    network = passes_of(program)
+    layer = None if settings.layer is None else network.find(settings.layer)
+    passes = _Passes(network, image, layer, cancel)
     filling = settings.filling(image)
     reading, found = passes.clean(target, boxes, settings.output)
-    return passes.filled_in(found, reading, filling, settings.batch_size or _batch_size(program.graph, image))
+    found = replace(found, is_traced=not isinstance(program, PlainNetwork))
+    return passes.filled_in(found, reading, filling, settings.batch_size or network.batch_size(image))
 
 
 # -- Running ----------------------------------------------------------------------------------------------------------
@@ -175,15 +188,15 @@ def occlusion_steps(
 class _Passes:
     """The forward passes of one map: the network, the image [1, C, H, W], the layer that is summed, if any."""
 
-    program: TracedProgram
+    network: Passes
     image: Tensor
-    watched: _Watched | None
+    layer: str | None
     cancel: Cancel | None
 
     def clean(self, target: int | None, boxes: np.ndarray, asked: Output | None) -> tuple[Reading, OcclusionMap]:
         """How the output is read, and the map with nothing done yet but the figures without a square."""
         with Ends() as ends:
-            returned, sums = self._forward(self.image)
+            ((returned, maps, _),) = self.network.forward(self.image, self.layer, self.cancel)
         reading = read(returned, 1, ends, asked)
         probabilities = reading.values(returned, 1)
         classes = probabilities.shape[1]
@@ -193,7 +206,7 @@ class _Passes:
         if target is not None and not 0 <= target < classes:
             raise UserError(f"target={target} is not a class: they go from 0 to {classes - 1}.")
         chosen = best if target is None else target
-        totals = None if sums is None else sums[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+        totals = None if maps is None else _sums(maps)[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
         channel = None if totals is None else int(totals.argmax())
         empty = np.full(boxes.shape[:2], np.nan)
         return reading, OcclusionMap(
@@ -217,42 +230,22 @@ class _Passes:
             images = self.image.repeat(len(batch), 1, 1, 1)
             for picture, position in zip(images, batch, strict=True):
                 paint(picture, filling, found.box(*position))
-            returned, sums = self._forward(images)
-            _store(found, batch, reading.values(returned, len(images)), sums)
+            _store(found, batch, *self._evaluate(images, reading))
             yield found
 
-    def _forward(self, images: Tensor) -> tuple[Any, Tensor | None]:
-        """What the network returns, and the total activation of each map of the layer [N, C]."""
-        images, watched = images.contiguous(memory_format=_layout(self.program.graph, images)), self.watched
-        result = run(self.program, images, capture=[watched.layer] if watched else [], cancel=self.cancel)
-        return result.output, watched.sums(first_tensor(result.captured[watched.layer])) if watched else None
+    def _evaluate(self, images: Tensor, reading: Reading) -> tuple[Tensor, Tensor | None]:
+        """Probabilities [N, classes], and the total activation of each map of the layer [N, C]."""
+        answers = [
+            (reading.values(returned, count), None if maps is None else _sums(maps))
+            for returned, maps, count in self.network.forward(images, self.layer, self.cancel)
+        ]
+        sums = [totals for _, totals in answers if totals is not None]
+        return torch.cat([values for values, _ in answers]), torch.cat(sums) if sums else None
 
 
-def _layout(graph: LayerGraph, images: Tensor) -> torch.memory_format:
-    """Channels last on the CPU, where convolutions then take up to half the time; not for networks that look at memory
-    as it lies (`view` refuses another layout), or may."""
-    as_it_lies = any(layer.kind == "unknown" or layer.op in _VIEWS for layer in graph)
-    return torch.contiguous_format if as_it_lies or images.device.type != "cpu" else torch.channels_last
-
-
-_VIEWS = frozenset(("view", "view_as", "_unsafe_view", "as_strided"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """A layer whose maps are summed, and how its output is laid out."""
-
-    layer: str
-    arrangement: Arrangement
-
-    def sums(self, output: Tensor) -> Tensor:
-        """The total activation of each map, [N, C]."""
-        return self.arrangement.maps(output).float().sum((2, 3)).cpu()
-
-
-def _watched(graph: LayerGraph, layer: str) -> _Watched:
-    name = find_layer(graph, layer).id
-    return _Watched(name, arrangement(graph, name))
+def _sums(maps: Tensor) -> Tensor:
+    """The total activation of each map, [N, C], of maps [N, C, H, W]."""
+    return maps.float().sum((2, 3)).cpu()
 
 
 def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Tensor, sums: Tensor | None) -> None:
@@ -274,15 +267,3 @@ def _coarse_first(shape: tuple[int, int]) -> list[tuple[int, int]]:
         return bits & -bits
 
     return sorted(((row, column) for row in range(shape[0]) for column in range(shape[1])), key=spacing, reverse=True)
-
-
-def _batch_size(graph: LayerGraph, image: Tensor) -> int:
-    """As many images, from 1 to BATCH_IMAGES, as keep within BATCH_BYTES and BATCH_MACS."""
-    bytes_needed = max(sum(prod(s) for s in (*layer.input_shapes, *layer.outputs)) for layer in graph)
-    bytes_needed *= image.element_size()
-    by_macs = BATCH_MACS.get(image.device.type, 10**12) // max(1, max(_macs(layer) for layer in graph))
-    return max(1, min(BATCH_IMAGES, BATCH_BYTES // bytes_needed, by_macs))
-
-
-def _macs(layer: Layer) -> int:
-    return prod(layer.output_shape) * int(layer.attributes.get("fan_in", 0))

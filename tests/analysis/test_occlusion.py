@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import models
-from explorer.analysis import occlusion
+from explorer.analysis import passes
 from explorer.analysis.activations import feature_maps
 from explorer.analysis.occluder import fill_values, occlude
 from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_map, occlusion_steps
@@ -200,20 +200,20 @@ def test_no_layer_of_a_batch_takes_long_on_the_cpu(name: str, largest_macs: int)
     """A cancel waits for the layer that runs, so a batch is as large as keeps its largest layer within the limit."""
     with torch.device("meta"):
         program = trace(torchvision.models.get_model(name).eval(), (3, 224, 224))
-    batch = occlusion._batch_size(program.graph, torch.empty(1, 3, 224, 224))
-    assert batch * largest_macs <= occlusion.BATCH_MACS["cpu"] < (batch + 1) * largest_macs
+    batch = passes.TracedPasses(program).batch_size(torch.empty(1, 3, 224, 224))
+    assert batch * largest_macs <= passes.BATCH_MACS["cpu"] < (batch + 1) * largest_macs
 
 
 def test_the_batch_fits_in_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     program, image = small()
     sizes: list[int] = []
-    monkeypatch.setattr(occlusion, "run", lambda program, images, **rest: (
+    monkeypatch.setattr(passes, "run", lambda program, images, **rest: (
         sizes.append(len(images)) or run(program, images, **rest)))  # fmt: skip
     occlusion_map(program, image, settings=OcclusionSettings(2, 1))
-    assert max(sizes) == occlusion.BATCH_IMAGES
+    assert max(sizes) == passes.BATCH_IMAGES
     sizes.clear()
     largest = max(sum(np.prod(s) for s in (*layer.input_shapes, *layer.outputs)) for layer in program.graph)
-    monkeypatch.setattr(occlusion, "BATCH_BYTES", int(4 * largest * 5))
+    monkeypatch.setattr(passes, "BATCH_BYTES", int(4 * largest * 5))
     occlusion_map(program, image, settings=OcclusionSettings(2, 1))
     assert max(sizes) == 5
 
