@@ -174,7 +174,7 @@ def test_a_link_opens_its_layer_channel_and_unit() -> None:
 def test_a_link_may_name_a_module_which_the_list_names_too() -> None:
     app = open_maps(preset="resnet_mini", layer="layer3")
     chosen = app.selectbox(key="widget:maps layer")
-    assert chosen.value.startswith("layer3.")
+    assert str(chosen.value).startswith("layer3.")
     assert sum(option.endswith("output of layer3") for option in chosen.options) == 1
     assert not app.warning
     assert not any("has no maps to show" in caption.value for caption in app.caption)
