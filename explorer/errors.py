@@ -6,9 +6,49 @@ in models/errors.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+LONGEST_SENTENCE = 300  # characters
+
+
+def shown(value: object, length: int = 60) -> str:
+    """Any value as a sentence may show it: its repr, cut; its type alone where that fails, or is too deep."""
+    try:
+        text = repr(value)
+    except Exception:  # a list 3,000 levels deep, an integer of 5,000 digits, or whatever a class of theirs raises
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+def listed(names: Iterable[object], length: int = 120) -> str:
+    """Names as a sentence lists them: as many as have room, and how many there are if those are not all."""
+    texts = [str(name) for name in names]
+    room = length
+    for count, text in enumerate(texts):
+        room -= len(text) + 2
+        if room < 0:
+            return f"{', '.join(texts[:count])}, … ({len(texts)} in all)"
+    return ", ".join(texts)
+
 
 class UserError(ValueError):
-    """Bad input. The message is shown as it stands: in the app as a notice, in the CLI on stderr with exit code 2."""
+    """Bad input. The message is shown as it stands: in the app as a notice, in the CLI on stderr with exit code 2.
+
+    It is one printable line of at most LONGEST_SENTENCE characters, whatever text from outside it quotes: what is more
+    is cut from its middle, since what to do about it stands at its end.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        line = sentence if sentence.isprintable() else "".join(map(_printable, sentence))
+        if len(line) > LONGEST_SENTENCE:
+            line = f"{line[: LONGEST_SENTENCE - 101]}…{line[-100:]}"
+        super().__init__(line)
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
 
 
 class UnknownNameError(UserError):

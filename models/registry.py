@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.discovery import import_each
-from explorer.errors import UnknownNameError
+from explorer.errors import UnknownNameError, shown
 
 # Imported before models/__init__ binds the function `blocks`, which importing the package later would overwrite.
 from models import blocks as block_modules
@@ -205,7 +205,7 @@ def block(name: str) -> Block:
     return _registry.blocks[name]
 
 
-def spec(name: str, **knobs: Any) -> NetSpec:
+def spec(name: str, /, **knobs: Any) -> NetSpec:
     """The Spec of the preset `name` with knobs changed, validated. Raises UnknownNameError or SpecError."""
     found = preset(name).spec
     return found.replace(**knobs) if knobs else found
@@ -221,7 +221,7 @@ def architecture_for(spec: Spec) -> Architecture | Block:
 
 
 def build(
-    model: str | Spec, *, device: str | torch.device = "cpu", seed: int = 0, unchecked: bool = False, **knobs: Any
+    model: str | Spec, /, *, device: str | torch.device = "cpu", seed: int = 0, unchecked: bool = False, **knobs: Any
 ) -> nn.Module:
     """Build a model, which a preset's name or a Spec says, in eval mode; the same seed gives the same weights.
 
@@ -322,4 +322,4 @@ def _last_entered(module: nn.Module, image: Tensor) -> str:
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"There is no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
+    return f"There is no {kind} {shown(name)}" + (f"; did you mean {near[0]!r}?" if near else ".")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from explorer.errors import listed, shown
 from models.errors import SpecError
 
 
@@ -37,17 +38,17 @@ class Knob:
                 (p for i, v in enumerate(value) if (p := self.problem(f"{name}[{i}]", v))), None
             )
         if self.choices is not None and value not in self.choices:
-            return f"{name}={_shown(value)} is not one of {', '.join(map(str, self.choices))}"
+            return f"{name}={shown(value)} is not one of {listed(self.choices)}"
         if self.low is not None and value < self.low:
-            return f"{name}={value} is below its lowest value {self.low:g}"
+            return f"{name}={shown(value)} is below its lowest value {self.low:g}"
         if self.high is not None and value > self.high:
-            return f"{name}={value} is above its highest value {self.high:g}"
+            return f"{name}={shown(value)} is above its highest value {self.high:g}"
         return None
 
     def _length_problem(self, name: str, value: tuple[Any, ...]) -> str | None:
         if self.length is None or self.length[0] <= len(value) <= self.length[1]:
             return None
-        return f"{name}={value} has {len(value)} entries; it takes {self.length[0]} to {self.length[1]}"
+        return f"{name}={shown(value)} has {len(value)} entries; it takes {self.length[0]} to {self.length[1]}"
 
 
 def knob(
@@ -128,10 +129,10 @@ class Spec(BaseModel):
 
     def refuse(self, *names: str, why: str) -> None:
         """Raise ValueError that states the values of the named knobs and why they cannot be together."""
-        values = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        values = ", ".join(f"{name}={shown(getattr(self, name))}" for name in names)
         raise ValueError(f"{values}: {why}")
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, /, **changes: Any) -> Self:
         """A copy with knobs changed, validated. Raises SpecError that names the knob and value."""
         unknown = set(changes) - set(type(self).model_fields)
         if unknown:
@@ -176,8 +177,8 @@ class NetSpec(Spec):
 
 def _unknown_knob(cls: type[Spec], name: str) -> str:
     near = difflib.get_close_matches(name, cls.model_fields, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"its knobs are {', '.join(cls.model_fields)}."
-    return f"{cls.__name__} has no knob {_shown(name)}; {hint}"
+    hint = f"did you mean {near[0]}?" if near else f"its knobs are {listed(cls.model_fields)}."
+    return f"{cls.__name__} has no knob {shown(name)}; {hint}"
 
 
 def first_problem(error: ValidationError, cls: type[Spec], *within: str) -> str:
@@ -191,7 +192,7 @@ def first_problem(error: ValidationError, cls: type[Spec], *within: str) -> str:
         return _nested(loc[:-1], _unknown_knob(_spec_at(cls, loc[:-1]), str(loc[-1])))
     if first["type"] == "value_error":
         return _nested(loc, first["msg"].removeprefix("Value error, "))
-    return f"{_path(loc)}={_shown(first['input'])} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"{_path(loc)}={shown(first['input'])} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _nested(loc: tuple[int | str, ...], problem: str) -> str:
@@ -208,8 +209,3 @@ def _spec_at(cls: type[Spec], loc: tuple[int | str, ...]) -> type[Spec]:
     for part in loc:
         found = get_args(found)[0] if isinstance(part, int) else found.model_fields[part].annotation
     return found
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

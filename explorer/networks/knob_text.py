@@ -8,11 +8,11 @@ from typing import Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
+from explorer.errors import LONGEST_SENTENCE
 from models.errors import SpecError
 from models.spec import Spec, first_problem
 
 LONGEST, LONGEST_NESTED = 2000, 20_000  # characters of one value; nested Specs take up to about 5,000
-LONGEST_PROBLEM = 800  # characters of a sentence; the names of all blocks take about 500
 MAX_BRACKETS = 6  # levels of brackets: a nested Spec has at most three
 
 
@@ -50,7 +50,7 @@ def decode_knob(spec: type[Spec], name: str, text: str) -> Any:
         problem = description.problem(name, value) if description else None
         if problem is None:
             return plain(value)
-    raise SpecError(problem if len(problem) <= LONGEST_PROBLEM else refused)
+    raise SpecError(problem if len(problem) <= LONGEST_SENTENCE else refused)
 
 
 def _raw(annotation: Any, text: str) -> Any:
