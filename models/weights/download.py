@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
 import re
-import subprocess
-import sys
-import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -21,10 +19,11 @@ from urllib.request import Request, urlopen
 import torch
 
 from explorer.errors import Cancelled
+from explorer.whole_file import drafts
 from models.errors import WeightsError
+from models.weights.convert_checkpoint import convert
 from models.weights.safetensors_file import is_whole
 
-ROOT = Path(__file__).parents[2]  # the folder that models lies in
 CHUNK_BYTES = 256 * 1024
 POLL_S = 0.1
 TIMEOUT_S = 30.0
@@ -59,32 +58,31 @@ def fetch(url: str, progress: ByteProgress, cancel: Callable[[], bool]) -> Path:
     target = cached(url)
     if is_whole(target):
         return target
-    checkpoint = target.with_suffix(".pth")
-    draft, converted = _draft(target.parent, ".pth"), _draft(target.parent, ".safetensors")
-    try:
+    with _room(target.parent) as room:  # of its own, so that two downloads at once do not meet
+        checkpoint = target.with_suffix(".pth")
         if checkpoint.exists():
             _check_hash(checkpoint, url)
         else:
-            _download(url, draft, progress, cancel)
-            checkpoint = draft
-        _convert(checkpoint, converted, cancel)
-        converted.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-        converted.unlink(missing_ok=True)
+            checkpoint = room / checkpoint.name
+            _download(url, checkpoint, progress, cancel)
+        try:
+            convert(checkpoint, target, cancel)
+        except WeightsError as error:
+            raise WeightsError(f"The checkpoint could not be converted: {error}") from None
     return target
 
 
-def _draft(folder: Path, suffix: str) -> Path:
-    """A new empty file in the cache, of its own name, so that two downloads at once do not meet."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=suffix, prefix="partial-", dir=folder)
-    except OSError as error:
-        why = f"{folder} cannot be written ({error.strerror}); name another with CNN_EXPLORER_CACHE"
-        raise WeightsError(f"The weights cannot be kept: {why}.") from None
-    os.close(handle)
-    return Path(name)
+@contextlib.contextmanager
+def _room(folder: Path) -> Iterator[Path]:
+    """A folder in the cache for what is not whole yet; what killed downloads left there is removed."""
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            room = held.enter_context(drafts(folder))
+        except OSError as error:
+            why = f"{folder} cannot be written ({error.strerror}); name another with CNN_EXPLORER_CACHE"
+            raise WeightsError(f"The weights cannot be kept: {why}.") from None
+        yield room
 
 
 @dataclass
@@ -156,30 +154,6 @@ def _check_hash(path: Path, url: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if wanted and not found.startswith(wanted[1]):
         why = f"its SHA-256 starts with {found[:8]} and should start with {wanted[1]}"
-        if path.name.startswith("partial-"):
+        if path.parent != cache_dir():
             raise WeightsError(_advice(url, why))
         raise WeightsError(f"{path} is not the published file: {why}; delete it or choose other weights.")
-
-
-def _convert(checkpoint: Path, target: Path, cancel: Callable[[], bool]) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "models.weights.convert_checkpoint",
-        str(checkpoint.resolve()),
-        str(target.resolve()),
-    ]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
-        try:
-            while True:
-                try:
-                    _, complaint = child.communicate(timeout=POLL_S)
-                    break
-                except subprocess.TimeoutExpired:
-                    if cancel():
-                        raise Cancelled from None
-        finally:
-            child.kill()
-    if child.returncode:
-        last = (complaint.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
-        raise WeightsError(f"The checkpoint could not be converted: {last}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from models.weights import download
 from models.weights.sources import WeightsSource, available, load
 from tests.support.checkpoints import copy_of, pth, refusal, same, tiny, trained
 from tests.support.page import errors, open_app
+from tests.support.places import ROOT
 
 
 @dataclass
@@ -163,6 +165,24 @@ def test_a_cancel_does_not_wait_for_a_stalled_download(stall: int, server: Serve
     assert not server.answered.is_set()
     assert cache_files() == []
     assert same(before, module.state_dict())
+
+
+def test_what_a_killed_download_left_is_never_used_and_goes_with_the_next(server: Server) -> None:
+    """A process is killed in the middle of the transfer, and its draft is found."""
+    server.stall, source = 1000, server.source()
+    code = f"from models.weights.download import fetch; fetch({source.url!r}, lambda *_: None, lambda: False)"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as child:
+        assert server.stalled.wait(60)
+        child.kill()
+    assert cache_files()
+    assert source.needs_download
+    server.stall = None
+    server.release.set()
+    module = tiny()
+    load(module, source)
+    assert same(module.state_dict(), trained())
+    assert source.path is not None
+    assert cache_files() == [source.path.name]
 
 
 def test_a_cancel_ends_the_conversion(server: Server) -> None:
