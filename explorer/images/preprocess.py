@@ -2,44 +2,76 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
-Resize = Literal["cover", "stretch"]
+from explorer.errors import UserError
+from explorer.types import Colour
+
+Fit = Literal["crop", "stretch", "pad"]
+_LEAST_STD = 1e-9  # of values from 0 to 1: below it the input is near what float32 can hold
+# The whole of a picture, and what is shown of it: (left, top, right, bottom) in its pixels, as Pillow has it.
+_PixelBox = tuple[float, float, float, float]
 
 
 def resize(
     pixels: np.ndarray,
     size: tuple[int, int],
-    how: Resize = "cover",
-    shorter_px: int | None = None,
+    how: Fit = "crop",
+    edge_px: int | None = None,
     interpolation: str = "bilinear",
+    fill: Colour = (0, 0, 0),
 ) -> np.ndarray:
-    """Resizes uint8 [H, W, 3] to `size` (height, width) with an antialiased filter, "bilinear" or "bicubic".
+    """Resizes uint8 [H, W, 3] to `size` (height, width) with one of Pillow's antialiased filters, by its name.
 
-    "stretch" ignores the aspect ratio. "cover" keeps it and cuts out the centre: as torchvision's Resize and
-    CenterCrop do, the picture is first scaled to `shorter_px` (by default the shorter side of `size`), so
-    that a value above `size` cuts a margin off. Only what is kept is computed, so a long strip costs no more.
+    "stretch" ignores the aspect ratio. "crop" keeps it and cuts out the centre: as torchvision's Resize and
+    CenterCrop do, the picture is first scaled to `edge_px` (by default the shorter side of `size`), so that a value
+    above `size` cuts a margin off, also of "stretch". Only what is kept is computed, so a long strip costs no more.
+    "pad" scales the longer side to `edge_px`, and puts `fill` around the picture.
     """
-    (height, width), (rows, columns) = pixels.shape[:2], size
-    if how == "stretch":
-        box = (0.0, 0.0, float(width), float(height))
-    else:
-        scale = (shorter_px or min(size)) / min(size)
-        frame_h, frame_w = round(rows * scale), round(columns * scale)
+    edge = edge_px or min(size)
+    if how == "pad":
+        return _padded(pixels, size, edge, interpolation, fill)
+    return _scaled(pixels, size, interpolation, kept_box((pixels.shape[0], pixels.shape[1]), size, how, edge))
+
+
+def _scaled(pixels: np.ndarray, size: tuple[int, int], interpolation: str, box: _PixelBox | None = None) -> np.ndarray:
+    picture = Image.fromarray(pixels)
+    return np.array(picture.resize((size[1], size[0]), Image.Resampling[interpolation.upper()], box=box))
+
+
+def kept_box(picture: tuple[int, int], size: tuple[int, int], how: Fit, edge_px: int) -> _PixelBox:
+    """What is kept of a picture (height, width): (left, top, right, bottom) in its pixels, in fractions of them."""
+    (height, width), (rows, columns) = picture, size
+    if how == "pad":
+        return 0.0, 0.0, float(width), float(height)
+    scale = edge_px / min(size)
+    full_h, full_w = frame_h, frame_w = round(rows * scale), round(columns * scale)
+    if how == "crop":
         # The other side is rounded down, as torchvision does: the two scales may differ by a hair.
         wide = width * frame_h >= height * frame_w
         full_h = frame_h if wide else max(rows, frame_w * height // width)
         full_w = max(columns, frame_h * width // height) if wide else frame_w
-        top, left = round((full_h - rows) / 2), round((full_w - columns) / 2)
-        x, y = width / full_w, height / full_h
-        box = (left * x, top * y, min((left + columns) * x, width), min((top + rows) * y, height))
-    image = Image.fromarray(pixels).resize((columns, rows), Image.Resampling[interpolation.upper()], box=box)
-    return np.array(image)
+    top, left = round((full_h - rows) / 2), round((full_w - columns) / 2)
+    x, y = width / full_w, height / full_h
+    return left * x, top * y, min((left + columns) * x, width), min((top + rows) * y, height)
+
+
+def _padded(pixels: np.ndarray, size: tuple[int, int], edge_px: int, interpolation: str, fill: Colour) -> np.ndarray:
+    (height, width), scale = pixels.shape[:2], edge_px / min(size)
+    frame_h, frame_w = (max(1, round(side * scale)) for side in size)
+    wide = width * frame_h >= height * frame_w
+    inner_h = max(1, frame_w * height // width) if wide else frame_h
+    inner_w = frame_w if wide else max(1, frame_h * width // height)
+    top, left = (size[0] - inner_h) // 2, (size[1] - inner_w) // 2
+    canvas = np.full((*size, 3), fill, np.uint8)
+    canvas[top : top + inner_h, left : left + inner_w] = _scaled(pixels, (inner_h, inner_w), interpolation)
+    return canvas
 
 
 def to_pixels(tensor: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
@@ -65,8 +97,12 @@ def _normalise(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ..
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a network's weights expect: shorter side scaled to `resize_px` by `interpolation`, centre `crop`
-    (height, width) cut out, then (value / 255 - mean) / std over 3 channels or, from the luma, 1."""
+    """What a network's weights expect of a picture: resized to `crop` (height, width), then normalised.
+
+    fit, resize_px: "crop" scales the shorter side to `resize_px` and cuts out the centre, "stretch" both sides, "pad"
+    the longer one, with the mean colour around it. mean, std: (value / 255 - mean) / std is taken over 3 channels or,
+    from the luma, 1. origin: who says so. Raises UserError that names the field.
+    """
 
     resize_px: int
     crop: tuple[int, int]
@@ -74,17 +110,39 @@ class Preprocessing:
     std: tuple[float, ...]
     channels: int = 3
     interpolation: str = "bilinear"
+    fit: Fit = "crop"
+    origin: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3) or not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError(f"channels={self.channels} must be 1 or 3, and mean and std as long")
-        if not 0 < min(self.crop) <= self.resize_px:
-            raise ValueError(f"crop={self.crop}: the shorter side must be from 1 to {self.resize_px}")
+            raise UserError(f"channels={self.channels} must be 1 or 3, and mean and std as long.")
+        if not all(map(math.isfinite, self.mean)):
+            raise UserError(f"mean={_listed(self.mean)}: each must be a finite number.")
+        if not all(math.isfinite(value) and value >= _LEAST_STD for value in self.std):
+            raise UserError(f"std={_listed(self.std)}: each must be a finite number of at least {_LEAST_STD:g}.")
+        side = min(self.crop)
+        if side < 1 or self.resize_px < 1:
+            raise UserError(f"crop={self.crop}, resize={self.resize_px}: both must be at least 1 px.")
+        if self.fit != "pad" and self.resize_px < side:
+            raise UserError(f"resize={self.resize_px} px is less than the {side} px of the input, crop={self.crop}.")
+        if self.fit == "pad" and self.resize_px > side:
+            raise UserError(f"resize={self.resize_px} px is more than the {side} px that fit=pad can fill.")
 
     def view(self, pixels: np.ndarray) -> np.ndarray:
-        """The part of a picture that the network sees, uint8 [*crop, 3]: what maps are drawn over."""
-        return _gray(resize(pixels, self.crop, "cover", self.resize_px, self.interpolation), self.channels)
+        """The picture as the network sees it, uint8 [*crop, 3]: what maps are drawn over."""
+        red, green, blue = (round(255 * min(max(value, 0), 1)) for value in self.mean * (3 // self.channels))
+        fill = red, green, blue
+        return _gray(resize(pixels, self.crop, self.fit, self.resize_px, self.interpolation, fill), self.channels)
 
     def tensor(self, pixels: np.ndarray) -> torch.Tensor:
         """The network's input, float32 [1, channels, *crop]."""
         return _normalise(self.view(pixels), self.mean, self.std, self.channels)
+
+    def unseen(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """The shares of a picture that are cut off at its left, top, right and bottom, from 0 to 1."""
+        left, top, right, bottom = kept_box((height, width), self.crop, self.fit, self.resize_px)
+        return left / width, top / height, 1 - right / width, 1 - bottom / height
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return f"({', '.join(f'{value:g}' for value in values[:4])}{', …' if len(values) > 4 else ''})"

@@ -17,12 +17,14 @@ from explorer.errors import UnknownNameError, UserError
 from explorer.graph.trace import TracedProgram, trace
 from explorer.images.preprocess import Preprocessing
 from explorer.networks.knob_text import decode_knob
+from explorer.networks.picture_input import fitted
 from explorer.run import device as devices
 from explorer.run.cancel import Cancellable
 from explorer.types import InputSize
 from models.errors import SpecError
 from models.spec import NetSpec, Spec
 from models.weights import sources
+from models.weights.expected_input import ExpectedInput, InputChoices, imagenet_normalisation
 from models.weights.sources import WeightsSource
 
 
@@ -173,7 +175,7 @@ def _available(name: str) -> list[WeightsSource]:
         case "torchvision":
             side = _torchvision(inner).input_size[1]
             published = sources.imagenet(inner, side)
-            usual = sources.ExpectedInput(side, side, sources.IMAGENET_MEAN, sources.IMAGENET_STD)
+            usual = ExpectedInput(side, side, *imagenet_normalisation(3), origin=f"a guess, as {name} has no weights")
             return [_random(published[0].preprocessing if published else usual), *published]
         case "timm":
             return [_random(_timms_preprocessing(inner))]
@@ -182,17 +184,20 @@ def _available(name: str) -> list[WeightsSource]:
     return sources.available(name)
 
 
-def _random(expected: sources.ExpectedInput) -> WeightsSource:
+def _random(expected: ExpectedInput) -> WeightsSource:
     return WeightsSource("random", "random", "Random", expected)
 
 
-def _timms_preprocessing(name: str) -> sources.ExpectedInput:
+def _timms_preprocessing(name: str) -> ExpectedInput:
     import timm  # pyright: ignore[reportMissingImports]
 
     described: Any = timm.get_pretrained_cfg(name)
     side = min(described.input_size[1:])
     how = described.interpolation if described.interpolation in ("bilinear", "bicubic") else "bilinear"
-    return sources.ExpectedInput(int(side / described.crop_pct), side, described.mean, described.std, how)
+    fit = "stretch" if getattr(described, "crop_mode", "") == "squash" else "crop"
+    return ExpectedInput(
+        int(side / described.crop_pct), side, described.mean, described.std, how, fit, f"timm's weights of {name}"
+    )
 
 
 def load(
@@ -200,14 +205,16 @@ def load(
     source: WeightsSource,
     device: str | None = None,
     *,
+    choices: InputChoices | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] = lambda: False,
 ) -> LoadedNetwork:
     """Build a network that takes pictures on a device, with weights; what does not fit in memory is refused before.
 
-    progress: of a download, in bytes. Raises MemoryLimitError, WeightsError, UserError, Cancelled.
+    choices: of preprocessing, over what the weights say. progress: of a download, in bytes. Raises MemoryLimitError,
+    WeightsError, UserError, Cancelled.
     """
-    prepared, target = _fitted(source.preprocessing, network.input_size), devices.resolve(device)
+    prepared, target = fitted(source.preprocessing, network.input_size, choices), devices.resolve(device)
     figures = network.analysis()
     devices.ensure_fits(figures.weight_bytes + figures.peak_bytes, target, network.name)
     with Cancellable(cancel):
@@ -218,25 +225,9 @@ def load(
     return LoadedNetwork(module, trace(module, network.input_size), prepared, names)
 
 
-def preprocessing(source: WeightsSource, spec: NetSpec) -> Preprocessing:
-    """As the weights expect it, at the size and channels of the network at hand.
-
-    Mean and std become their average where it reads another number of channels. Raises UserError naming in_channels.
-    """
-    return _fitted(source.preprocessing, (spec.in_channels, spec.image_size, spec.image_size))
-
-
-def _fitted(given: sources.ExpectedInput, size: InputSize) -> Preprocessing:
-    channels, height, width = size
-    if channels not in (1, 3):
-        raise UserError(f"in_channels={channels}: a picture has 3 channels, or 1 in gray.")
-    resize_px = round(min(height, width) * given.resize_px / given.crop_px)
-    mean, std = (_for_channels(values, channels) for values in (given.mean, given.std))
-    return Preprocessing(resize_px, (height, width), mean, std, channels, given.interpolation)
-
-
-def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    return values if len(values) == channels else (sum(values) / len(values),) * channels
+def preprocessing(source: WeightsSource, spec: NetSpec, choices: InputChoices | None = None) -> Preprocessing:
+    """As the weights expect it but for the choices, at the size and channels of the network. Raises UserError."""
+    return fitted(source.preprocessing, (spec.in_channels, spec.image_size, spec.image_size), choices)
 
 
 def classes(source: WeightsSource, spec: NetSpec) -> tuple[str, ...]:

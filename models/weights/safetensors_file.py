@@ -14,13 +14,14 @@ from models.errors import WeightsError
 
 MAX_FILE_BYTES = 4 * 1024**3  # torchvision's largest, of RegNetY-128GF, has 2.6 GB
 MAX_HEADER_BYTES = 16 * 1024**2
+MAX_TENSORS = 20_000  # ten times as many as the largest network here has
 FLOATS = {"F16", "BF16", "F32", "F64"}
 INTEGERS = {"I64", "I32"}
 CONVERT = "a .pth file must be converted first: python -m models.weights.convert_checkpoint FILE.pth FILE.safetensors"
 
 
-def read_metadata(handle: BinaryIO, size_bytes: int, name: str) -> dict[str, str]:
-    """The free-text part of the header, of a file that is whole. Raises WeightsError that says what is wrong."""
+def read_header(handle: BinaryIO, size_bytes: int, name: str) -> dict[str, Any]:
+    """The header of a file that is whole, as JSON has it. Raises WeightsError that says what is wrong."""
     if size_bytes > MAX_FILE_BYTES:
         raise WeightsError(f"{name} has {size_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read.")
     length = int.from_bytes(handle.read(8), "little")
@@ -34,15 +35,14 @@ def read_metadata(handle: BinaryIO, size_bytes: int, name: str) -> dict[str, str
     expected = 8 + length + max(map(_end, header.values()), default=0)
     if size_bytes < expected:
         raise WeightsError(f"{name} is cut short: it has {size_bytes:,} of {expected:,} bytes.")
-    metadata = header.get("__metadata__")
-    return metadata if isinstance(metadata, dict) else {}
+    return header
 
 
 def is_whole(path: Path) -> bool:
     """Whether the file's header is sound and all the tensors that it announces are there; values are not read."""
     try:
         with path.open("rb") as handle:
-            read_metadata(handle, path.stat().st_size, path.name)
+            read_header(handle, path.stat().st_size, path.name)
         with safe_open(path, framework="pt"):
             return True
     except (OSError, SafetensorError, WeightsError):
@@ -50,6 +50,8 @@ def is_whole(path: Path) -> bool:
 
 
 def _parsed(text: bytes, name: str) -> dict[str, Any]:
+    if (count := text.count(b'"data_offsets"')) > MAX_TENSORS:  # before they are parsed, which takes seconds
+        raise WeightsError(f"{name} announces {count:,} tensors; at most {MAX_TENSORS:,} are read.")
     try:
         header = json.loads(text)
     except (ValueError, RecursionError):
@@ -75,7 +77,7 @@ def read_into(module: nn.Module, path: Path, name: str) -> None:
     """
     try:
         with path.open("rb") as handle:
-            read_metadata(handle, path.stat().st_size, name)
+            read_header(handle, path.stat().st_size, name)
         with safe_open(path, framework="pt") as file:
             copy_checked(file, module, name)
     except SafetensorError as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -19,34 +18,22 @@ from models.errors import WeightsError
 from models.registry import preset
 from models.spec import NetSpec
 from models.weights.download import ByteProgress, cached, fetch, is_cached
-from models.weights.safetensors_file import read_into, read_metadata
+from models.weights.expected_input import ExpectedInput, imagenet_normalisation
+from models.weights.header import Header, read
+from models.weights.safetensors_file import read_into
 
 SHIPPED = asset("weights")
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-GRAY_MEAN, GRAY_STD = 0.449, 0.226  # the averages of ImageNet's three
-
 # torchvision builds these with transform_input=True for its weights: they were trained on pixels in [-1, 1], and the
 # network undoes ImageNet's normalisation. We give them such pixels at once.
 _CENTRED = {"googlenet", "inception_v3"}
 
 
 @dataclass(frozen=True)
-class ExpectedInput:
-    """The shorter side is resized to `resize_px`, the middle `crop_px`² kept, and (x − mean) / std taken, x in 0…1.
-
-    interpolation: how pixels are resized, by torchvision's name for it.
-    """
-
-    resize_px: int
-    crop_px: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    interpolation: str = "bilinear"
-
-
-@dataclass(frozen=True)
 class WeightsSource:
-    """One choice of weights for a preset; `name` is unique among them and `classes` in the order of the logits."""
+    """One choice of weights for a preset; `name` is unique among them and `classes` in the order of the logits.
+
+    notes: what of a file's header was passed over or changed, one sentence each.
+    """
 
     kind: Literal["random", "shipped", "imagenet", "file"]
     name: str
@@ -57,6 +44,7 @@ class WeightsSource:
     path: Path | None = None
     url: str | None = None
     data: bytes | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def needs_download(self) -> bool:
@@ -72,18 +60,41 @@ def available(preset_name: str) -> list[WeightsSource]:
     return [*_shipped(preset_name), random, *published]
 
 
-def file_source(name: str, content: bytes | Path, preset_name: str) -> WeightsSource:
+def file_source(name: str, content: bytes | Path, preset_name: str, header: Header | None = None) -> WeightsSource:
     """A person's safetensors file, uploaded (bytes) or on disk, for a preset.
 
-    Its header may hold `classes`, `mean`, `std` and `image_size` as JSON. Raises WeightsError that names the file.
+    Its header may hold classes, size and preprocessing, see `models.weights.header`, where it was read before; what it
+    leaves out is as the preset's own weights expect it. Raises WeightsError that names the file.
     """
     data = content if isinstance(content, bytes) else None
     path = content if isinstance(content, Path) else None
-    facts = _facts(name, content)
-    preprocessing = _described(facts, preset(preset_name).spec)
+    found = header or read(name, content)
+    preprocessing, notes = found.described(usual_input(preset_name))
+    if preset(preset_name).torchvision in _CENTRED and found.choices.mean and found.choices.transform_input is None:
+        notes += ("The header has mean and std, but no transform_input: the network gets exactly these values.",)
     return WeightsSource(
-        "file", name, name, preprocessing, "Your own file.", _classes(facts), path=path, data=data
+        "file", name, name, preprocessing, "Your own file.", found.classes, path=path, data=data, notes=notes
     )  # fmt: skip
+
+
+def usual_input(preset_name: str) -> ExpectedInput:
+    """What the preset's own weights expect of a picture: those shipped, else those that torchvision takes by default.
+
+    Where there are none, a guess, of which the origin says that it is one.
+    """
+    found = {source.name: source for source in available(preset_name) if source.kind != "random"}
+    if not found:
+        guess = _default(preset(preset_name).spec)
+        return replace(guess, origin=f"a guess, as there are no published weights of {preset_name}")
+    usual = _torchvisions_choice(preset(preset_name).torchvision)
+    return (found.get(usual) or next(iter(found.values()))).preprocessing
+
+
+def _torchvisions_choice(builder: str | None) -> str:
+    from torchvision.models import get_model_weights  # only here: it takes a second to import
+
+    entries = get_model_weights(builder) if builder else None
+    return entries["DEFAULT"].name if entries else ""
 
 
 def load(
@@ -122,9 +133,8 @@ def _read_cached(module: nn.Module, path: Path) -> None:
 
 def _default(spec: NetSpec) -> ExpectedInput:
     """The whole picture at the network's size, normalised as for ImageNet (the average of it for other channels)."""
-    rgb, channels = spec.in_channels == 3, spec.in_channels
-    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if rgb else ((GRAY_MEAN,) * channels, (GRAY_STD,) * channels)
-    return ExpectedInput(spec.image_size, spec.image_size, mean, std)
+    mean, std = imagenet_normalisation(spec.in_channels)
+    return ExpectedInput(spec.image_size, spec.image_size, mean, std, origin="the usual, as no weights say otherwise")
 
 
 def shipped_rows() -> dict[str, dict[str, Any]]:
@@ -137,10 +147,10 @@ def _shipped(preset_name: str) -> list[WeightsSource]:
     path, row = SHIPPED / f"{preset_name}.safetensors", shipped_rows().get(preset_name)
     if row is None or not path.exists():  # a contest that was stopped may leave one without the other
         return []
-    facts = _facts(path.name, path)
+    header = read(path.name, path)
     note = f"{row['accuracy']:.2%} right on unseen pictures of the program's own set, after {row['epochs']} epochs."
-    preprocessing = _described(facts, preset(preset_name).spec)
-    return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, _classes(facts), path)]
+    preprocessing = replace(header.described(_default(preset(preset_name).spec))[0], origin="its training")
+    return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, header.classes, path)]
 
 
 def imagenet(builder: str, size_px: int) -> list[WeightsSource]:
@@ -171,54 +181,15 @@ def _published(builder: str, entry: Any) -> WeightsSource:
         name=entry.name,
         title=f"ImageNet ({entry.name.removeprefix('IMAGENET1K_')})",
         preprocessing=ExpectedInput(
-            transform.resize_size[0], transform.crop_size[0], mean, std, transform.interpolation.value
+            transform.resize_size[0],
+            transform.crop_size[0],
+            mean,
+            std,
+            transform.interpolation.value,
+            origin=f"published weights {entry.name} of {builder}{' (transform_input=True)' * (builder in _CENTRED)}",
         ),
         note=f"{_accuracy(entry):.2f} % top-1; {entry.meta['_file_size']:.0f} MiB from {urlsplit(entry.url).netloc}.",
         classes=tuple(entry.meta["categories"]),
         path=cached(entry.url),
         url=entry.url,
     )
-
-
-def _facts(name: str, content: bytes | Path) -> dict[str, Any]:
-    """What the header's free text says, each value read as JSON where it is JSON."""
-    try:
-        if isinstance(content, bytes):
-            metadata = read_metadata(io.BytesIO(content), len(content), name)
-        else:
-            with content.open("rb") as handle:
-                metadata = read_metadata(handle, content.stat().st_size, name)
-    except OSError as error:
-        raise WeightsError(f"{name} cannot be read: {error.strerror or error}.") from None
-    return {key: _json(text) for key, text in metadata.items()}
-
-
-def _json(text: Any) -> Any:
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        return None
-
-
-def _classes(facts: dict[str, Any]) -> tuple[str, ...] | None:
-    match facts.get("classes"):
-        case [*names] if names and all(isinstance(name, str) for name in names):
-            return tuple(names)
-    return None
-
-
-def _described(facts: dict[str, Any], spec: NetSpec) -> ExpectedInput:
-    """The preprocessing that the header describes; what it leaves out, or has wrong, is the preset's default."""
-    default = _default(spec)
-    size = facts.get("image_size")
-    size = size if type(size) is int and 8 <= size <= 1024 else spec.image_size
-    mean, std = _numbers(facts.get("mean"), spec.in_channels), _numbers(facts.get("std"), spec.in_channels)
-    if mean is None or std is None or min(std) <= 0:
-        mean, std = default.mean, default.std
-    return ExpectedInput(size, size, mean, std)
-
-
-def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    numbers = value if isinstance(value, list) and len(value) == count else []
-    plain = [float(x) for x in numbers if type(x) in (int, float) and abs(x) < 1e6]
-    return tuple(plain) if len(plain) == count else None

@@ -28,7 +28,7 @@ from explorer.images import codec
 from explorer.images.preprocess import resize
 from explorer.networks import catalog
 from explorer.run import device
-from models.weights.sources import IMAGENET_MEAN, IMAGENET_STD
+from models.weights.expected_input import IMAGENET_MEAN, IMAGENET_STD
 from tests.cli.test_describe import described, run
 from tests.support.places import SAMPLES, WEIGHTS
 
@@ -230,7 +230,7 @@ def test_features_of_a_foreign_network_are_those_that_it_computes_itself(capsys,
     code, _, err = run(capsys, "features", name, "cat", *options)
     assert (code, err) == (0, f"{name} was run with random weights.\n")
     pixels = codec.load(SAMPLES / "cat.png").pixels
-    picture = torch.from_numpy(resize(pixels, (224, 224), "cover", 256, interpolation)).permute(2, 0, 1) / 255
+    picture = torch.from_numpy(resize(pixels, (224, 224), "crop", 256, interpolation)).permute(2, 0, 1) / 255
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     with torch.inference_mode():
         expected = built(name, seed=3).get_submodule(layer)(((picture - mean) / std)[None])[0]

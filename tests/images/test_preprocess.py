@@ -88,7 +88,7 @@ def test_stretch_keeps_every_edge() -> None:
     stretched = resize(pixels, (20, 20), "stretch")
     assert stretched.shape == (20, 20, 3)
     assert (stretched[5, 0] == 255).all()
-    assert resize(pixels, (20, 20), "cover").max() == 0
+    assert resize(pixels, (20, 20), "crop").max() == 0
 
 
 def test_to_pixels_takes_any_values() -> None:

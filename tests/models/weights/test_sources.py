@@ -18,6 +18,7 @@ from torch import Tensor
 import models
 from explorer.networks import catalog
 from models.weights import sources
+from models.weights.expected_input import GRAY_MEAN, GRAY_STD, IMAGENET_MEAN, IMAGENET_STD, ExpectedInput
 from models.weights.sources import available, file_source, load
 from tests.support.checkpoints import refusal, same, tiny, trained, upload
 
@@ -79,7 +80,7 @@ def test_googlenet_gets_the_pixels_that_torchvision_makes_inside() -> None:
         return (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
     with torch.inference_mode():
-        expected = theirs(normalised(sources.IMAGENET_MEAN, sources.IMAGENET_STD))
+        expected = theirs(normalised(IMAGENET_MEAN, IMAGENET_STD))
         torch.testing.assert_close(ours(normalised(chosen.mean, chosen.std)), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -94,14 +95,12 @@ def test_gray_networks_are_normalised_with_one_mean() -> None:
 
 
 def test_other_channels_are_normalised_by_the_average_of_the_weights_mean_and_std() -> None:
-    source = replace(
-        available("zfnet_mini")[0], preprocessing=sources.ExpectedInput(64, 64, (0.1, 0.2, 0.6), (1, 2, 6))
-    )
+    source = replace(available("zfnet_mini")[0], preprocessing=ExpectedInput(64, 64, (0.1, 0.2, 0.6), (1, 2, 6)))
     gray = catalog.preprocessing(source, models.spec("zfnet_mini", in_channels=1))
     assert (gray.channels, gray.mean, gray.std) == (1, pytest.approx((0.3,)), (3,))
     colour = catalog.preprocessing(available("lenet5")[-1], models.spec("lenet5", in_channels=3))
-    assert colour.mean == (sources.GRAY_MEAN,) * 3
-    assert colour.std == (sources.GRAY_STD,) * 3
+    assert colour.mean == (GRAY_MEAN,) * 3
+    assert colour.std == (GRAY_STD,) * 3
 
 
 def test_shipped_weights_come_first_and_bring_classes_and_preprocessing(
@@ -116,7 +115,7 @@ def test_shipped_weights_come_first_and_bring_classes_and_preprocessing(
 
     first = available("resnet_mini")[0]
     assert (first.kind, first.classes, first.needs_download) == ("shipped", ("cat", "car"), False)
-    assert first.preprocessing == sources.ExpectedInput(64, 64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert first.preprocessing == ExpectedInput(64, 64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert "96.40%" in first.note
     assert "9 epochs" in first.note
     module = models.build("resnet_mini")
@@ -143,24 +142,6 @@ def test_a_checkpoint_without_batch_counters_loads() -> None:
     module = tiny()
     load(module, upload(save(state))())
     assert torch.equal(module.state_dict()["1.running_var"], state["1.running_var"])
-
-
-@pytest.mark.parametrize(
-    ("header", "classes", "mean"),
-    [
-        ({"classes": '["a", "b"]', "mean": "[0.5, 0.5, 0.5]", "std": "[1, 1, 1]"}, ("a", "b"), (0.5, 0.5, 0.5)),
-        ({"classes": "5", "mean": "[0.5, 0.5]", "std": "[1, 1]"}, None, sources.IMAGENET_MEAN),
-        ({"classes": "[1, 2]", "mean": "[NaN, 0, 0]", "std": "[1, 1, 1]"}, None, sources.IMAGENET_MEAN),
-        ({"classes": "[]", "mean": f"[1{'0' * 400}, 0, 0]", "std": "[1, 1, 1]"}, None, sources.IMAGENET_MEAN),
-        ({"classes": "[" * 100_000, "mean": "[1, 1, 1]", "std": "[0, 1, 1]"}, None, sources.IMAGENET_MEAN),
-        ({"classes": '{"0": "a"}', "mean": "null", "image_size": "true"}, None, sources.IMAGENET_MEAN),
-    ],
-)
-def test_the_header_describes_classes_and_normalisation(
-    header: dict[str, str], classes: tuple[str, ...] | None, mean: tuple[float, ...]
-) -> None:
-    source = upload(save(trained(), header))()
-    assert (source.classes, source.preprocessing.mean, source.preprocessing.crop_px) == (classes, mean, 64)
 
 
 OTHER_NETWORKS = {
