@@ -14,6 +14,7 @@ import models
 from explorer.errors import UserError
 from explorer.networks.budget import FIGURES
 from explorer.networks.knob_text import shorten
+from models.weights.expected_input import FITS, INTERPOLATIONS, RANGES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,7 +145,24 @@ def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--weights", help="shipped, random, an ImageNet entry, or a .safetensors file")
     parser.add_argument("--seed", type=_whole, default=0)
     parser.add_argument("--device")
+    _on_preprocessing(parser.add_argument_group("preprocessing (default: what the weights expect)"))
     return parser
+
+
+def _on_preprocessing(group: Any) -> None:
+    group.add_argument("--resize", type=_whole, help="the side that the picture is scaled to first, px")
+    group.add_argument("--fit", choices=FITS, help="cut out the centre, stretch, or pad")
+    group.add_argument("--interpolation", choices=INTERPOLATIONS)
+    group.add_argument("--range", choices=tuple(RANGES), help="values of black and white (write --range=-1..1)")
+    group.add_argument("--mean", type=_numbers, metavar="R,G,B", help="subtracted from these values")
+    group.add_argument("--std", type=_numbers, metavar="R,G,B", help="what they are then divided by")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not numbers with commas between.") from None
 
 
 def _knob(text: str) -> tuple[str, str]:

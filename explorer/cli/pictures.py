@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from explorer.figures import occlusion as figures
 from explorer.figures.maps import grid
 from explorer.figures.raster import colourise, enlarge, limits
 from explorer.images import codec, samples
-from explorer.networks import catalog
+from explorer.networks import catalog, picture_input
 from explorer.networks.catalog import LoadedNetwork
 from explorer.networks.knob_text import shorten
 from explorer.resources import missing_assets
 from explorer.run.device import format_bytes
 from explorer.whole_file import write_together
+from models.weights.expected_input import InputChoices
 
 OPACITY = 0.6  # of a map over the picture
 SUMMARY = "summary.json"
@@ -37,24 +38,44 @@ Knobs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Chosen:
-    """The network of a command: name, knobs, weights, seed of random ones, and device."""
+    """The network of a command: name, knobs, weights, seed of random ones, device, and what is said of the picture's
+    way into it."""
 
     name: str
     knobs: Knobs
     weights: str | None
     seed: int
     device: str | None
+    choices: InputChoices
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> Chosen:
+        """From the options of the command line. Raises UserError."""
+        said = {one.name: options.pop(one.name) for one in fields(InputChoices) if one.name in options}
+        return cls(**options, choices=InputChoices(**said))
 
     def load(self) -> LoadedNetwork:
         """The network, with word on stderr of a download. Raises UserError."""
-        found = catalog.find(self.name, dict(self.knobs), self.seed)
         changed = bool(self.knobs) and self.weights is None
         source = catalog.weights_source(self.name, "random" if changed else self.weights)
+        knobs = dict(self.knobs)
+        if source.kind == "file":  # whose header may say for which size it was trained
+            knobs = {"image_size": str(source.preprocessing.crop_px), **knobs}
+        found = catalog.find(self.name, knobs, self.seed)
         told = _Download()
         try:
-            return catalog.load(found, source, self.device, progress=told)
+            return catalog.load(found, source, self.device, progress=told, choices=self.choices)
         finally:
             told.end()
+            for note in source.notes:
+                print(note, file=sys.stderr)
+
+    @staticmethod
+    def say_what_is_seen(loaded: LoadedNetwork, pixels: np.ndarray) -> None:
+        """Tell how the picture was prepared, and what of it the network does not see."""
+        print(f"prepared: {picture_input.describe(loaded.preprocessing)}", file=sys.stderr)
+        if (cut := picture_input.unseen(loaded.preprocessing, *pixels.shape[:2])) is not None:
+            print(f"{cut} With --fit pad or --fit stretch it sees all.", file=sys.stderr)
 
     def say_if_random(self) -> None:
         """Tell of weights that nobody chose, of a network that has none of its own here."""
@@ -64,7 +85,7 @@ class Chosen:
 
 def features_command(image: str, layer: str, out: str, **network: Any) -> int:
     """Write the maps of a layer: a picture of all channels, and the values as NPY beside it; network: see `Chosen`."""
-    chosen, target = Chosen(**network), _writable(Path(out), ".png")
+    chosen, target = Chosen.of(network), _writable(Path(out), ".png")
     pixels = _picture(image)
     loaded = chosen.load()
     maps = activations.feature_maps(loaded.program, loaded.input(pixels), layer).cpu().numpy()
@@ -73,6 +94,7 @@ def features_command(image: str, layer: str, out: str, **network: Any) -> int:
     write_together(target.parent, {values.name: codec.encode_npy(maps), target.name: codec.encode_png(picture)})
     channels, rows, width = maps.shape
     print(f"{layer}: {channels} maps of {rows}×{width}, written to {target} and {values}")
+    chosen.say_what_is_seen(loaded, pixels)
     chosen.say_if_random()
     return 0
 
@@ -106,7 +128,7 @@ def occlude_command(
 
     window, stride, fill, layer, method, output: see `Square`; network: see `Chosen`.
     """
-    chosen, folder, pixels = Chosen(**network), Path(out), _picture(image)
+    chosen, folder, pixels = Chosen.of(network), Path(out), _picture(image)
     square = Square(window, stride, fill, layer, method, output)
     loaded = chosen.load()
     number = _class(target, loaded.classes)
@@ -117,12 +139,14 @@ def occlude_command(
     files = encoded_maps(found, loaded.preprocessing.view(pixels))
     legend = figures.class_legend(found, figures.class_colours(found), loaded.classes)
     summary = {
-        "network": chosen.name, "image": image, "window": settings.window, "stride": settings.stride,
-        "fill": settings.fill, **summarise(found, loaded.classes), "top_class_colours": legend, "files": sorted(files),
+        "network": chosen.name, "image": image, "preprocessing": picture_input.describe(loaded.preprocessing),
+        "window": settings.window, "stride": settings.stride, "fill": settings.fill,
+        **summarise(found, loaded.classes), "top_class_colours": legend, "files": sorted(files),
     }  # fmt: skip
     text = json.dumps(summary, indent=2) + "\n"
     write_together(folder, {**files, SUMMARY: text.encode()}, obsolete=set(OPTIONAL) - files.keys())
     print(json.dumps(summary))
+    chosen.say_what_is_seen(loaded, pixels)
     chosen.say_if_random()
     return 0
 

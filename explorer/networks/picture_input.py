@@ -78,6 +78,4 @@ def unseen(found: Preprocessing, height: int, width: int) -> str | None:
     parts = [f"{share:.0%} at {where}" for share, where in ((across, "left and right"), (down, "top and bottom"))
              if share >= _MARGIN]  # fmt: skip
     where = f"{across:.0%} at every side" if f"{across:.0%}" == f"{down:.0%}" else " and ".join(parts)
-    return (
-        f"The network does not see the outer {where.replace('%', ' %')} of the picture: pad or stretch it to show all."
-    )
+    return f"The network does not see the outer {where.replace('%', ' %')} of the picture."

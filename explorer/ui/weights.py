@@ -53,9 +53,16 @@ def _own(preset: str, usual: WeightsSource) -> tuple[WeightsSource, str | None]:
     if not (upload := uploaded()):
         return usual, None
     try:
-        return sources.file_source(upload.name, upload.data, preset), None
+        return _read(preset, upload.digest, upload), None
     except UserError as error:
         return usual, str(error)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _read(preset: str, digest: str, _upload: Upload) -> WeightsSource:
+    """A file's weights, whose header is read once and not at every click; `digest` tells files apart."""
+    del digest
+    return sources.file_source(_upload.name, _upload.data, preset)
 
 
 def uploaded() -> Upload | None:

@@ -16,7 +16,7 @@ from explorer.graph.layers import LayerGraph
 from explorer.graph.names import module_outputs
 from explorer.images import codec
 from explorer.types import Box, Cell
-from explorer.ui import components, output_control, picture_controls, state
+from explorer.ui import components, output_control, picture_controls, prepared, state
 from explorer.ui.components import Legend, Outline, Tile
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
@@ -43,6 +43,7 @@ def render(session: Session) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left, guard():
         _prediction(session, look.prediction)
+        prepared.render(session)
     with right, guard():
         _layer(session, found)
     channel = found.channel(state.get("rank"))

@@ -18,7 +18,7 @@ from explorer.figures import prediction, raster
 from explorer.graph.names import layer_or_none
 from explorer.networks.knob_text import shorten
 from explorer.run.execute import run
-from explorer.ui import components, jobs, output_control, state
+from explorer.ui import components, jobs, output_control, prepared, state
 from explorer.ui.awaited import awaited
 from explorer.ui.components import Outline
 from explorer.ui.jobs import Job
@@ -67,6 +67,7 @@ def render(session: Session) -> None:
 
 def _preview(session: Session, asked: Asked) -> None:
     """The picture with a square of the chosen size in the middle, before anything has run."""
+    prepared.render(session)
     height, width = size = session.preprocessing.crop
     top, left = (height - asked.window_px) // 2, (width - asked.window_px) // 2
     with st.columns([1, 2])[0]:
