@@ -56,7 +56,8 @@ def macs(layer: Layer) -> int | None:
         return 0
     fan_in = layer.attributes.get("fan_in")
     if fan_in is not None:
-        return fan_in * prod(layer.input_shapes[0] if layer.kind in TRANSPOSED else layer.output_shape)
+        read = layer.attributes.get("input_shape") or layer.input_shapes[0] if layer.kind in TRANSPOSED else None
+        return fan_in * prod(read or layer.output_shape)
     return layer.attributes.get("products")
 
 

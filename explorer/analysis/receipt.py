@@ -11,7 +11,7 @@ not explain of it is said.
 - torch.utils.flop_counter counts two FLOPs a multiply-accumulate, in products alone. On a CPU without gradients
   nn.MultiheadAttention runs as one fused operation, in which it sees nothing; elsewhere it counts as here.
 
-What a network computes from its weights alone is no layer, and in no tally.
+What a network computes from its weights alone is no layer, and not in ours; of it the others count the products.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
+from explorer.analysis.cost import macs
 from explorer.analysis.structure import Analysis
 from explorer.analysis.torchinfo_total import torchinfo_total
 from explorer.errors import UserError
@@ -78,8 +79,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A layer as the rules see it: our MACs, the class of the module that runs it and that module's own parameters.
+    """A layer as the rules see it: its MACs, the class of the module that runs it and that module's own parameters.
 
+    of_weights: it is a product of weights alone, whose MACs are not in our total.
     module is "" and own empty where the operation is a function that a module with modules inside calls: hooks on
     modules, such as torchinfo's, do not see it.
     """
@@ -88,11 +90,17 @@ class Work:
     macs: int
     module: str
     own: Mapping[str, int]
+    of_weights: bool = False
+
+    @property
+    def ours(self) -> int:
+        return 0 if self.of_weights else self.macs
 
 
 Count = tuple[int, str]  # what a convention counts for a layer, and why that is not ours
 CountingRule = Callable[[Work], Count]
 
+_WEIGHTS_ALONE = "Products of weights alone: not in our count, as they can be computed once for all images."
 _NORM_KINDS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm")
 
 
@@ -133,6 +141,10 @@ _ANY_MODULE: CountingRule = partial(_parameters, "Its parameters count as multip
 
 
 # -- fvcore -----------------------------------------------------------------------------------------------------------
+
+
+def _papers(work: Work) -> Count:
+    return work.ours, ""
 
 
 def _as_ours(work: Work) -> Count:
@@ -194,7 +206,7 @@ def _two_each(work: Work) -> Count:
 
 # (name, title, unit, rule by kind, rule of all other kinds)
 CONVENTIONS: tuple[tuple[str, str, str, dict[str, CountingRule], CountingRule], ...] = (
-    ("paper", "Papers (ours)", "MACs", {}, _as_ours),
+    ("paper", "Papers (ours)", "MACs", {}, _papers),
     ("torchinfo", "torchinfo", "mult-adds", TORCHINFO, _ANY_MODULE),
     ("fvcore", "fvcore", "flops of 1 MAC", FVCORE, _NO_RULE),
     ("flop_counter", "torch.utils.flop_counter", "FLOPs", {}, _two_each),
@@ -230,27 +242,29 @@ def _tally(name: str, title: str, unit: str, counted: Iterable[tuple[Work, Count
     lines: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for work, (count, why) in counted:
         total += count
-        if count != work.macs:
-            lines.setdefault((work.layer.kind, why), []).append((work.layer.id, count - work.macs))
+        if count != work.ours:
+            reason = _WEIGHTS_ALONE if work.of_weights else why
+            lines.setdefault((work.layer.kind, reason), []).append((work.layer.id, count - work.ours))
     found = [Line(kind, why, tuple(layers)) for (kind, why), layers in lines.items()]
     return Tally(name, title, unit, total, tuple(sorted(found, key=lambda line: -abs(line.difference))))
 
 
 def _work(analysis: Analysis) -> list[Work]:
     graph = analysis.graph
-    macs = {report.id: report.macs or 0 for report in analysis.layers}
     containers = {path.rpartition(".")[0] for path in (*graph.scopes, *map(_owner, graph.parameter_sizes)) if path}
-    found: list[Work] = []
-    for layer in graph:
-        path = _module(layer, graph)
-        seen = path not in containers
-        own = {
-            name.rpartition(".")[2]: graph.parameter_sizes[name]
-            for name in layer.parameters
-            if seen and _owner(name) == path
-        }
-        found.append(Work(layer, macs[layer.id], graph.scopes[path] if seen else "", own))
-    return found
+    counted = [(layer, False) for layer in graph] + [(layer, True) for layer in graph.weight_products]
+    return [_work_of(layer, graph, containers, of_weights) for layer, of_weights in counted]
+
+
+def _work_of(layer: Layer, graph: LayerGraph, containers: set[str], of_weights: bool) -> Work:
+    path = _module(layer, graph)
+    seen = path not in containers
+    own = {
+        name.rpartition(".")[2]: graph.parameter_sizes[name]
+        for name in layer.parameters
+        if seen and _owner(name) == path
+    }
+    return Work(layer, macs(layer) or 0, graph.scopes[path] if seen else "", own, of_weights)
 
 
 def _module(layer: Layer, graph: LayerGraph) -> str:

@@ -77,6 +77,11 @@ class Analysis:
         return tuple(layer.id for layer in self.layers if layer.macs is None)
 
     @property
+    def weight_macs(self) -> int:
+        """Multiply-accumulates of products of weights alone, which are in no layer, as they can be computed once."""
+        return sum(cost.macs(layer) or 0 for layer in self.graph.weight_products)
+
+    @property
     def graph(self) -> LayerGraph:
         return self.program.graph
 

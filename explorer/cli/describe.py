@@ -8,7 +8,7 @@ from typing import Any
 
 import models
 from explorer.analysis.structure import Analysis
-from explorer.figures.caveats import field_text, inexact_fields, uncounted_macs
+from explorer.figures.caveats import field_text, inexact_fields, uncounted_macs, weight_products
 from explorer.networks import catalog
 from explorer.receptive_field.report import Certainty, ReceptiveField
 from explorer.run.device import format_bytes
@@ -43,6 +43,7 @@ def as_data(analysis: Analysis) -> dict[str, Any]:
         "params": analysis.params,
         "params_used": analysis.params_used,
         "macs": analysis.macs,
+        "weight_macs": analysis.weight_macs,
         "activation_bytes": analysis.activation_bytes,
         "peak_bytes": analysis.peak_bytes,
         "weight_bytes": analysis.weight_bytes,
@@ -108,4 +109,5 @@ def _summary(name: str, analysis: Analysis) -> list[str]:
         lines.append(f"local receptive field, without gates, {local_size} px")
     if analysis.params_used != analysis.params:
         lines.append(f"{analysis.params - analysis.params_used:,} of the parameters are not used at inference")
-    return [*lines, *filter(None, (uncounted_macs(analysis.uncounted), inexact_fields(analysis)))]
+    caveats = weight_products(analysis), uncounted_macs(analysis.uncounted), inexact_fields(analysis)
+    return [*lines, *filter(None, caveats)]

@@ -18,6 +18,12 @@ def uncounted_macs(names: tuple[str, ...]) -> str | None:
     return f"MACs not counted, because their operation is unknown: {', '.join(names)}" if names else None
 
 
+def weight_products(analysis: Analysis) -> str | None:
+    """The sentence on multiply-accumulates that are not counted, as the image has no part in them; None without any."""
+    macs = analysis.weight_macs
+    return f"products of weights alone: {macs:,} MACs, not counted, as they can be computed once" if macs else None
+
+
 def inexact_fields(analysis: Analysis) -> str | None:
     """The sentence on layers whose receptive fields are upper bounds or not known; None where all are exact."""
     found = [(analysis.bounded, "upper bounds"), (analysis.not_followed, "not known")]

@@ -96,7 +96,8 @@ class LayerGraph:
     """Layers in topological order.
 
     outputs: the layers whose outputs the network returns; scopes: path of each enclosing module → its class name;
-    parameter_sizes: elements of each parameter that a layer uses.
+    parameter_sizes: elements of each parameter that a layer uses; weight_products: what multiplies weights alone, as a
+    kernel that is made of others: no layers, as they do not depend on the image, with ids of their own.
     """
 
     layers: tuple[Layer, ...]
@@ -104,6 +105,7 @@ class LayerGraph:
     scopes: Mapping[str, str] = field(default_factory=dict[str, str])
     parameter_sizes: Mapping[str, int] = field(default_factory=dict[str, int])
     failure: Failure | None = None
+    weight_products: tuple[Layer, ...] = ()
 
     @cached_property
     def by_id(self) -> dict[str, Layer]:

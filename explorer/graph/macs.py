@@ -10,6 +10,7 @@ from torch import Tensor, nn
 CONVOLUTIONS = ("conv", "conv1d", "conv3d")
 TRANSPOSED = ("conv_transpose", "conv_transpose1d", "conv_transpose3d")
 WEIGHTED = frozenset((*CONVOLUTIONS, *TRANSPOSED, "linear"))
+PRODUCTS = WEIGHTED | {"matmul", "attention"}
 MEASURED = frozenset(("unknown", "einsum", "recurrent"))  # their products are counted while they run
 
 

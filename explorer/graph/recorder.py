@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import attrgetter
 from typing import Any, cast
@@ -44,6 +44,8 @@ class GraphRecorder:
         self._writes: dict[fx.Node, list[str]] = {}  # node → ids of the layers that wrote into a part of its tensor
         self._weights: dict[fx.Node, list[str]] = {}  # node that depends on weights alone → their names
         self._ids: Counter[str] = Counter()
+        self._weight_products: dict[fx.Node, Layer] = {}
+        self._weight_ids: Counter[str] = Counter()
         self._shapes: dict[str, Shape] = {}
         self._products = 0  # multiply-accumulates inside the current operation, where they are counted
         self._alone = _single_operations(program)
@@ -63,7 +65,9 @@ class GraphRecorder:
     def layer_graph(self, failure: Failure | None = None) -> LayerGraph:
         """The layers recorded so far."""
         used = {name: self._parameter_names.sizes[name] for layer in self.layers for name in layer.parameters}
-        return LayerGraph(tuple(self.layers), self.outputs, _scopes(self.module, self.nodes), used, failure)
+        scopes = _scopes(self.module, (*self.nodes.values(), *self._weight_products))
+        products = tuple(self._weight_products.values())
+        return LayerGraph(tuple(self.layers), self.outputs, scopes, used, failure, products)
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -135,6 +139,9 @@ class GraphRecorder:
         inputs = self._inputs(n)
         if n.op != "placeholder" and not inputs:
             self._weights[n] = self._parameters(n)
+            kind = self._kind(n)
+            if tensors and (kind in macs.PRODUCTS or (kind in macs.MEASURED and self._products)):
+                self._weight_products[n] = self._layer(n, args, kwargs, inputs, tensors)
             return
         if not tensors:
             return
@@ -174,8 +181,9 @@ class GraphRecorder:
             attributes["written"] = len(written)
         if kind in macs.MEASURED and self._products:
             attributes["products"] = self._products
+        wanted = path if path is not None else _join(scope, kind if kind != "unknown" else op)
         return Layer(
-            id=self._unique(path if path is not None else _join(scope, kind if kind != "unknown" else op)),
+            id=_unique(wanted, self._ids if inputs or n.op == "placeholder" else self._weight_ids),
             kind=kind,
             op=op,
             scope=scope,
@@ -214,11 +222,6 @@ class GraphRecorder:
         if n.op == "call_module" or path in self._alone:
             return path, path.rpartition(".")[0]
         return None, path
-
-    def _unique(self, wanted: str) -> str:
-        self._ids[wanted] += 1
-        count = self._ids[wanted]
-        return wanted if count == 1 else f"{wanted}#{count}"
 
     def _inputs(self, n: fx.Node) -> list[str]:
         found = [name for source in self._operands(n) for name in self._sources.get(source, ())]
@@ -260,6 +263,11 @@ def _attribute(root: nn.Module, constants: dict[str, Tensor], n: fx.Node) -> Any
     """What a network keeps under the name that an operation reads."""
     name = str(n.target)
     return constants[name] if name in constants else operator.attrgetter(name)(root)
+
+
+def _unique(wanted: str, ids: Counter[str]) -> str:
+    ids[wanted] += 1
+    return wanted if ids[wanted] == 1 else f"{wanted}#{ids[wanted]}"
 
 
 def _writes_into_its_operand(n: fx.Node) -> bool:
@@ -368,10 +376,10 @@ def _single_operations(program: fx.Graph) -> set[str]:
     return {path for path in own if counts[path] == 1}
 
 
-def _scopes(root: nn.Module, nodes: dict[str, fx.Node]) -> dict[str, str]:
-    """Path → class name of every module that encloses a layer, and of the network itself under ""."""
+def _scopes(root: nn.Module, nodes: Iterable[fx.Node]) -> dict[str, str]:
+    """Path → class name of every module that encloses one of the operations, and of the network itself under ""."""
     found = {"": type(root).__name__}
-    for n in nodes.values():
+    for n in nodes:
         for path, cls in _stack(n):
             found[path] = cls.rpartition(".")[2] if isinstance(cls, str) else cls.__name__
     return found

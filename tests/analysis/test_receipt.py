@@ -12,6 +12,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.jit import _get_trace_graph  # pyright: ignore[reportPrivateImportUsage]
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchinfo import summary
 
@@ -19,6 +20,7 @@ import models
 from explorer import analyze
 from explorer.analysis.receipt import receipt
 from explorer.cli import main
+from tests.oracles.light_models import timm_model
 from tests.support.preset_sizes import input_size
 from tests.support.receipts import MODULES, Attentive, counted, opened
 
@@ -185,6 +187,49 @@ def test_an_unknown_operation_is_named_in_the_receipt() -> None:
             return torch.special.bessel_j0(x)
 
     assert counted(Odd(), (3, 8, 8)).unknown == ("special_bessel_j0",)
+
+
+class KernelOfWeights(nn.Module):
+    """A kernel that is made of weights: of 5 numbers for each of 4 × 3 filters, by a linear layer and a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes, self.make = nn.Parameter(torch.rand(12, 5)), nn.Linear(5, 9)
+        self.mix = nn.Parameter(torch.rand(12, 12))
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = (self.mix @ self.make(self.codes)).view(4, 3, 3, 3)
+        return F.conv2d(x, kernel)
+
+
+def test_products_of_weights_alone_are_a_line_of_their_own() -> None:
+    alone = {"linear": 12 * 5 * 9, "matmul": 12 * 12 * 9}
+    analysis = analyze(KernelOfWeights(), (3, 8, 8))
+    found = counted(KernelOfWeights(), (3, 8, 8))
+    assert (analysis.macs, analysis.weight_macs) == (4 * 36 * 27, sum(alone.values()))
+    lines = [line for line in found["flop_counter"].lines if line.why.startswith("Products of weights alone")]
+    assert {line.kind: line.difference for line in lines} == {kind: 2 * macs for kind, macs in alone.items()}
+    assert found["flop_counter"].total == flop_counter(KernelOfWeights(), (3, 8, 8), "cpu")
+    assert found["torchinfo"].unexplained == 0
+    assert [layer.id for layer in analysis.graph] == ["input", "conv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "by_torch"),
+    [("swinv2_cr_tiny_224", 4_490_566_656, 4_639_928_064), ("edgenext_xx_small", 254_759_360, 257_905_088)],
+)
+def test_the_receipt_explains_what_torch_counts_of_position_biases(name: str, macs: int, by_torch: int) -> None:
+    found = counted(*timm_model(name))
+    assert (found["paper"].total, found["flop_counter"].total) == (macs, 2 * by_torch)
+    assert found["torchinfo"].unexplained == 0
+
+
+def test_the_command_says_how_many_products_of_weights_alone_are_not_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.main(["describe", "timm:edgenext_xx_small"]) == 0
+    said = "products of weights alone: 3,145,728 MACs, not counted, as they can be computed once"
+    assert said in capsys.readouterr().out.splitlines()
 
 
 def test_torchvisions_transformer_differs_between_tools_by_its_attention() -> None:

@@ -29,10 +29,11 @@ def counted(module: nn.Module, size: tuple[int, int, int]) -> Receipt:
     found = receipt(analysis)
     assert found["paper"].total == analysis.macs
     assert found["paper"].lines == ()
+    named = {layer.id for layer in (*analysis.graph, *analysis.graph.weight_products)}
     for tally in found.tallies:
         assert tally.total - analysis.macs == tally.difference == sum(n for t in tally.lines for _, n in t.layers)
         assert all(line.why.endswith(".") and all(share for _, share in line.layers) for line in tally.lines)
-        assert {name for line in tally.lines for name, _ in line.layers} <= set(analysis.graph.by_id)
+        assert {name for line in tally.lines for name, _ in line.layers} <= named
     return found
 
 

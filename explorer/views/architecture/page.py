@@ -10,7 +10,7 @@ import streamlit as st
 from explorer.analysis.depth import depth
 from explorer.analysis.structure import Analysis
 from explorer.figures import graph_dot, layers, overlay, units
-from explorer.figures.caveats import field_text, inexact_fields, uncounted_macs
+from explorer.figures.caveats import field_text, inexact_fields, uncounted_macs, weight_products
 from explorer.graph import fold
 from explorer.ui import state, theme, widgets
 from explorer.ui.guard import guard
@@ -180,6 +180,8 @@ def _explain(report: Any, unit: tuple[int, int], box: tuple[int, int, int, int])
 def _costs(session: Session) -> None:
     st.plotly_chart(layers.costs(session.analysis), key="costs", config=_PLAIN)
     st.caption("A stage is all layers whose maps have the same size; tokens are a sequence, the head has no positions.")
+    if alone := weight_products(session.analysis):
+        st.caption(f"{alone[0].upper()}{alone[1:]}.")
     if missing := uncounted_macs(session.analysis.uncounted):
         st.warning(markdown_safe(f"{missing}."))
 
