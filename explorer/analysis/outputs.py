@@ -122,6 +122,8 @@ class Ends(TorchDispatchMode):
                 wanted = (wanted - (set(made) - set(read))) | set(read)
             if target in wanted:
                 return True
+            if target in made and target not in read:
+                return False  # before that, its storage was another tensor's
         return False
 
 

@@ -179,12 +179,16 @@ STRUCTURES: dict[str, tuple[Callable[[Tensor, Tensor], Any], Callable[[Any], Ten
     "dataclass": (Answer, lambda y: y.scores, "scores"),
     "model output": (lambda maps, z: ModelOutput(loss=None, hidden=maps, logits=z), lambda y: y["logits"], "logits"),
     "logits by name": (lambda maps, z: {"scores": z - 1, "logits": 2 * z}, lambda y: y["logits"], "logits"),
-    "pooled features first": (lambda maps, z: (maps.mean((2, 3)), z + 0 * maps.mean((2, 3))[:, :1]), lambda y: y[1],
-                              "[1]"),
+    "pooled features first": (lambda maps, z: with_features(maps.mean((2, 3)), z), lambda y: y[1], "[1]"),
     "auxiliary values last": (lambda maps, z: (z, maps.amax((2, 3))[:, :5]), lambda y: y[0], "[0]"),
     "a loss beside them": (lambda maps, z: (z.square().mean(), z), lambda y: y[1], "[1]"),
     "a value of the state beside them": (lambda maps, z: (maps.mean((2, 3))[:, :1], z), lambda y: y[1], "[1]"),
 }  # fmt: skip
+
+
+def with_features(pooled: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Features, and values of classes that are computed from them."""
+    return pooled, z + 0 * pooled[:, :1]
 
 
 @pytest.mark.parametrize("name", STRUCTURES)

@@ -140,7 +140,7 @@ def test_added_attention_starts_as_the_identity(preset: str) -> None:
 
 
 def test_groups_on_basic_blocks_are_refused_with_the_reason() -> None:
-    with pytest.raises(models.SpecError, match=r"groups=32, block=basic: groups are defined for bottlenecks only"):
+    with pytest.raises(models.SpecError, match=r"groups=32, block='basic': groups are defined for bottlenecks only"):
         models.spec("resnext50_32x4d", block="basic")
 
 

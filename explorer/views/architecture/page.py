@@ -150,7 +150,8 @@ def _fields(session: Session) -> None:
 
 def _warn_of_fields(analysis: Analysis) -> None:
     if inexact := inexact_fields(analysis):
-        st.warning(markdown_safe(f"{inexact[0].upper()}{inexact[1:]}."))
+        say = st.warning if analysis.not_followed else st.caption
+        say(markdown_safe(f"{inexact[0].upper()}{inexact[1:]}."))
 
 
 def _position(name: str, size: int) -> int:
