@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from math import prod
 
 from explorer.graph.layers import Layer, LayerGraph
 from explorer.receptive_field import dims, mixing, moving, orders, quick
@@ -40,7 +41,7 @@ def follow(graph: LayerGraph) -> Followed:
     found = Followed()
     for layer in graph:
         state = _guarded(graph, layer, found)
-        if state is None:
+        if state is None and prod(layer.output_shape):  # what has no elements sees nothing, which is within everything
             found.lost.add(layer.id)
         if not isinstance(state, FieldState | IndexMap):
             state = everything(layer, [found.states[name] for name in layer.inputs])
