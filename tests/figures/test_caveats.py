@@ -59,15 +59,16 @@ def test_exact_fields_need_no_words() -> None:
     assert [field_text("3×3", each) for each in ("exact", "bounded", "unknown")] == ["3×3", "≤ 3×3", "unknown"]
 
 
-def test_the_table_of_the_page_marks_upper_bounds_and_warns() -> None:
+def test_the_table_of_the_page_marks_upper_bounds_and_counts_them() -> None:
     app = opened(preset="nlnet_mini", panel="layers")
     (table,) = [each.value for each in app.main.dataframe]
     fields = dict(zip(table["Layer"], table["Field (px)"], strict=True))
     assert {name for name, text in fields.items() if "≤" in text} == {AFFINITY}
-    (warning,) = app.warning
-    assert "upper bounds in 1 layer" in warning.value
+    assert any("upper bounds in 1 layer" in caption.value for caption in app.caption)
 
 
-def test_the_page_does_not_warn_where_all_fields_are_exact() -> None:
+def test_the_page_says_nothing_of_bounds_where_all_fields_are_exact() -> None:
     for panel in ("layers", "fields", "costs"):
-        assert not opened(preset="resnet_mini", panel=panel).warning
+        app = opened(preset="resnet_mini", panel=panel)
+        assert not app.warning
+        assert not any("upper bounds" in caption.value for caption in app.caption)
