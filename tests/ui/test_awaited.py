@@ -98,6 +98,17 @@ def test_another_choice_stops_the_work_for_the_one_before(held: Held) -> None:
     assert "Prediction" in [heading.value for heading in app.subheader], "the person stopped nothing"
 
 
+def test_the_work_goes_on_through_reruns_of_the_page(held: Held) -> None:
+    app = open_app(view="maps", **UNSEEN)
+    first = app.session_state["jobs"]["maps"]
+    app.run()
+    assert app.session_state["jobs"]["maps"] is first
+    assert not first.should_stop()
+    held.free.set()
+    settled(app, "maps")
+    assert len(held.threads) == 2, "once for the prediction, once for the maps"
+
+
 def test_stop_leaves_a_button_that_goes_on(held: Held) -> None:
     app = open_app(view="maps", **UNSEEN)
     app.button(key="stop maps").click().run()

@@ -110,7 +110,7 @@ def current(session: Session) -> Look | None:
         predicted = _predicted(session.key, output, session, job.should_stop)
         return Look(predicted, _maps(key, layer, session, job.should_stop))
 
-    return awaited("maps", (output, *key), f"Running the picture through {session.preset}", work)
+    return awaited("maps", (*key, output), f"Running the picture through {session.preset}", work)
 
 
 def middle(analysis: Analysis) -> str:
