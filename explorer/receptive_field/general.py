@@ -15,7 +15,7 @@ from explorer.graph import macs, ops
 from explorer.graph.layers import Layer
 from explorer.receptive_field import index_map, mixing, moving, orders, sliding
 from explorer.receptive_field.index_map import IndexMap, Tables, made
-from explorer.receptive_field.tables import UNSEEN, Atom, Table
+from explorer.receptive_field.tables import UNSEEN, WEIGHTS, Atom, Table
 
 Maps = Sequence[IndexMap]
 GeneralRule = Callable[[Layer, Maps], "IndexMap | None"]
@@ -27,9 +27,9 @@ def general(layer: Layer, maps: Maps) -> IndexMap | None:
     return None if rule is None else rule(layer, maps)
 
 
-def blind(shape: Sequence[int]) -> IndexMap:
-    """A tensor that sees no pixel."""
-    nothing = Table((), np.full(4, UNSEEN))
+def blind(shape: Sequence[int], unseen: int = WEIGHTS) -> IndexMap:
+    """A tensor that sees no pixel: weights, or with UNSEEN one that may be 0."""
+    nothing = Table((), np.full(4, unseen))
     pair: Tables = (nothing, nothing)
     return IndexMap(tuple(map(made, shape)), pair, pair, (1, 1))
 
@@ -213,7 +213,7 @@ def _index(layer: Layer, found: IndexMap) -> IndexMap | None:
 
 
 def _constant(layer: Layer, _: Maps) -> IndexMap:
-    return blind(layer.output_shape)
+    return blind(layer.output_shape, UNSEEN)
 
 
 GENERAL: dict[str, GeneralRule] = {

@@ -46,7 +46,7 @@ def _along(known: Sequence[Atoms], label: str) -> Atom | None:
 def may_be_zero(state: Tracked) -> bool:
     """Whether some elements see no pixel, as padding: their value may be 0."""
     if isinstance(state, IndexMap):
-        return any(table.is_blind.any() for table in state.strict)
+        return any(table.has_padding for table in state.strict)
     return any((axis.seen[0] > axis.seen[1]).any() for axis in state.strict)
 
 

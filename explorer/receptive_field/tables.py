@@ -19,6 +19,7 @@ from explorer.receptive_field.intervals import NOTHING, Axis, Interval, inside, 
 from explorer.receptive_field.taps import Taps
 
 UNSEEN = 2**30  # stands for an interval without pixels: the least of it and of any other is the other
+WEIGHTS = 2 * UNSEEN  # the same, of elements that are no padding but weights, as class tokens: they are not 0
 LARGEST = 2**18  # values of one table: what needs more is bounded, not followed
 
 
@@ -47,6 +48,11 @@ class Table:
     def is_blind(self) -> np.ndarray:
         """Where no pixel of the image is seen, [*sizes of the axes]."""
         return self.values[2] >= UNSEEN
+
+    @property
+    def has_padding(self) -> bool:
+        """Whether some elements are made of padding alone."""
+        return bool((self.values[2] == UNSEEN).any())
 
     def without(self, gone: Collection[Atom]) -> Table:
         """What all elements along some atoms see together."""

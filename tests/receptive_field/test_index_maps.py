@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import models
 from explorer import analyze
 from explorer.analysis.structure import LayerReport
 from explorer.types import Box
@@ -212,3 +213,11 @@ def test_what_no_rule_follows_is_said_to_be_unknown() -> None:
     assert [layer.certainty for layer in found.layers][-1] == "bounded"
     assert found.unknown
     assert all(found[name].certainty == "unknown" for name in found.unknown)
+
+
+def test_a_class_token_is_no_padding_and_a_transformer_is_followed_exactly() -> None:
+    found = analyze(models.build("vit_mini", device="meta"), (3, 64, 64))
+    inexact = [layer.id for layer in found.layers if layer.certainty != "exact"]
+    assert all(name.endswith("similarity.matmul") for name in inexact), "scores of positions by positions are no map"
+    assert found.receptive_field.is_global
+    assert found.local_receptive_field.size == (8, 8)

@@ -95,7 +95,7 @@ def _controls(session: Session) -> Asked:
     if named and layer not in layers:
         _warn(f"occluded={shorten(named)} is not a layer with maps in this network; none is summed.")
         layer = ""
-    with st.container(border=True), st.grid(min_column_width=150, gap="small"):
+    with st.container(border=True), st.grid(min_column_width=135, gap="small"):
         _number("window", "Window (px)", window, side, "Side of the square that is hidden.")
         _number("stride", "Stride (px)", stride, side, "Pixels from one position to the next.")
         state.control(st.selectbox, "fill", "Filled with", options=list(FILLS), format_func=FILLS.__getitem__)
@@ -248,6 +248,7 @@ def _lowest(session: Session, found: OcclusionMap) -> None:
         f"**{name}** is at {before} without a square, and no square lowers it."
     )  # fmt: skip
     st.caption(prediction.explained(found.output, found.tensor))
+    prepared.render(session)
     if not found.is_finite:
         st.error("At some positions the output holds NaN or infinity: they are drawn in vermilion.")
 
