@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 PREFIX = ".cnn-explorer-draft"
-FORGOTTEN_S = (
-    24 * 3600.0
-)  # nothing was written there for so long: then it is nobody's, whoever has the process's id now
+# What nothing was written to for so long is nobody's, whoever has the process's id now.
+FORGOTTEN_S = 24 * 3600.0
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

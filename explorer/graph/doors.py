@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from explorer.errors import TraceError, UserError
+from explorer.errors import TraceError, UserError, shown
 from explorer.graph.unchanged import parts_of
 
 _QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized", "torch.nn.intrinsic")
@@ -40,7 +40,7 @@ def checked_size(input_size: Sequence[int]) -> tuple[int, int, int]:
         sizes = ()
     if len(sizes) != 3 or min(sizes) < 1 or isinstance(input_size, str) or any(isinstance(n, bool) for n in input_size):
         raise UserError(
-            f"input_size={_short(input_size)} is not (channels, height, width), three whole numbers above 0: what is "
+            f"input_size={shown(input_size)} is not (channels, height, width), three whole numbers above 0: what is "
             "analysed are networks of images."
         )
     return sizes
@@ -114,8 +114,3 @@ def _place(module: nn.Module, part: nn.Module) -> str:
 
 def _name(module: nn.Module) -> str:
     return getattr(module, "original_name", "") or type(module).__name__
-
-
-def _short(value: Any) -> str:
-    said = repr(value)
-    return said if len(said) <= 60 else f"{said[:60]}…"

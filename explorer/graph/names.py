@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from explorer.errors import UnknownNameError
+from explorer.errors import UnknownNameError, shown
 from explorer.graph.layers import Layer, LayerGraph
 
 
@@ -25,8 +25,7 @@ def find_layer(graph: LayerGraph, name: str) -> Layer:
     inside = [layer.id for layer in graph if layer.id.startswith(f"{name}.")][-3:]
     known = [*graph.by_id, *(path for path, outputs in modules.items() if len(outputs) == 1)]
     near = inside or get_close_matches(name, known, n=3, cutoff=0.3) or [graph.layers[-1].id]
-    shown = name if len(name) <= 80 else f"{name[:80]}…"
-    raise UnknownNameError(f"layer={shown!r} is not a layer of this network; the nearest are {', '.join(near)}.")
+    raise UnknownNameError(f"layer={shown(name)} is not a layer of this network; the nearest are {', '.join(near)}.")
 
 
 def layer_or_none(graph: LayerGraph, name: str) -> str | None:

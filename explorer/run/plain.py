@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
+from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError, shown
 from explorer.graph.trace import mode
+from explorer.graph.unchanged import unchanged
 from explorer.run import scripted
 
 
@@ -35,7 +36,7 @@ class PlainNetwork:
             return name
         near = get_close_matches(name, paths, n=3, cutoff=0.3) or paths[-3:] or ["none: it has no modules"]
         raise UnknownNameError(
-            f"layer={name[:80]!r} is not a module of this network, which cannot be traced; the nearest are "
+            f"layer={shown(name)} is not a module of this network, which cannot be traced; the nearest are "
             f"{', '.join(path[:60] for path in near)}."
         )
 
@@ -93,25 +94,14 @@ class PlainNetwork:
 
 @contextlib.contextmanager
 def kept(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode; after it every attribute, container and buffer of the modules, and the random state, is put
+    """Evaluation mode; after it what the forward bound or stored, every buffer's values, and the random state are put
     back: a forward that cannot be traced may change any of them."""
-    parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
-    attributes = [(part, dict(vars(part))) for part in parts]
-    containers = [(value, type(value)(value)) for _, names in attributes for value in names.values()
-                  if isinstance(value, dict | list) and type(value).__module__ in ("builtins", "collections")
-                  and hasattr(value, "clear") and type(value).__name__ != "defaultdict"]  # fmt: skip
     buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     cuda = {p.device for p in module.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(list(cuda)), mode(module, False):
+    with torch.random.fork_rng(list(cuda)), mode(module, False), unchanged(module):
         try:
             yield
         finally:
-            for part, names in attributes:
-                vars(part).clear()
-                vars(part).update(names)
-            for value, before in containers:
-                value.clear()
-                value.update(before) if isinstance(value, dict) else value.extend(before)
             with torch.no_grad():
                 for buffer, before in buffers:
                     buffer.copy_(before)

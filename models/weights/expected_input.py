@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from explorer.errors import UserError
+from explorer.errors import UserError, shown
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GRAY_MEAN, GRAY_STD = 0.449, 0.226  # the averages of ImageNet's three
@@ -60,12 +60,12 @@ class InputChoices:
         if self.resize is not None and not 1 <= self.resize <= LARGEST_PX:
             raise UserError(f"resize={self.resize} is not a number of pixels from 1 to {LARGEST_PX}.")
         if self.mean is not None and not all(abs(value) <= LARGEST_MEAN for value in self.mean):  # nor NaN
-            raise UserError(f"mean={shown(self.mean)}: each must be a number within ±{LARGEST_MEAN:g}.")
+            raise UserError(f"mean={_said(self.mean)}: each must be a number within ±{LARGEST_MEAN:g}.")
         if self.std is not None and not all(LEAST_STD <= value < math.inf for value in self.std):
-            raise UserError(f"std={shown(self.std)}: each must be a finite number of at least {LEAST_STD:g}.")
+            raise UserError(f"std={_said(self.std)}: each must be a finite number of at least {LEAST_STD:g}.")
         if (self.mean is None) != (self.std is None):
             given, lacking = ("mean", "std") if self.std is None else ("std", "mean")
-            raise UserError(f"{given}={shown(getattr(self, given))} needs {lacking} beside it.")
+            raise UserError(f"{given}={_said(getattr(self, given))} needs {lacking} beside it.")
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -111,15 +111,15 @@ def imagenet_normalisation(channels: int) -> tuple[tuple[float, ...], tuple[floa
     return (GRAY_MEAN,) * channels, (GRAY_STD,) * channels
 
 
-def shown(value: Any) -> str:
-    """A value fit for a sentence, however long it is."""
-    text = ", ".join(f"{one:g}" for one in value) if isinstance(value, tuple) else ascii(value)
+def _said(values: tuple[float, ...]) -> str:
+    """Numbers as a person writes them."""
+    text = ", ".join(f"{value:g}" for value in values)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _each(name: str, values: tuple[float, ...], count: int) -> tuple[float, ...]:
     if len(values) not in (1, count):
-        raise UserError(f"{name}={shown(values)} has {len(values)} numbers, and the network {count} channels.")
+        raise UserError(f"{name}={_said(values)} has {len(values)} numbers, and the network {count} channels.")
     return values if len(values) == count else values * count
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from explorer.errors import UserError
+from explorer.errors import UserError, shown
 from models.errors import WeightsError
-from models.weights.expected_input import ExpectedInput, InputChoices, shown
+from models.weights.expected_input import ExpectedInput, InputChoices
 from models.weights.safetensors_file import read_header
 
 LONGEST_CLASS = 100  # characters of a class's name
