@@ -25,11 +25,16 @@ def merged(inputs: States) -> FieldState | None:
         return None
     branches = [_stretched(state.strict, state.map_size, lead.map_size) for state in inputs]
     strict = _unions(branches, lead.map_size)
-    exact = all(state.is_exact for state in inputs) and not _hides_padding(branches, strict)
+    if _hides_padding(branches, strict):
+        return None
+    exact = all(state.is_exact for state in inputs)
     if all(state.local is state.strict for state in inputs):
         return replace(lead, strict=strict, local=strict, is_exact=exact)
     seen = [_stretched(s.local, s.map_size, lead.map_size) for s in located if s.local is not None]
-    return replace(lead, strict=strict, local=_unions(seen, lead.map_size) if seen else None, is_exact=exact)
+    local = _unions(seen, lead.map_size) if seen else None
+    if local is not None and _hides_padding(seen, local):
+        return None
+    return replace(lead, strict=strict, local=local, is_exact=exact)
 
 
 def _hides_padding(branches: list[tuple[Axis, Axis]], together: tuple[Axis, Axis]) -> bool:

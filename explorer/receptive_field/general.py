@@ -24,7 +24,8 @@ GeneralRule = Callable[[Layer, Maps], "IndexMap | None"]
 def general(layer: Layer, maps: Maps) -> IndexMap | None:
     """The index map of a layer's output; None where no rule tells. Raises TooLargeError."""
     rule = GENERAL.get(layer.kind)
-    return None if rule is None else rule(layer, maps)
+    found = None if rule is None else rule(layer, [index_map.seen_by_both(each) for each in maps])
+    return found and index_map.seen_by_both(found)
 
 
 def blind(shape: Sequence[int], unseen: int = WEIGHTS) -> IndexMap:

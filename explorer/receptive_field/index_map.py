@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from explorer.receptive_field import dims, tables
-from explorer.receptive_field.tables import Atom, Table
+from explorer.receptive_field.tables import UNSEEN, Atom, Table
 from explorer.types import Shape
 
 Atoms = tuple[Atom, ...]
@@ -56,6 +56,36 @@ class IndexMap:
         """Whether any table tells elements along one of these atoms apart."""
         wanted = set(atoms)
         return any(not wanted.isdisjoint(table.axes) for table in (*self.strict, *(self.local or ())))
+
+
+def seen_by_both(found: IndexMap) -> IndexMap:
+    """The same where an element that sees nothing of one axis sees nothing of the other: as padding below a map has
+    columns, but no pixel, and these must not count in what is taken together later."""
+    return found.with_pairs(_both) if any(map(_is_half_blind, (found.strict, found.local or ()))) else found
+
+
+def _is_half_blind(pair: Tables | tuple[()]) -> bool:
+    if not any(table.is_blind.any() for table in pair):
+        return False
+    rows, columns = (values[2] >= UNSEEN for values in _together(pair))
+    return bool((rows != columns).any())
+
+
+def _together(pair: Sequence[Table]) -> tuple[np.ndarray, ...]:
+    axes = tuple(dict.fromkeys(atom for table in pair for atom in table.axes))
+    lengths = [atom.size for atom in axes]
+    tables.limit(prod(lengths))
+    return tuple(np.broadcast_to(table.laid_out(axes), (4, *lengths)) for table in pair)
+
+
+def _both(pair: Tables) -> Tables:
+    rows, columns = _together(pair)
+    axes = tuple(dict.fromkeys((*pair[0].axes, *pair[1].axes)))
+    nothing = np.where(rows[2] >= UNSEEN, rows, columns)  # padding, or weights
+    blind = nothing[2] >= UNSEEN
+    made = (Table(axes, np.where(blind, nothing, values), table.is_global)
+            for values, table in zip((rows, columns), pair, strict=True))  # fmt: skip
+    return next(made), next(made)
 
 
 def made(size: int) -> Atoms:

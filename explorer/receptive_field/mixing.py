@@ -8,7 +8,7 @@ from itertools import chain
 
 from explorer.receptive_field import dims, index_map
 from explorer.receptive_field.index_map import Atoms, IndexMap, Tables, made
-from explorer.receptive_field.tables import UNSEEN, Atom, Table, union
+from explorer.receptive_field.tables import Atom, Table, union
 
 
 def merged(maps: Sequence[IndexMap]) -> IndexMap:
@@ -19,40 +19,13 @@ def merged(maps: Sequence[IndexMap]) -> IndexMap:
     strict = _unions([found.strict for found in together])
     same = all(found.local is found.strict for found in together)
     local = strict if same else _unions(located) if located else None
-    exact = all(found.is_exact for found in maps) and not _hides_padding([m.strict for m in together], strict)
+    exact = all(found.is_exact for found in maps)
     return IndexMap(lead.dims, strict, local, lead.map_size, exact)
 
 
 def _unions(pairs: Sequence[Tables]) -> Tables:
     rows, columns = zip(*pairs, strict=True)
     return union(rows), union(columns)
-
-
-def _hides_padding(pairs: Sequence[Tables], together: Tables) -> bool:
-    """Whether some element of a branch sees nothing of one axis, and of the other what no other branch sees there: rows
-    and columns are kept apart, so that this would count in vain."""
-    for at, pair in enumerate(pairs):
-        if not _is_half_blind(pair):
-            continue
-        for along in (0, 1):
-            others = [other[along] for i, other in enumerate(pairs) if i != at]
-            if pair[1 - along].is_blind.any() and not (others and _covers(others, together[along])):
-                return True
-    return False
-
-
-def _is_half_blind(pair: Tables) -> bool:
-    """Whether any element sees nothing of one axis and something of the other."""
-    if not any(table.is_blind.any() for table in pair):
-        return False
-    axes = tuple(dict.fromkeys((*pair[0].axes, *pair[1].axes)))
-    rows, columns = (table.laid_out(axes)[2] >= UNSEEN for table in pair)
-    return bool((rows != columns).any())
-
-
-def _covers(others: Sequence[Table], whole: Table) -> bool:
-    found = union(others)
-    return bool((found.laid_out(whole.axes) == whole.values).all())
 
 
 def gated(found: IndexMap, others: Iterable[IndexMap]) -> IndexMap:

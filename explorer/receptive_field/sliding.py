@@ -57,9 +57,13 @@ def slid(found: IndexMap, at: int, step: Taps, size: int) -> IndexMap:
             pair = pair[0].along(atom), pair[1].along(atom)  # where padding alone is read, nothing is seen
         return pair[0].read(atom, step, one), pair[1].read(atom, step, one)
 
-    rows, columns = found.map_size
-    map_size = (size if label == dims.H else rows, size if label == dims.W else columns)
-    return replace(found.with_pairs(read, (*found.dims[:at], (one,), *found.dims[at + 1 :])), map_size=map_size)
+    found = replace(found, map_size=_resized(found.map_size, label, size))
+    return found.with_pairs(read, (*found.dims[:at], (one,), *found.dims[at + 1 :]))
+
+
+def _resized(map_size: tuple[int, int], label: str, size: int) -> tuple[int, int]:
+    """The size of a map whose rows (columns) have become others."""
+    return size if label == dims.H else map_size[0], size if label == dims.W else map_size[1]
 
 
 def _stays_inside(step: Taps, count: int, size: int) -> bool:
@@ -104,6 +108,7 @@ def _taken_out(
     within, places = Atom(kernel, dims.C), Atom(count, atom.label)
     read = np.arange(kernel)[:, None] * dilation - padding + np.arange(count) * stride
     new = (*found.dims[:at], (within,), (places,), *found.dims[at + 1 :])
+    found = replace(found, map_size=_resized(found.map_size, atom.label, count))
     return found.with_tables(lambda table: table.gathered(atom, read, (within, places)), new)
 
 
