@@ -97,6 +97,8 @@ def layout_of(found: IndexMap) -> Layout | None:
     if not found.dims or prod(atom.size for atom in found.dims[0]) > 1:
         return None
     letters = [_letter(atoms) for atoms in found.dims]
+    if len(letters) == 4 and letters[2:] == [dims.H, dims.W]:
+        return dims.MAP  # its channels may hold pieces of rows or columns too
     counts = [letters.count(label) for label in (dims.H, dims.W)]
     if counts == [1, 1]:
         kept = {dims.H, dims.W}

@@ -78,21 +78,31 @@ def _laid_out(table: Table, along: list[tuple[Atom, ...]]) -> np.ndarray:
 
 
 def _of_no_map(state: IndexMap, shape: Shape) -> FieldState:
+    """Of tokens in no order the different intervals; of anything else what all elements see together."""
+    tokens = [any(atom.label == dims.T for atom in atoms) for atoms in state.dims]
+
     def pair(each: Tables) -> tuple[Axis, Axis]:
-        return _listed(each[0], state.map_size[0]), _listed(each[1], state.map_size[1])
+        rows, columns = (
+            (any(tokens) and _listed(table, count)) or _together(table, count)
+            for table, count in zip(each, state.map_size, strict=True)
+        )
+        return rows, columns
 
     strict, local = pair(state.strict), state.local and pair(state.local)
-    tokens = [any(atom.label == dims.T for atom in atoms) for atoms in state.dims]
     layout = tuple(dims.T if t else dims.C if at else dims.N for at, t in enumerate(tokens))
     together = any(table.axes and axis.is_global for table, axis in zip(state.strict, strict, strict=True))
     return FieldState(shape, layout, state.map_size, strict, local, is_exact=state.is_exact and not together)
 
 
-def _listed(table: Table, count: int) -> Axis:
-    """The axis of the different intervals of elements in no order, if they are as many as the map had positions; else
-    what they see together."""
+def _listed(table: Table, count: int) -> Axis | None:
+    """The axis of the different intervals of elements in no order, if they are as many as the map had positions."""
     flat = table.values.reshape(4, -1)
     known = np.unique(flat[:, flat[2] < UNSEEN], axis=1)
-    if known.shape[1] == count and not table.is_global:
-        return tables.axis_of(Table((Atom(count, dims.H),), known), count)
-    return tables.axis_of(Table((), flat.min(axis=1), is_global=True), count)
+    if known.shape[1] != count or table.is_global:
+        return None
+    return tables.axis_of(Table((Atom(count, dims.H),), known), count)
+
+
+def _together(table: Table, count: int) -> Axis:
+    """What all elements see."""
+    return tables.axis_of(Table((), table.values.reshape(4, -1).min(axis=1), is_global=True), count)
