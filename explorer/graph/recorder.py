@@ -249,9 +249,11 @@ class GraphRecorder:
         if n.op != "call_module":
             return passed
         module = self._module(n)
-        is_leaf = not vars(module).get("_modules", True)  # of a scripted module this is not known
-        own = module.named_parameters(f"{n.target}", recurse=not is_leaf)
-        return passed + [name for path, p in own if (name := self._parameter_names.get(p, path))]
+        if isinstance(module, torch.jit.ScriptModule):  # makes new tensors whenever it is asked
+            return passed + [name for name, _ in module.named_parameters(str(n.target))]
+        is_leaf = not vars(module)["_modules"]
+        own = module.parameters(recurse=not is_leaf)
+        return passed + [name for p in own if (name := self._parameter_names.get(p))]
 
     def _buffer(self, tensor: Tensor) -> Buffer:
         storage = tensor.untyped_storage()
@@ -294,9 +296,8 @@ class _ParameterNames:
         self._names = {id(p): name for name, p in named.items()}
         self.sizes = {name: p.numel() for name, p in named.items()}
 
-    def get(self, tensor: Tensor, path: str = "") -> str | None:
-        """By identity; by `path` for a scripted module, which makes new tensors whenever it is asked."""
-        return self._names.get(id(tensor)) or (path if path in self.sizes else None)
+    def get(self, tensor: Tensor) -> str | None:
+        return self._names.get(id(tensor))
 
 
 def _run_scripted(module: nn.Module, args: Any, kwargs: Any) -> Any:

@@ -85,9 +85,9 @@ def trace(
         captured = symbolic(module)
         restore()  # what is recorded is the module as it was, not as its forward left it
         program = _recorded(captured, size, training)
-        restore()
         # What torch.fx cannot follow, torch.export may; a layer that does not fit fails there too.
         if captured.failure or (program.graph.failure and not partial):
+            restore()
             program = _exported(captured, program, size)
     if (failure := program.graph.failure) and not partial:
         raise TraceError(f"{type(module).__name__} fails at {failure.path or 'its own code'}: {failure.reason}")

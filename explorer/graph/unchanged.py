@@ -143,7 +143,10 @@ class _Memory:
     def restore(self) -> None:
         """Put everything back; what did not change is not touched."""
         for now, before in self._dicts:
-            if len(now) != len(before) or not all(map(is_, now.values(), before.values())) or [*now] != [*before]:
+            same = (
+                len(now) == len(before) and all(map(is_, now.values(), before.values())) and all(map(is_, now, before))
+            )
+            if not same:
                 now.clear()
                 now.update(before)
         for sequence, items in self._lists:
