@@ -15,6 +15,7 @@ from explorer.errors import UserError
 from explorer.networks.budget import FIGURES
 from explorer.networks.knob_text import shorten
 from models.weights.expected_input import FITS, INTERPOLATIONS, RANGES
+from models.weights.header import numbers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -160,7 +161,7 @@ def _on_preprocessing(group: Any) -> None:
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(","))
+        return numbers(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{shorten(text)} is not numbers with commas between.") from None
 

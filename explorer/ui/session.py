@@ -25,17 +25,19 @@ from explorer.images.preprocess import Preprocessing
 from explorer.networks import catalog
 from explorer.networks.catalog import LoadedNetwork, Network
 from explorer.run import device
-from explorer.ui import pictures, state, weights
+from explorer.ui import input_choices, pictures, state, weights
 from explorer.ui.settings import KnobSet, Setting
 from models.draft import draft
 from models.errors import SpecError
 from models.registry import Architecture
 from models.spec import NetSpec, Spec
+from models.weights.expected_input import InputChoices
 from models.weights.sources import WeightsSource
 
 SETTINGS = (
     Setting("image", "", choices=lambda: ("", *pictures.names()), instead=f"the sample {pictures.FIRST}"),
     Setting("device", "", choices=lambda: ("", *(info.device for info in devices()))),
+    *input_choices.SETTINGS,
 )
 
 
@@ -45,7 +47,8 @@ class Session:
 
     spec: the newest that can be built; where the knobs at hand cannot, spec_error says why and `spec` is the last
     good one. weights_error: why `source` is not what was asked for. image_error: why there is no image.
-    weights_digest: what tells these weights from all others.
+    weights_digest: what tells these weights from all others. choices: of preprocessing, over what the weights expect;
+    choices_error: why those that were made do not do.
     """
 
     architecture: Architecture
@@ -59,6 +62,8 @@ class Session:
     image: LoadedImage | None
     image_error: str | None
     device: str
+    choices: InputChoices = InputChoices()
+    choices_error: str | None = None
 
     @property
     def preset_spec(self) -> NetSpec:
@@ -97,8 +102,9 @@ class Session:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What the weights expect of a picture, without building. Raises UserError where none can be shown."""
-        return catalog.preprocessing(self.source, self.spec)
+        """What the weights expect of a picture, or a person chose, without building. Raises UserError where none can be
+        shown."""
+        return catalog.preprocessing(self.source, self.spec, self.choices)
 
     @property
     def picture(self) -> LoadedImage:
@@ -137,7 +143,8 @@ class Session:
     @property
     def key(self) -> tuple[str, ...]:
         """The same of network and picture together."""
-        return (*self.network_key, self.image.digest if self.image else "")
+        prepared = str(self.choices) if self.choices.named else ""
+        return (*self.network_key, (self.image.digest if self.image else "") + prepared)
 
 
 def begin(settings: Iterable[Setting], knob_sets: Iterable[KnobSet]) -> Session:
@@ -161,11 +168,22 @@ def current() -> Session:
     source, weights_error = weights.chosen(preset, spec != base)
     session = Session(
         architecture, preset, spec, spec_error, source, weights_error, weights.digest(source), state.get("seed"),
-        *pictures.current(), state.get("device") or device.default().device,
+        *pictures.current(), state.get("device") or device.default().device, *_choices(source, spec),
     )  # fmt: skip
     if state.is_fresh():
         _check_layer(session)
     return session
+
+
+def _choices(source: WeightsSource, spec: NetSpec) -> tuple[InputChoices, str | None]:
+    """What was chosen of preprocessing; nothing, with the reason, where that does not do for this network."""
+    try:
+        found = input_choices.chosen()
+        if found.named:
+            catalog.preprocessing(source, spec, found)
+    except UserError as error:
+        return InputChoices(), str(error)
+    return found, None
 
 
 def _check_layer(session: Session) -> None:
