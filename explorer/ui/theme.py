@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+PLAIN = {"displayModeBar": False}  # plotly charts: without a bar of buttons that covers them
+
 
 def is_dark() -> bool:
     """Whether the page is shown in the dark theme."""

@@ -11,7 +11,7 @@ import models
 from explorer.figures import contest as figures
 from explorer.figures.contest import COSTS, GROUPS, Entrant
 from explorer.training.contest import REASONS
-from explorer.ui import state
+from explorer.ui import state, theme
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -38,7 +38,7 @@ def render(session: Session) -> None:
     chosen = session.preset if any(e.preset == session.preset for e in shown) else None
     cost = state.get("cost") if state.get("cost") in _costs(shown) else "macs"
     st.plotly_chart(
-        figures.scatter(shown, cost, chosen), key=SCATTER, config={"displayModeBar": False}, on_select=_click,
+        figures.scatter(shown, cost, chosen), key=SCATTER, config=theme.PLAIN, on_select=_click,
         selection_mode="points",
     )  # fmt: skip
     _table(shown, chosen)

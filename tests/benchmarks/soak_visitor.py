@@ -41,8 +41,8 @@ def link(draw: random.Random) -> str:
     """Something to look at: mostly what needs a job."""
     mini, image = draw.choice(MINIS), draw.choice(IMAGES)
     return draw.choice((
-        f"view=architecture&preset={draw.choice(LARGE)}",
-        f"view=architecture&preset={draw.choice(MINIS)}&panel=costs",
+        f"view=workbench&preset={draw.choice(LARGE)}",
+        f"view=workbench&preset={draw.choice(MINIS)}&panel=costs",
         f"view=maps&preset={mini}&image={image}",
         f"view=maps&preset={mini}&weights=random&seed={draw.randrange(1000)}",
         f"view=occlusion&preset={mini}&image={image}&stride={draw.choice((8, 12))}",

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.driver import wait_until_idle
-from tests.browser.test_architecture import choose, figures, opened
+from tests.browser.test_workbench import choose, figures, opened
 
 
 def photo(path: Path) -> Path:

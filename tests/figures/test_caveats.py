@@ -1,4 +1,4 @@
-"""What is no exact figure is said: on the Architecture page, and apart for fields and for multiply-accumulates."""
+"""What is no exact figure is said: on the workbench, and apart for fields and for multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_table_of_the_page_marks_upper_bounds_and_counts_them() -> None:
 
 
 def test_the_page_says_nothing_of_bounds_where_all_fields_are_exact() -> None:
-    for panel in ("layers", "fields", "costs"):
+    for panel in ("layers", "field", "costs"):
         app = opened(preset="resnet_mini", panel=panel)
         assert not app.warning
         assert not any("upper bounds" in caption.value for caption in app.caption)

@@ -41,7 +41,7 @@ app = opened(view="division", preset="vgg_mini", divisor="5")
 by_link = seen(app)
 app.slider(key="widget:divisor").set_value(7).run()
 changed = seen(app)
-away = seen(app.segmented_control(key="widget:view").set_value("architecture").run())
+away = seen(app.segmented_control(key="widget:view").set_value("workbench").run())
 print(json.dumps({"by_link": by_link, "changed": changed, "away": away,
                   "again": seen(opened(**changed["link"])), "refused": seen(opened(view="division", divisor="10"))}))
 """

@@ -87,7 +87,7 @@ def test_the_page_goes_on_while_the_network_is_built(
 def test_another_choice_stops_the_work_for_the_one_before(held: Held) -> None:
     app = open_app(view="maps", **UNSEEN)
     first = app.session_state["jobs"]["maps"]
-    app.segmented_control(key="widget:view").set_value("architecture").run()
+    app.segmented_control(key="widget:view").set_value("workbench").run()
     app.selectbox(key="widget:preset").set_value("zfnet").run()
     assert first.wait(WAIT_S)
     assert first.cancelled

@@ -88,7 +88,7 @@ def test_what_was_wrong_in_the_link_is_told_until_another_view_is_chosen() -> No
     assert len(app.warning) == 1, "it may not have been read yet"
     app.segmented_control(key="widget:view").set_value("contest").run()
     assert not app.warning
-    app.segmented_control(key="widget:view").set_value("architecture").run()
+    app.segmented_control(key="widget:view").set_value("workbench").run()
     assert not app.warning
 
 

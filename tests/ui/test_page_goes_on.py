@@ -23,7 +23,7 @@ def test_where_a_preset_cannot_be_opened_the_first_one_is(monkeypatch: pytest.Mo
     (error,) = errors(app)
     assert "failed inside" in error
     assert link(app) == {"view": "contest"}
-    app.segmented_control(key="widget:view").set_value("architecture").run()
+    app.segmented_control(key="widget:view").set_value("workbench").run()
     assert not errors(app)
     assert app.title[0].value == "ZFNet · zfnet_mini"
 
@@ -60,21 +60,23 @@ def test_an_image_too_small_is_refused_with_the_layer() -> None:
 
 
 def test_an_error_in_a_panel_leaves_the_knobs_that_mend_it() -> None:
-    app = open_app(panel="fields", k__in_channels="4")
+    app = open_app(panel="field", k__in_channels="4")
     assert len(errors(app)) == 1
+    app.segmented_control(key="widget:panel").set_value("knobs").run()
     app.slider(key="widget:knob zfnet_mini in_channels").set_value(3).run()
     assert not errors(app)
 
 
 def test_without_a_picture_the_receptive_field_says_so_beside_the_knobs() -> None:
-    app = open_app(panel="fields")
+    app = open_app(panel="field")
     app.segmented_control(key="widget:source").set_value("upload").run()
     assert len(errors(app)) == 1
+    app.segmented_control(key="widget:panel").set_value("knobs").run()
     assert app.slider(key="widget:knob zfnet_mini dropout")
 
 
 def test_the_receptive_field_panel_opens_on_the_last_map_with_positions() -> None:
-    app = open_app(preset="vit_ti_16", panel="fields")
+    app = open_app(preset="vit_ti_16", panel="field")
     assert not errors(app)
     assert app.selectbox(key="widget:layer").value == "conv_proj"
 

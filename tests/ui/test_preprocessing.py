@@ -56,6 +56,6 @@ def test_the_networks_input_is_what_was_chosen(monkeypatch: pytest.MonkeyPatch) 
     seen: list[np.ndarray] = []
     current = session.current
     monkeypatch.setattr(session, "current", lambda: (seen.append((found := current()).input.numpy()), found)[1])
-    open_app(view="architecture", mean="0", std="1")
+    open_app(view="workbench", mean="0", std="1")
     assert seen[-1].min() >= 0
     assert seen[-1].max() <= 1

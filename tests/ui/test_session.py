@@ -37,7 +37,7 @@ def test_every_view_can_be_opened_by_its_link() -> None:
 
 def test_views_have_names_and_places_of_their_own() -> None:
     found = list(discover().values())
-    assert found[0].name == "architecture"
+    assert found[0].name == "workbench"
     assert len({view.order for view in found}) == len({view.title for view in found}) == len(found)
 
 
@@ -107,11 +107,14 @@ def test_a_network_runs_on_the_device_that_a_person_chooses(monkeypatch: pytest.
 # -- pictures, weights, networks --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("view", ["architecture", "maps", "occlusion"])
+@pytest.mark.parametrize("view", ["workbench", "maps", "occlusion"])
 def test_a_network_of_two_channels_shows_no_picture_and_keeps_its_knobs(view: str) -> None:
-    app = open_app(view=view, panel="fields", k__in_channels="2")
+    app = open_app(view=view, panel="field", k__in_channels="2")
     assert errors(app) == ["in_channels=2: a picture has 3 channels, or 1 in gray."]
-    assert [heading.value for heading in app.subheader] == (["Knobs"] if view == "architecture" else [])
+    if view == "workbench":
+        app.segmented_control(key="widget:panel").set_value("knobs").run()
+        assert not errors(app)
+        assert app.slider(key="widget:knob zfnet_mini in_channels").value == 2
 
 
 def test_a_download_without_a_network_is_one_sentence_and_the_page_goes_on(

@@ -7,13 +7,13 @@ from streamlit.testing.v1 import AppTest
 
 import models
 from explorer.views import discover
-from explorer.views.architecture.page import PANELS
+from explorer.views.workbench.page import PANELS
 from tests.support.places import APP
 
 SMALLEST = [min(one.presets, key=lambda name: not one.presets[name].compact) for one in models.architectures()]
 # These compute with the network, or have rules for each kind of layer; the other panels take turns.
-ALWAYS = [{"view": "architecture", "panel": "fields"}, {"view": "maps"}, {"view": "occlusion", "window": "48"}]
-IN_TURN = [{"view": "architecture", "panel": name} for name in PANELS if name != "fields"]
+ALWAYS = [{"view": "workbench", "panel": "field"}, {"view": "maps"}, {"view": "occlusion", "window": "48"}]
+IN_TURN = [{"view": "workbench", "panel": name} for name in PANELS if name != "field"]
 CASES = [
     pytest.param(preset, page, id=f"{preset}-{page.get('panel', page['view'])}")
     for place, preset in enumerate(SMALLEST)
@@ -23,8 +23,8 @@ CASES = [
 
 def test_these_are_all_views_of_a_network_and_all_panels() -> None:
     opened = {(page["view"], page.get("panel")) for page in (*ALWAYS, *IN_TURN)}
-    wanted = {(view.name, None) for view in discover().values() if view.of_network and view.name != "architecture"}
-    assert opened | {("contest", None)} == wanted | {("architecture", panel) for panel in PANELS}
+    wanted = {(view.name, None) for view in discover().values() if view.of_network and view.name != "workbench"}
+    assert opened | {("contest", None)} == wanted | {("workbench", panel) for panel in PANELS}
 
 
 @pytest.mark.parametrize(("preset", "page"), CASES)

@@ -144,7 +144,7 @@ def _chart(slots: Sequence[Slot], session: Session) -> None:
     bars = {slot.label: _bars(slot, session) for slot in slots if slot.built}
     if not bars:
         return
-    st.plotly_chart(relative(bars, COLUMNS), key="blocks relative", config={"displayModeBar": False})
+    st.plotly_chart(relative(bars, COLUMNS), key="blocks relative", config=theme.PLAIN)
     st.caption(
         f"× is over {next(iter(bars))}. Each block reads the input's channels and, where it can, hands on as many. "
         "Activations: what all layers put out for one input, in float32."

@@ -16,7 +16,7 @@ from explorer.graph.layers import LayerGraph
 from explorer.graph.names import module_outputs
 from explorer.images import codec
 from explorer.types import Box, Cell
-from explorer.ui import components, output_control, picture_controls, prepared, state
+from explorer.ui import components, output_control, picture_controls, prepared, state, theme
 from explorer.ui.components import Legend, Outline, Tile
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
@@ -29,7 +29,6 @@ from explorer.views.feature_maps.layer_maps import LayerMaps
 RANKINGS = {"mean": "Mean", "maximum": "Maximum", "positive_share": "Share above 0", "number": "Channel number"}
 SCALES = {"own": "Of each map", "shared": "Same for all"}
 PAGE = 36  # tiles of one page
-_PLAIN = {"displayModeBar": False}
 
 
 def render(session: Session) -> None:
@@ -64,7 +63,7 @@ def _prediction(session: Session, predicted: Prediction | str) -> None:
     if not predicted.is_finite:
         st.error("The output holds NaN or infinity, so there is no prediction.", icon=":material/error:")
         return
-    st.plotly_chart(prediction.bars(predicted, session.categories), key="prediction", config=_PLAIN)
+    st.plotly_chart(prediction.bars(predicted, session.categories), key="prediction", config=theme.PLAIN)
     st.caption(prediction.explained(predicted.output, predicted.tensor))
 
 
@@ -147,7 +146,7 @@ def _vector(session: Session, found: LayerMaps, channel: int) -> None:
     values = found.maps[:, 0, 0]
     names = session.categories if layer_maps.holds_classes(session.analysis.graph, found.layer) else None
     st.subheader("Activations", anchor=False)
-    st.plotly_chart(figures.vector(values, names, channel), key="vector", config=_PLAIN)
+    st.plotly_chart(figures.vector(values, names, channel), key="vector", config=theme.PLAIN)
     left, right = st.columns([1, 1], gap="large")
     with left:
         strongest = found.order("mean")[:12].tolist()
@@ -279,7 +278,7 @@ def _channel_controls(found: LayerMaps, channel: int) -> None:
 def _histogram(found: LayerMaps, channel: int | None) -> None:
     values = None if channel is None else found.maps[channel]
     figure = figures.distribution(found.histogram, values, f"channel {channel}")
-    st.plotly_chart(figure, key="histogram", config=_PLAIN)
+    st.plotly_chart(figure, key="histogram", config=theme.PLAIN)
     if found.histogram.not_finite:
         st.caption(f"{found.histogram.not_finite:,} values are NaN or infinity and in no bin.")
 

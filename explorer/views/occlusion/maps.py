@@ -21,7 +21,7 @@ from explorer.figures.raster import Placement
 from explorer.images import codec
 from explorer.images.preprocess import to_pixels
 from explorer.types import Cell, Size
-from explorer.ui import components, picture_controls, state
+from explorer.ui import components, picture_controls, state, theme
 from explorer.ui.awaited import awaited
 from explorer.ui.components import Legend, Outline
 from explorer.ui.guard import guard
@@ -207,7 +207,7 @@ def _occluded(shown: Shown) -> None:
         st.error("The output holds NaN or infinity.", icon=":material/error:")
         return
     st.plotly_chart(prediction.bars(predicted, shown.names), key="occluded prediction",
-                    config={"displayModeBar": False})  # fmt: skip
+                    config=theme.PLAIN)  # fmt: skip
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

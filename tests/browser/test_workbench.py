@@ -1,4 +1,4 @@
-"""The Architecture view in a browser: it opens whole, its knobs change it, its link and the Back button restore it."""
+"""The workbench in a browser: it opens whole, its knobs change it, its link and the Back button restore it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_vgg_is_found_by_typing_and_a_depth_changes_graph_counts_and_field(serve
 
 
 def test_a_copied_link_opens_the_same_view(server: str, page: Page) -> None:
-    opened(page, f"{server}/?preset=resnet18&k.widths=32,64,128,256&panel=fields&layer=layer2.0.conv1&row=0&column=0")
+    opened(page, f"{server}/?preset=resnet18&k.widths=32,64,128,256&panel=field&layer=layer2.0.conv1&row=0&column=0")
     caption = page.get_by_text(re.compile(r"^The unit at row 0, column 0 of the 28 × 28 map"))
     expect(caption).to_be_visible()
     url, told, shown = page.url, caption.inner_text(), metric(page, "Parameters")
@@ -79,7 +79,7 @@ def test_knobs_that_make_no_network_say_why_and_can_be_reset(server: str, page: 
     expect(error).to_have_count(0)
 
 
-@pytest.mark.parametrize("panel", ["graph", "fields", "costs", "receipt", "layers"])
+@pytest.mark.parametrize("panel", ["knobs", "field", "costs", "receipt", "layers"])
 def test_no_panel_scrolls_the_page_sideways_on_a_phone(server: str, phone_page: Page, panel: str) -> None:
     opened(phone_page, f"{server}/?panel={panel}")
     extra = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

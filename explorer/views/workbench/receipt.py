@@ -16,7 +16,7 @@ from explorer.ui.settings import Setting
 
 TITLES = {convention[0]: convention[1] for convention in CONVENTIONS}
 OTHERS = tuple(name for name in TITLES if name != "paper")
-SETTING = Setting("convention", OTHERS[0], choices=OTHERS)
+SETTINGS = (Setting("convention", OTHERS[0], choices=OTHERS),)
 
 
 def render(session: Session) -> None:

@@ -1,1 +1,0 @@
-"""The Architecture page: knobs, figures, layer graph, receptive fields and the receipt."""

@@ -1,0 +1,18 @@
+"""The knobs of the network at hand."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from explorer.ui import state, widgets
+from explorer.ui.session import Session
+
+
+def render(session: Session) -> None:
+    """Draw every knob in its group, and the way back to the preset."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Knobs", anchor=False)
+        changed = len(state.knobs())
+        st.button("Reset all", icon=":material/undo:", disabled=not changed, on_click=state.clear_knobs,
+                  help=f"Back to {session.preset}.")  # fmt: skip
+    widgets.knobs(session.preset_spec)

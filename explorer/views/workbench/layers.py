@@ -1,0 +1,56 @@
+"""The table of layers; its chosen row is the chosen layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from explorer.analysis.structure import Analysis
+from explorer.figures import units
+from explorer.figures.caveats import field_text
+from explorer.ui import state
+from explorer.ui.session import Session
+from explorer.views.workbench.notes import warn_of_fields
+
+
+def render(session: Session) -> None:
+    """Draw one row for each layer."""
+    rows = [_table_row(session.analysis, report) for report in session.analysis.layers]
+    key = f"layers {session.key[0]}"
+    place = next(i for i, row in enumerate(rows) if row["Layer"] == session.layer)
+    st.dataframe(
+        rows, key=key, hide_index=True, height=620, selection_mode="single-row", column_config=_COLUMNS,
+        on_select=lambda: _select(key, rows), selection_default={"selection": {"rows": [place]}},
+    )  # fmt: skip
+    st.caption(f"Chosen: **{session.layer}**. Select a row to choose its layer in all views.")
+    warn_of_fields(session.analysis)
+
+
+def _select(key: str, rows: list[dict[str, Any]]) -> None:
+    if chosen := st.session_state[key].selection.rows:
+        state.put("layer", rows[chosen[0]]["Layer"])
+
+
+def _table_row(analysis: Analysis, report: Any) -> dict[str, Any]:
+    window, field = analysis.graph[report.id].window, report.receptive_field
+    return {
+        "Layer": report.id,
+        "Kind": report.kind.replace("_", " "),
+        "Output": units.shape(report.output_shape),
+        "Window": f"{units.pair(window.kernel)} / {units.pair(window.stride)}" if window else "",
+        "Parameters": report.params,
+        "MACs": report.macs,
+        "Field (px)": field_text("whole image" if field.is_global else units.pair(field.size), report.certainty),
+    }
+
+
+_COLUMNS = {
+    "Layer": st.column_config.TextColumn(width=140, pinned=True),
+    "Window": st.column_config.TextColumn(help="Kernel / stride, in positions of the layer's input."),
+    "Parameters": st.column_config.NumberColumn(format="localized"),
+    "MACs": st.column_config.NumberColumn(format="localized", width=110),
+    "Field (px)": st.column_config.TextColumn(
+        help="Receptive field, in pixels of the image; ≤ where it is an upper bound."
+    ),
+}

@@ -1,0 +1,51 @@
+"""The workbench: the network's figures and its graph, and beside it a panel for one layer, the knobs, the costs …"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from explorer.ui import state
+from explorer.ui.guard import guard
+from explorer.ui.session import Session
+from explorer.ui.settings import Setting
+from explorer.ui.view import View
+from explorer.views.workbench import costs, field, figures, graph, knobs, layers, receipt
+
+
+def render(session: Session) -> None:
+    """Draw the whole page: figures on top, the graph, a panel beside it."""
+    with guard():
+        figures.render(session)
+    left, right = st.columns([3, 2], gap="medium")
+    with left, guard():
+        if session.spec_error:
+            graph.failed(session, session.spec_error)
+        else:
+            graph.render(session)
+    with right:
+        state.control(
+            st.segmented_control, "panel", "Panel", options=list(PANELS), required=True,
+            label_visibility="collapsed", format_func=lambda name: PANELS[name][0],
+        )  # fmt: skip
+        with guard():  # a panel that cannot be drawn must not take the others away
+            PANELS[state.get("panel")][1](session)
+
+
+PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
+    "knobs": ("Knobs", knobs.render),
+    "field": ("Field", field.render),
+    "costs": ("Cost", costs.render),
+    "layers": ("Layers", layers.render),
+    "receipt": ("Receipt", receipt.render),
+}
+
+VIEW = View(
+    "workbench", "Workbench", ":material/account_tree:", 0, render,
+    settings=(
+        Setting("panel", "knobs", choices=tuple(PANELS)),
+        *graph.SETTINGS,
+        *receipt.SETTINGS,
+    ),
+)  # fmt: skip
