@@ -40,10 +40,21 @@ class Knob:
         if self.choices is not None and value not in self.choices:
             return f"{name}={shown(value)} is not one of {listed(self.choices)}"
         if self.low is not None and value < self.low:
-            return f"{name}={shown(value)} is below its lowest value {self.low:g}"
+            return f"{name}={shown(value)} is below its lowest value {self.low:g}; it takes {self.allowed()}"
         if self.high is not None and value > self.high:
-            return f"{name}={shown(value)} is above its highest value {self.high:g}"
+            return f"{name}={shown(value)} is above its highest value {self.high:g}; it takes {self.allowed()}"
         return None
+
+    def allowed(self) -> str:
+        """What the value, or each element of a tuple, may be, in words: "8 to 1024 px"."""
+        if self.choices is not None:
+            return f"one of {listed(self.choices)}"
+        unit = f" {self.unit}" if self.unit else ""
+        ends = (self.low, self.high)
+        if None not in ends:
+            return f"{self.low:g} to {self.high:g}{unit}"
+        kind = self.default[0] if isinstance(self.default, tuple) and self.default else self.default
+        return {bool: "true or false", int: "a whole number", float: "a number"}.get(type(kind), "a text")
 
     def _length_problem(self, name: str, value: tuple[Any, ...]) -> str | None:
         if self.length is None or self.length[0] <= len(value) <= self.length[1]:
@@ -192,7 +203,8 @@ def first_problem(error: ValidationError, cls: type[Spec], *within: str) -> str:
         return _nested(loc[:-1], _unknown_knob(_spec_at(cls, loc[:-1]), str(loc[-1])))
     if first["type"] == "value_error":
         return _nested(loc, first["msg"].removeprefix("Value error, "))
-    return f"{_path(loc)}={shown(first['input'])} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}"
+    takes = f"; it takes {knob.allowed()}" if (knob := _knob_at(cls, loc)) else ""
+    return f"{_path(loc)}={shown(first['input'])} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}{takes}"
 
 
 def _nested(loc: tuple[int | str, ...], problem: str) -> str:
@@ -201,6 +213,14 @@ def _nested(loc: tuple[int | str, ...], problem: str) -> str:
 
 def _path(loc: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+
+
+def _knob_at(cls: type[Spec], loc: tuple[int | str, ...]) -> Knob | None:
+    """The knob at a place within a Spec of type `cls`, or of which an element is there; None where there is none."""
+    names = [i for i, part in enumerate(loc) if isinstance(part, str)]
+    if not names:
+        return None
+    return _spec_at(cls, loc[: names[-1]]).knobs().get(str(loc[names[-1]]))
 
 
 def _spec_at(cls: type[Spec], loc: tuple[int | str, ...]) -> type[Spec]:

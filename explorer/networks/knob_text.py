@@ -38,7 +38,9 @@ def decode_knob(spec: type[Spec], name: str, text: str) -> Any:
         hint = f"; did you mean {near[0]}?" if near else "."
         raise SpecError(f"{shorten(name)[1:-1]} is not a knob of this architecture{hint}")
     annotation: Any = spec.model_fields[name].annotation
-    refused = f"{name}={shorten(text)} is not a value that this knob can have."
+    description = spec.knobs().get(name)
+    takes = f"; it takes {description.allowed()}" if description else ""
+    refused = f"{name}={shorten(text)} is not a value that this knob can have{takes}."
     try:
         value = TypeAdapter(annotation).validate_python(_raw(annotation, text))
     except ValidationError as error:
@@ -46,7 +48,6 @@ def decode_knob(spec: type[Spec], name: str, text: str) -> Any:
     except (ValueError, RecursionError):
         problem = refused
     else:
-        description = spec.knobs().get(name)
         problem = description.problem(name, value) if description else None
         if problem is None:
             return plain(value)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from models.spec import Knob, NetSpec, Spec
 
 KnobPath = tuple[Any, ...]
+
+FEW_STEPS = 40  # up to here a slider can be set with a finger
 
 _WORDS = {"fc": "FC", "lrn": "LRN", "mlp": "MLP", "aux": "auxiliary", "ceil": "rounding up",
           "kernel5": "kernel of the 5×5 branch"}  # fmt: skip
@@ -67,9 +70,15 @@ def show(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def steps(knob: Knob) -> float:
-    """How many steps lie between the lowest and the highest value."""
-    return ((knob.high or 0) - (knob.low or 0)) / (knob.step or 1)
+def is_slider(knob: Knob) -> bool:
+    """Whether a slider can show the knob: few steps, which start at the lowest value and are the step's multiples.
+
+    A slider only reaches what lies whole steps above its lowest value: from 1 by 4 it has no 32.
+    """
+    if knob.low is None or knob.high is None or not knob.step or knob.choices:
+        return False
+    ends = knob.low / knob.step, knob.high / knob.step
+    return ends[1] - ends[0] <= FEW_STEPS and all(math.isclose(end, round(end), abs_tol=1e-6) for end in ends)
 
 
 def changed(value: Any, path: KnobPath, new: Any) -> Any:

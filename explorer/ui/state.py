@@ -18,6 +18,7 @@ import models
 from explorer.errors import UserError
 from explorer.networks.knob_text import encode_knob, plain, shorten
 from explorer.ui import settings
+from explorer.ui.history import Edit, History
 from explorer.ui.settings import KnobSet, Setting
 from models.spec import Spec
 
@@ -33,7 +34,7 @@ CORE = (
 )
 PRESET = KnobSet("k.", lambda values: models.preset(values["preset"]).spec, lambda values: values["preset"])
 _STATE, _KNOBS, _WRITTEN, _FRESH, _NOTICES = "state", "knobs", "written", "fresh", "notices"
-_RUN, _SHOWN, _OWN = "run", "shown", "names of own files"
+_RUN, _SHOWN, _OWN, _HISTORY = "run", "shown", "names of own files", "history"
 SETTLING_S = 10.0
 NOT_IN_LINK = ("upload", "camera", "file")  # a link has the file's name alone, to tell a reload what it lost
 LONGEST_NAME = 60
@@ -53,6 +54,7 @@ def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:
         before = st.session_state.get(_STATE, {})
         _read(st.query_params.to_dict(), table)
         _keep_own(before)
+        _record()
 
 
 def _keep_own(before: Mapping[str, Any]) -> None:
@@ -73,6 +75,7 @@ def _went_back() -> bool:
 def start_over() -> None:
     """Put everything but the view back to its default, where the preset cannot be opened."""
     _read({"view": get("view")}, st.session_state["settings"])
+    _record()
 
 
 def end() -> None:
@@ -115,10 +118,49 @@ def put(name: str, value: Any) -> None:
     if name == "view" and value != values["view"]:
         st.session_state[_NOTICES] = []
     if name == "preset" and value != values["preset"]:
-        clear_knobs()
-        table = st.session_state["settings"].values()
-        values.update({setting.name: setting.default for setting in table if setting.of_network})
+        _open_preset(value)
     values[name] = value
+    if name in ("preset", "weights"):
+        _record()
+
+
+def _open_preset(name: str) -> None:
+    """Another preset, as it is: what hangs on the one before goes with it."""
+    values, table = st.session_state[_STATE], st.session_state["settings"].values()
+    st.session_state[_KNOBS] = {**st.session_state[_KNOBS], PRESET.prefix: {}}
+    values.update({setting.name: setting.default for setting in table if setting.of_network})
+    values["preset"] = name
+
+
+def history() -> History:
+    """The changes of preset, weights and knobs that can be undone and redone."""
+    return st.session_state[_HISTORY]
+
+
+def undo() -> None:
+    """Take the last change of preset, weights or knobs back."""
+    _go_to(history().undo())
+
+
+def redo() -> None:
+    """Make the change that was taken back last again."""
+    _go_to(history().redo())
+
+
+def _go_to(there: History) -> None:
+    values, edit = st.session_state[_STATE], there.present
+    if edit.preset != values["preset"]:
+        _open_preset(edit.preset)
+    values["weights"] = edit.weights
+    st.session_state[_KNOBS] = {**st.session_state[_KNOBS], PRESET.prefix: dict(edit.knobs)}
+    st.session_state[_HISTORY] = there
+
+
+def _record() -> None:
+    """Make the preset, weights and knobs at hand a step that can be undone, if they are not those of the last."""
+    edit = Edit(get("preset"), get("weights"), knobs())
+    before = st.session_state.get(_HISTORY)
+    st.session_state[_HISTORY] = before.record(edit) if before else History(edit)
 
 
 def base(of: KnobSet = PRESET) -> Spec:
@@ -156,6 +198,8 @@ def clear_knobs(names: Iterable[str] | None = None, of: KnobSet = PRESET) -> Non
 
 def _keep(of: KnobSet, changed: dict[str, Any]) -> None:
     st.session_state[_KNOBS] = {**st.session_state[_KNOBS], of.prefix: changed}
+    if of is PRESET:
+        _record()
 
 
 def _knob_sets() -> tuple[KnobSet, ...]:

@@ -15,8 +15,6 @@ from explorer.ui.state import PRESET
 from models.registry import Paper
 from models.spec import Knob, Spec
 
-FEW_STEPS = 40  # up to here a slider can be set with a finger
-
 
 def paper(paper: Paper) -> None:
     """A line that cites a paper. It is no caption, which would fade the link until it cannot be read."""
@@ -84,7 +82,7 @@ def _widget(knob: Knob, value: Any) -> tuple[Any, dict[str, Any]]:
     limits = {"min_value": low, "max_value": high, "step": step or _step(value)}
     if kind is float:
         limits["format"] = "%g"  # a fixed number of digits would round what a link or a preset has
-    if None not in (low, high, step) and knob_layout.steps(knob) <= FEW_STEPS:
+    if knob_layout.is_slider(knob):
         return st.slider, limits
     return st.number_input, limits
 

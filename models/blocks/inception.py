@@ -25,7 +25,7 @@ class InceptionWidths(Spec):
     conv1: int = knobs.conv1(64, high=1024, paper=None)
     reduce3: int = knobs.reduce3(96, high=1024, paper=None)
     conv3: int = knobs.conv3(128, high=1024, paper=None)
-    reduce5: int = knobs.reduce5(16, high=1024, paper=None)
+    reduce5: int = knobs.reduce5(16, high=1024, step=4, paper=None)
     conv5: int = knobs.conv5(32, high=1024, paper=None)
     pool_conv: int = knobs.pool_conv(32, high=1024, paper=None)
 

@@ -75,6 +75,7 @@ V2_L: Stages = (
 class EfficientNetSpec(knobs.AttentionKnobs, NetSpec):
     """B0 of the paper's table 1; B1 to B7 scale width, depth and the resolution, image_size, together (eq. 3)."""
 
+    image_size: int = knobs.image_size(224, step=4, paper=None)
     stages: Stages = B0
     width_multiplier: float = knobs.width_multiplier(1.0, high=3.0)
     depth_multiplier: float = knob(

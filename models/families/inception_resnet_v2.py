@@ -31,7 +31,7 @@ FIRST_REDUCTION = {"conv3": 384, "reduce_double": 256, "mid_double": 256, "conv_
 class InceptionResNetV2Spec(knobs.AttentionKnobs, NetSpec):
     """Figure 15 of the paper, with the authors' code's stem (that of v3) and depths, one module of each more."""
 
-    image_size: int = knobs.image_size(299)
+    image_size: int = knobs.image_size(299, step=1)
     width_factor: float = knobs.width_factor(1.0)
     depths: tuple[int, ...] = knob(
         (10, 20, 10), low=1, high=40, step=1, length=(3, 3), help="Residual modules per stage.", paper=(5, 10, 5)

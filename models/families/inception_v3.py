@@ -33,7 +33,7 @@ AUX_MAP = 17  # px: what the auxiliary head's 5×5 pool of stride 3 and 5×5 con
 class InceptionV3Spec(NetSpec):
     """Table 1 of the paper; the defaults are torchvision's."""
 
-    image_size: int = knobs.image_size(299)
+    image_size: int = knobs.image_size(299, step=1)
     width_factor: float = knobs.width_factor(1.0)
     stem_stride: int = knobs.stem_stride(2)
     stem_widths: tuple[int, ...] = knob(

@@ -46,7 +46,7 @@ E = {
 class InceptionV4Spec(NetSpec):
     """Figure 9 of the paper: stem, 4 × A, reduction, 7 × B, reduction, 3 × C (here A, C and E as v3 calls them)."""
 
-    image_size: int = knobs.image_size(299)
+    image_size: int = knobs.image_size(299, step=1)
     width_factor: float = knobs.width_factor(1.0)
     depths: tuple[int, ...] = knob(
         (4, 7, 3), low=1, high=24, step=1, length=(3, 3), help="Modules per stage.", paper=(4, 7, 3)

@@ -143,7 +143,10 @@ def test_a_block_that_cannot_be_built_says_which_knob_and_why_and_the_others_sta
         ({"block1": "fyre"}, "In the link: block1='fyre' is not one of"),
         ({"block2": ""}, "In the link: block2='' is not one of"),
         ({"input_width": "0"}, "In the link: input_width='0' is not between 1 and 512; 56 is used."),
-        ({"k2.expansion": "99"}, "In the link: block 2: expansion=99.0 is above its highest value 10"),
+        (
+            {"k2.expansion": "99"},
+            "In the link: block 2: expansion=99.0 is above its highest value 10; it takes 0.25 to 10",
+        ),
         ({"k1.widht": "9"}, "In the link: block 1: widht is not a knob of this architecture; did you mean width?"),
         ({"k1.in_channels": "9"}, "In the link: block 1: in_channels cannot be set here."),
         ({"k4.width": "9"}, "In the link: block 4: width is a knob of no block, as none is chosen there."),
