@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import models
 from explorer.analysis import activations, occlusion
 from explorer.analysis.occluder import Fill, default_stride, default_window, fill_values
 from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings
@@ -55,20 +56,26 @@ class Chosen:
         return cls(**options, choices=InputChoices(**said))
 
     def load(self) -> LoadedNetwork:
-        """The network, with word on stderr of a download. Raises UserError."""
-        changed = bool(self.knobs) and self.weights is None
-        source = catalog.weights_source(self.name, "random" if changed else self.weights)
+        """The network, with word on stderr of a download, and of what changed knobs left of the weights.
+
+        Raises UserError.
+        """
+        source = catalog.weights_source(self.name, self.weights)
         knobs = dict(self.knobs)
         if source.kind == "file":  # whose header may say for which size it was trained
             knobs = {"image_size": str(source.preprocessing.crop_px), **knobs}
         found = catalog.find(self.name, knobs, self.seed)
         told = _Download()
+        partial = bool(self.knobs) and found.spec != models.preset(self.name).spec
         try:
-            return catalog.load(found, source, self.device, progress=told, choices=self.choices)
+            loaded = catalog.load(found, source, self.device, choices=self.choices, partial=partial, progress=told)
         finally:
             told.end()
             for note in source.notes:
                 print(note, file=sys.stderr)
+        if partial and loaded.kept is not None:
+            print(catalog.kept_in_words(loaded.kept, source, self.name, self.seed), file=sys.stderr)
+        return loaded
 
     @staticmethod
     def say_what_is_seen(loaded: LoadedNetwork, pixels: np.ndarray) -> None:

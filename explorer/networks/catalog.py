@@ -25,6 +25,7 @@ from models.errors import SpecError
 from models.spec import NetSpec, Spec
 from models.weights import sources
 from models.weights.expected_input import ExpectedInput, InputChoices, imagenet_normalisation
+from models.weights.kept import Kept
 from models.weights.sources import WeightsSource
 
 
@@ -60,12 +61,21 @@ def structure(spec: Spec, size: InputSize) -> Analysis:
 
 @dataclass(frozen=True, eq=False)
 class LoadedNetwork:
-    """A network with its weights, ready to run: `preprocessing` and `classes` are those of the weights."""
+    """A network with its weights, ready to run: `preprocessing` and `classes` are those of the weights.
+
+    kept: which tensors are those of the weights, and which are as initialised; None where the weights are random.
+    """
 
     module: nn.Module
     program: TracedProgram
     preprocessing: Preprocessing
     classes: tuple[str, ...]
+    kept: Kept | None = None
+
+    @property
+    def fresh(self) -> tuple[str, ...]:
+        """The layers that the weights do not have, which are as initialised; of those new in part, the tensors."""
+        return self.kept.new if self.kept else ()
 
     def input(self, pixels: Any) -> Tensor:
         """A picture, uint8 [H, W, 3], as the network's input on its device: [1, C, H, W]."""
@@ -206,23 +216,31 @@ def load(
     device: str | None = None,
     *,
     choices: InputChoices | None = None,
+    partial: bool = False,
     progress: Callable[[int, int], None] | None = None,
     cancel: Callable[[], bool] = lambda: False,
 ) -> LoadedNetwork:
     """Build a network that takes pictures on a device, with weights; what does not fit in memory is refused before.
 
-    choices: of preprocessing, over what the weights say. progress: of a download, in bytes. Raises MemoryLimitError,
-    WeightsError, UserError, Cancelled.
+    choices: of preprocessing, over what the weights say. partial: of the weights take what fits, as for a preset whose
+    knobs were changed. progress: of a download, in bytes. Raises MemoryLimitError, WeightsError, UserError, Cancelled.
     """
     prepared, target = fitted(source.preprocessing, network.input_size, choices), devices.resolve(device)
     figures = network.analysis()
     devices.ensure_fits(figures.weight_bytes + figures.peak_bytes, target, network.name)
     with Cancellable(cancel):
         module = network.build("cpu")
-    sources.load(module, source, progress=progress, cancel=cancel)
+    kept = sources.load(module, source, progress=progress, cancel=cancel, partial=partial)
     module = module.to(target)
     names = _names(source, figures.layers[-1].output_shape[1])
-    return LoadedNetwork(module, trace(module, network.input_size), prepared, names)
+    return LoadedNetwork(module, trace(module, network.input_size), prepared, names, kept)
+
+
+def kept_in_words(kept: Kept, source: WeightsSource, preset: str, seed: int) -> str:
+    """What a changed network keeps of the weights of its preset, where the rest comes from, and what is not known."""
+    new = f" What is new is as initialised with seed {seed}, untrained." if kept.fresh else ""
+    accuracy = "" if source.kind == "file" else f" Figures of accuracy are those of {preset} unchanged, not of this."
+    return kept.sentence(source.title) + new + accuracy
 
 
 def preprocessing(source: WeightsSource, spec: NetSpec, choices: InputChoices | None = None) -> Preprocessing:

@@ -11,12 +11,14 @@ from explorer.ui.session import Session
 
 
 def render(session: Session) -> None:
-    """What was done, what of the picture is not seen, what of the weights' header was passed over; and the controls."""
+    """What was done, what of the picture is not seen, what was passed over of the weights' header, what changed knobs
+    left of the weights; and the controls."""
     found, picture = session.preprocessing, session.picture
     lines = [f"Prepared: {picture_input.describe(found)}."]
     if (cut := picture_input.unseen(found, *picture.pixels.shape[:2])) is not None:
         lines.append(cut)
-    for line in (*lines, *session.source.notes):
+    lines += [*session.source.notes, *filter(None, [session.kept_sentence])]
+    for line in lines:
         st.caption(markdown_safe(line))
     with st.expander("Preprocessing", icon=":material/tune:"):
         if session.choices_error:

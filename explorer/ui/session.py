@@ -31,7 +31,9 @@ from models.draft import draft
 from models.errors import SpecError
 from models.registry import Architecture
 from models.spec import NetSpec, Spec
+from models.weights import sources
 from models.weights.expected_input import InputChoices
+from models.weights.kept import Kept
 from models.weights.sources import WeightsSource
 
 SETTINGS = (
@@ -95,6 +97,21 @@ class Session:
             raise UserError(f"The weights {self.source.title} are not here yet: download them in the sidebar.")
         return _load(self, cancel)
 
+    @cached_property
+    def kept(self) -> Kept | None:
+        """What a changed network keeps of the weights; None where these are random, or the network is the preset."""
+        return sources.keeps(self.source, self.preset, self.spec)
+
+    @property
+    def kept_sentence(self) -> str | None:
+        """The same in words: which layers are new, and whose accuracy is told."""
+        return self.kept and catalog.kept_in_words(self.kept, self.source, self.preset, self.seed)
+
+    @property
+    def has_seed(self) -> bool:
+        """Whether some weights are as the seed initialises them."""
+        return self.source.kind == "random" or bool(self.kept and self.kept.fresh)
+
     @property
     def categories(self) -> tuple[str, ...]:
         """The classes' names, numbers where the weights name none."""
@@ -137,7 +154,7 @@ class Session:
     @property
     def network_key(self) -> tuple[str, ...]:
         """What names this network in caches and jobs: equal keys give equal results."""
-        seed = str(self.seed) if self.source.kind == "random" else ""
+        seed = str(self.seed) if self.has_seed else ""
         return spec_key(self.spec), self.weights_digest, seed, self.device
 
     @property
@@ -165,7 +182,7 @@ def current() -> Session:
     architecture = models.architecture_of(preset)
     base = architecture.presets[preset].spec
     spec, spec_error = _spec(base, preset)
-    source, weights_error = weights.chosen(preset, spec != base)
+    source, weights_error = weights.chosen(preset, spec)
     session = Session(
         architecture, preset, spec, spec_error, source, weights_error, weights.digest(source), state.get("seed"),
         *pictures.current(), state.get("device") or device.default().device, *_choices(source, spec),
@@ -274,4 +291,5 @@ def _loaded(key: tuple[str, ...], _session: Session, _cancel: Callable[[], bool]
     described = Network(
         _session.preset, lambda where: models.build(spec, device=where, seed=seed), input_size(spec), spec
     )
-    return catalog.load(described, _session.source, _session.device, cancel=_cancel)
+    partial = _session.kept is not None
+    return catalog.load(described, _session.source, _session.device, partial=partial, cancel=_cancel)

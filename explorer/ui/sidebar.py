@@ -70,9 +70,20 @@ def _weights(session: Session) -> None:
         st.error(markdown_safe(session.weights_error), icon=":material/error:")
     elif asked != weights.FILE or session.source.kind == "file":
         st.caption(markdown_safe(session.source.note))
-    if session.source.kind == "random":
+    _kept(session)
+    if session.has_seed:
         state.control(st.number_input, "seed", "Seed", min_value=0, max_value=2**31 - 1, step=1)
     _download(session.source)
+
+
+def _kept(session: Session) -> None:
+    """What changed knobs left of the weights, and the way back."""
+    if (told := session.kept_sentence) is not None:
+        st.caption(markdown_safe(told))
+        st.button(
+            f"Back to {session.preset}", key="unchanged", icon=":material/undo:", width="stretch",
+            on_click=state.clear_knobs, help="All knobs as the preset has them, and with them all of its weights.",
+        )  # fmt: skip
 
 
 def _download(source: WeightsSource) -> None:

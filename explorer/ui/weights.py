@@ -11,6 +11,7 @@ from explorer.errors import UserError
 from explorer.run.device import format_bytes
 from explorer.ui import jobs, state
 from explorer.ui.jobs import Job
+from models.spec import NetSpec
 from models.weights import download, sources
 from models.weights.sources import WeightsSource
 
@@ -34,26 +35,28 @@ def offered(preset: str) -> list[WeightsSource]:
     return sources.available(preset)
 
 
-def chosen(preset: str, is_changed: bool) -> tuple[WeightsSource, str | None]:
+def chosen(preset: str, spec: NetSpec) -> tuple[WeightsSource, str | None]:
     """The source in use, with the sentence that says why it is not the one asked for.
 
-    Where none was asked for: the best of the preset; random weights once knobs were changed.
+    Where none was asked for: the best of the preset, of which a changed network keeps what fits.
     """
     found = {source.name: source for source in offered(preset)}
     wanted = state.get("weights")
-    usual = found["random"] if is_changed else next(iter(found.values()))
+    usual = next(iter(found.values()))
     if wanted == FILE:
-        return _own(preset, usual)
+        return _own(preset, spec, usual)
     if wanted and wanted not in found:
         return usual, f"weights={wanted[:40]!r} of {preset} is not one of {', '.join(found)}."
     return found.get(wanted, usual), None
 
 
-def _own(preset: str, usual: WeightsSource) -> tuple[WeightsSource, str | None]:
+def _own(preset: str, spec: NetSpec, usual: WeightsSource) -> tuple[WeightsSource, str | None]:
     if not (upload := uploaded()):
         return usual, None
     try:
-        return _read(preset, upload.digest, upload), None
+        found = _read(preset, upload.digest, upload)
+        sources.keeps(found, preset, spec)
+        return found, None
     except UserError as error:
         return usual, str(error)
 

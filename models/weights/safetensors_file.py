@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from models.errors import WeightsError
+from models.weights.kept import COUNTER, Kept, kept_of, shapes_of
 
 MAX_FILE_BYTES = 4 * 1024**3  # torchvision's largest, of RegNetY-128GF, has 2.6 GB
 MAX_HEADER_BYTES = 16 * 1024**2
@@ -69,39 +70,45 @@ def _end(entry: Any) -> int:
     return 0
 
 
-def read_into(module: nn.Module, path: Path, name: str) -> None:
+def read_into(module: nn.Module, path: Path, name: str, partial: bool = False) -> Kept:
     """Copy the file's tensors into the module, which has exactly those; it is unchanged where this raises.
 
-    Values are cast to the module's types. Raises WeightsError that names the file, the first difference and the number
-    of others, or the first tensor with a NaN or an infinity.
+    With `partial` the module takes those that fit by name and shape, and the others stay as they are. Values are cast
+    to the module's types. Raises WeightsError that names the file, the first difference and the number of others, or
+    the first tensor of those taken with a NaN or an infinity.
     """
     try:
         with path.open("rb") as handle:
             read_header(handle, path.stat().st_size, name)
         with safe_open(path, framework="pt") as file:
-            copy_checked(file, module, name)
+            return copy_checked(file, module, name, partial)
     except SafetensorError as error:
         raise WeightsError(f"{name} is damaged: {error}.") from None
     except OSError as error:
         raise WeightsError(f"{name} cannot be read: {error.strerror or error}.") from None
 
 
-def copy_checked(file: Any, module: nn.Module, name: str) -> None:
+def copy_checked(file: Any, module: nn.Module, name: str, partial: bool = False) -> Kept:
     """Copy an opened file's tensors into the module, after all names, shapes, types and values have been checked."""
     targets: dict[str, Tensor] = module.state_dict()
-    _compare(file, targets, name)
+    keys = set(file.keys())
+    kept = kept_of({key: tuple(file.get_slice(key).get_shape()) for key in keys & targets.keys()}, shapes_of(module))
+    if partial:
+        keys = set() if kept.is_nothing else set(kept.tensors)
+        targets = {key: targets[key] for key in keys}
+    _compare(file, keys, targets, name)
     # Mapped from the file, so that no second copy of the weights is held.
-    values = {key: file.get_tensor(key).to(targets[key].dtype) for key in file.keys()}  # noqa: SIM118
+    values = {key: file.get_tensor(key).to(targets[key].dtype) for key in sorted(keys)}
     for key, value in values.items():
         if bad := int((~torch.isfinite(value)).sum()):
             raise WeightsError(f"{name}: {key} has {bad:,} of {value.numel():,} values that are NaN or infinite.")
     with torch.no_grad():
         for key, value in values.items():
             targets[key].copy_(value)
+    return kept
 
 
-def _compare(file: Any, targets: dict[str, Tensor], name: str) -> None:
-    keys = set(file.keys())
+def _compare(file: Any, keys: set[str], targets: dict[str, Tensor], name: str) -> None:
     problems = [problem for key, target in targets.items() if (problem := _difference(file, keys, key, target))]
     problems += [
         f"{_shown(key)} ({_shape(file.get_slice(key).get_shape())}) is in the file and not in the network"
@@ -116,7 +123,7 @@ def _compare(file: Any, targets: dict[str, Tensor], name: str) -> None:
 def _difference(file: Any, keys: set[str], key: str, target: Tensor) -> str | None:
     if key not in keys:
         # Checkpoints older than PyTorch 0.4.1 lack this counter, which only training without momentum reads.
-        optional = key.endswith("num_batches_tracked")
+        optional = key.endswith(COUNTER)
         return None if optional else f"{key} ({_shape(target.shape)}) is in the network and not in the file"
     found = file.get_slice(key)
     if list(target.shape) != found.get_shape():

@@ -7,6 +7,7 @@ import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -15,11 +16,12 @@ from torch import nn
 
 from explorer.resources import asset
 from models.errors import WeightsError
-from models.registry import preset
+from models.registry import build, preset
 from models.spec import NetSpec
 from models.weights.download import ByteProgress, cached, fetch, is_cached
 from models.weights.expected_input import ExpectedInput, imagenet_normalisation
 from models.weights.header import Header, read
+from models.weights.kept import Kept, Shapes, kept_of, shapes_of
 from models.weights.safetensors_file import read_into
 
 SHIPPED = asset("weights")
@@ -32,7 +34,8 @@ _CENTRED = {"googlenet", "inception_v3"}
 class WeightsSource:
     """One choice of weights for a preset; `name` is unique among them and `classes` in the order of the logits.
 
-    notes: what of a file's header was passed over or changed, one sentence each.
+    notes: what of a file's header was passed over or changed, one sentence each. shapes: of a file's tensors, None
+    where the file need not be here: then they are those of the preset.
     """
 
     kind: Literal["random", "shipped", "imagenet", "file"]
@@ -45,6 +48,7 @@ class WeightsSource:
     url: str | None = None
     data: bytes | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    shapes: Shapes | None = field(default=None, repr=False, compare=False)
 
     @property
     def needs_download(self) -> bool:
@@ -73,7 +77,8 @@ def file_source(name: str, content: bytes | Path, preset_name: str, header: Head
     if preset(preset_name).torchvision in _CENTRED and found.choices.mean and found.choices.transform_input is None:
         notes += ("The header has mean and std, but no transform_input: the network gets exactly these values.",)
     return WeightsSource(
-        "file", name, name, preprocessing, "Your own file.", found.classes, path=path, data=data, notes=notes
+        "file", name, name, preprocessing, "Your own file.", found.classes, path=path, data=data, notes=notes,
+        shapes=found.shapes,
     )  # fmt: skip
 
 
@@ -97,35 +102,69 @@ def _torchvisions_choice(builder: str | None) -> str:
     return entries["DEFAULT"].name if entries else ""
 
 
+def keeps(source: WeightsSource, preset_name: str, spec: NetSpec) -> Kept | None:
+    """What a network, whose Spec may be another than the preset's, keeps of the preset's weights; nothing is loaded.
+
+    None where there is nothing to keep (random weights), or the network has to have exactly those (it is the preset).
+    Raises WeightsError where nothing of a person's file fits.
+    """
+    if source.kind == "random" or spec == preset(preset_name).spec:
+        return None
+    held = _shapes_of(preset(preset_name).spec) if source.shapes is None else source.shapes
+    return _something(kept_of(held, _shapes_of(spec)), source)
+
+
+def _shapes_of(spec: NetSpec) -> Shapes:
+    return _shapes(spec)  # pyright: ignore[reportArgumentType]  (frozen, so hashable)
+
+
+@lru_cache(maxsize=64)
+def _shapes(spec: NetSpec) -> Shapes:
+    """The shapes in the state dict of a Spec's network, which is built on meta."""
+    return shapes_of(build(spec, device="meta", unchecked=True))
+
+
+def _something(kept: Kept, source: WeightsSource) -> Kept:
+    """Refuse a person's file of which a network keeps nothing: it was chosen by mistake."""
+    if source.kind == "file" and kept.is_nothing:
+        raise WeightsError(
+            f"{source.name} holds the weights of another network: none of its tensors has the name and shape of one of "
+            f"the {len(kept.fresh):,} here."
+        )
+    return kept
+
+
 def load(
     module: nn.Module,
     source: WeightsSource,
     progress: ByteProgress | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> None:
+    partial: bool = False,
+) -> Kept | None:
     """Give the module the source's weights, every tensor by name; "random" leaves it as it was built.
 
-    `progress(bytes_done, bytes_total)` and `cancel()` are called during a download. Raises WeightsError with one
-    sentence that names the file and says what to do, or Cancelled; the module is then unchanged.
+    partial: take what fits by name and shape, and leave the rest as it was built. Returns what was taken and what not,
+    None for random weights. `progress(bytes_done, bytes_total)` and `cancel()` are called during a download. Raises
+    WeightsError with one sentence that names the file and says what to do, or Cancelled; the module is then unchanged.
     """
     if source.kind == "random":
-        return
+        return None
     if source.data is not None:
         with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
             file.write(source.data)
             file.flush()
-            read_into(module, Path(file.name), source.name)
-        return
+            return _something(read_into(module, Path(file.name), source.name, partial), source)
     if source.url is not None:
-        _read_cached(module, fetch(source.url, progress or (lambda *_: None), cancel or (lambda: False)))
-        return
+        path = fetch(source.url, progress or (lambda *_: None), cancel or (lambda: False))
+        return _read_cached(module, path, partial)
     assert source.path is not None
-    read_into(module, source.path, source.name if source.kind == "file" else source.path.name)
+    name = source.name if source.kind == "file" else source.path.name
+    return _something(read_into(module, source.path, name, partial), source)
 
 
-def _read_cached(module: nn.Module, path: Path) -> None:
+def _read_cached(module: nn.Module, path: Path, partial: bool) -> Kept:
     try:
-        read_into(module, path, path.name)
+        return read_into(module, path, path.name, partial)
     except WeightsError as error:
         cure = f"if no knob was changed, delete {path}, and it is fetched again"
         raise WeightsError(f"{str(error).rstrip('.')}; {cure}.") from None
@@ -150,7 +189,8 @@ def _shipped(preset_name: str) -> list[WeightsSource]:
     header = read(path.name, path)
     note = f"{row['accuracy']:.2%} right on unseen pictures of the program's own set, after {row['epochs']} epochs."
     preprocessing = replace(header.described(_default(preset(preset_name).spec))[0], origin="its training")
-    return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, header.classes, path)]
+    return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, header.classes, path,
+                          shapes=header.shapes)]  # fmt: skip
 
 
 def imagenet(builder: str, size_px: int) -> list[WeightsSource]:

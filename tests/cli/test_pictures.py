@@ -15,7 +15,7 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import models
@@ -63,7 +63,8 @@ def test_a_network_of_40_gb_is_described_but_refused_before_it_is_built(capsys, 
     [
         ("zfnet_mini", (), 1, f"is cut short: it has {SHIPPED.stat().st_size - 1:,} of {SHIPPED.stat().st_size:,}"),
         ("zfnet_mini", (), SHIPPED.stat().st_size - 100, "is cut short: its header alone has"),
-        ("zfnet_mini", ("--set", "num_classes=10"), 0, "in the file and 10"),
+        ("resnet_mini", ("--set", "num_classes=12"), 0, "more tensors differ"),  # as it has them anyway
+        ("resnet_mini", ("--set", "num_classes=11"), 0, "none of its tensors has the name and shape"),
         ("resnet_mini", (), 0, "more tensors differ"),
     ],
 )
@@ -93,6 +94,29 @@ def test_features_writes_a_picture_and_the_values(capsys, tmp_path):
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
     assert codec.load(out).pixels.ndim == 3
     assert "48 maps of 16×16" in text
+
+
+@pytest.mark.parametrize(("weights", "title"), [((), "Trained here"), (("--weights", str(SHIPPED)), SHIPPED.name)])
+def test_changed_knobs_keep_the_trained_weights_that_fit_and_say_which_layers_are_new(capsys, tmp_path, weights, title):
+    out = tmp_path / "maps.png"
+    knobs = ("--set", "activation=silu", "--set", "num_classes=5", "--seed", "4")
+    code, _, err = run(capsys, "features", "zfnet_mini", "cat", "--layer", "features.4", "--out", str(out), *knobs,
+                       *weights)  # fmt: skip
+    assert code == 0, err
+    module = models.build("zfnet_mini", activation="silu")
+    module.load_state_dict({key: value for key, value in load_file(SHIPPED).items() if "classifier.6" not in key},
+                           strict=False)  # fmt: skip
+    image = catalog.preprocessing(catalog.weights_source("zfnet_mini"), models.spec("zfnet_mini")).tensor(
+        codec.load(SAMPLES / "cat.png").pixels
+    )
+    with torch.inference_mode():
+        expected = module.get_submodule("features")[:5](image)[0]
+    np.testing.assert_allclose(np.load(out.with_suffix(".npy")), expected.numpy(), rtol=1e-4, atol=1e-5)
+    (told,) = [line for line in err.splitlines() if " kept; new: " in line]
+    assert told.startswith(
+        f"{title} kept; new: classifier.6 (1 of 13 layers). What is new is as initialised with seed 4"
+    )
+    assert ("accuracy" in told) == (title == "Trained here"), "what a file's accuracy is nobody said"
 
 
 @pytest.mark.parametrize(("name", "channels"), [("zfnet_mini", 1), ("lenet5", 3)])

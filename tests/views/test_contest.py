@@ -126,3 +126,13 @@ def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_cost_of_which_a_network_has_no_figure_is_not_offered(measured: bool) -> None:
     (costs,) = [box for box in open_contest(cost="latency_32").selectbox if box.label == "Cost"]
     assert ("Latency of 32 pictures (ms)" in costs.options) is measured
+
+
+def test_a_changed_network_is_told_from_the_one_that_was_trained() -> None:
+    def told(app: AppTest) -> bool:
+        return "Marked is zfnet_mini as it was trained: of your changed network no accuracy is known." in [
+            caption.value for caption in app.main.caption
+        ]
+
+    assert told(open_contest(**{"k.activation": "silu"}))
+    assert not told(open_contest())
