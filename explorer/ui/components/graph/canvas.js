@@ -1,0 +1,148 @@
+// Pan and zoom of a drawing, and the small map of it.
+const ZOOM = { least: 0.04, most: 4, step: 1.25 };
+const MAP = { w: 132, h: 190 };
+
+class Canvas {
+  constructor(root, moved) {
+    this.moved = moved;
+    this.svg = shape("svg", { class: "canvas" });
+    this.view = { x: 0, y: 0, k: 1 };
+    this.size = { w: 1, h: 1 };
+    this.map = part("canvas", "map", { "aria-hidden": "true" });
+    this.pointers = new Map();
+    root.append(this.svg, this.map);
+    this.listen();
+  }
+
+  show(drawing) {
+    this.drawing = drawing;
+    this.size = drawing.size;
+    if (drawing.scene.parentNode !== this.svg) this.svg.replaceChildren(drawing.scene);
+    this.apply();
+  }
+
+  frame() {
+    return { w: this.svg.clientWidth || 1, h: this.svg.clientHeight || 1 };
+  }
+
+  set(view, tell = true) {
+    this.view = { ...view, k: Math.min(Math.max(view.k, ZOOM.least), ZOOM.most) };
+    this.apply();
+    if (tell) this.moved(this.view);
+  }
+
+  apply() {
+    if (this.waiting) return;
+    this.waiting = requestAnimationFrame(() => {
+      this.waiting = 0;
+      if (!this.drawing) return;
+      const { x, y, k } = this.view;
+      this.drawing.scene.setAttribute("transform", `translate(${round(x)} ${round(y)}) scale(${k.toFixed(4)})`);
+      this.drawMap();
+    });
+  }
+
+  zoom(factor, at) {
+    const { w, h } = this.frame();
+    const [px, py] = at ?? [w / 2, h / 2];
+    const k = Math.min(Math.max(this.view.k * factor, ZOOM.least), ZOOM.most);
+    const share = k / this.view.k;
+    this.set({ x: px - (px - this.view.x) * share, y: py - (py - this.view.y) * share, k });
+  }
+
+  // The whole drawing in view.
+  fit() {
+    const { w, h } = this.frame();
+    const k = Math.min((w - 24) / this.size.w, (h - 24) / this.size.h, 1.4);
+    this.set({ k, x: (w - this.size.w * k) / 2, y: (h - this.size.h * k) / 2 });
+  }
+
+  // The whole drawing where it stays readable, otherwise its beginning.
+  begin(isDown) {
+    const { w, h } = this.frame();
+    const k = Math.min((w - 24) / this.size.w, (h - 24) / this.size.h, 1.4);
+    if (k >= 0.7) return this.fit();
+    const wide = Math.min(Math.max(isDown ? (w - 24) / this.size.w : (h - 24) / this.size.h, 0.7), 1);
+    return this.set({ k: wide, x: isDown ? Math.max((w - this.size.w * wide) / 2, 12) : 12, y: isDown ? 12 : Math.max((h - this.size.h * wide) / 2, 12) });
+  }
+
+  // Moves as little as brings a box into view, with room around it.
+  reveal(box, room = 60) {
+    const { w, h } = this.frame();
+    const { x, y, k } = this.view;
+    const shift = (from, to, size) => (from < room ? room - from : to > size - room ? Math.max(size - room - to, room - from) : 0);
+    const [left, top] = [x + box.x * k, y + box.y * k];
+    const move = { x: x + shift(left, left + box.w * k, w), y: y + shift(top, top + box.h * k, h), k };
+    if (move.x !== x || move.y !== y) this.set(move);
+  }
+
+  listen() {
+    const { svg } = this;
+    const here = (event) => {
+      const box = svg.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    svg.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      if (event.shiftKey) return this.set({ ...this.view, x: this.view.x - event.deltaY });
+      return this.zoom(Math.exp(-Math.max(-90, Math.min(90, event.deltaY)) * 0.003), here(event));
+    }, { passive: false });
+    svg.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      this.pointers.set(event.pointerId, here(event));
+      this.dragged = 0;
+    });
+    svg.addEventListener("pointermove", (event) => this.drag(event, here(event)));
+    ["pointerup", "pointercancel"].forEach((name) => svg.addEventListener(name, (event) => this.pointers.delete(event.pointerId)));
+    this.map.addEventListener("pointerdown", (event) => { this.map.setPointerCapture(event.pointerId); this.jump(event); });
+    this.map.addEventListener("pointermove", (event) => { if (this.map.hasPointerCapture(event.pointerId)) this.jump(event); });
+  }
+
+  drag(event, now) {
+    const before = this.pointers.get(event.pointerId);
+    if (!before) return;
+    const others = [...this.pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
+    this.pointers.set(event.pointerId, now);
+    this.dragged += Math.hypot(now[0] - before[0], now[1] - before[1]);
+    if (this.dragged > 4 && !this.svg.hasPointerCapture(event.pointerId)) this.svg.setPointerCapture(event.pointerId);
+    if (others.length) {
+      const distance = (point) => Math.hypot(point[0] - others[0][0], point[1] - others[0][1]) || 1;
+      this.zoom(distance(now) / distance(before), others[0]);
+    } else if (this.dragged > 4) {
+      this.set({ ...this.view, x: this.view.x + now[0] - before[0], y: this.view.y + now[1] - before[1] });
+    }
+  }
+
+  jump(event) {
+    const box = this.map.getBoundingClientRect();
+    const { w, h } = this.frame();
+    const k = this.view.k;
+    const [x, y] = [(event.clientX - box.left) / this.mapScale, (event.clientY - box.top) / this.mapScale];
+    this.set({ k, x: w / 2 - x * k, y: h / 2 - y * k });
+  }
+
+  drawMap() {
+    const { w, h } = this.frame();
+    const { x, y, k } = this.view;
+    const whole = x >= 0 && y >= 0 && x + this.size.w * k <= w && y + this.size.h * k <= h;
+    this.map.hidden = whole;
+    if (whole) return;
+    this.mapScale = Math.min(MAP.w / this.size.w, MAP.h / this.size.h);
+    const ratio = window.devicePixelRatio || 1;
+    const [mw, mh] = [Math.max(this.size.w * this.mapScale, 24), Math.max(this.size.h * this.mapScale, 24)];
+    Object.assign(this.map.style, { width: `${mw}px`, height: `${mh}px` });
+    Object.assign(this.map, { width: mw * ratio, height: mh * ratio });
+    const context = this.map.getContext("2d");
+    const colours = getComputedStyle(this.map);
+    context.scale(ratio * this.mapScale, ratio * this.mapScale);
+    context.globalAlpha = 0.35;
+    context.fillStyle = colours.color;
+    this.drawing.boxes.forEach((box) => { if (!box.box.open) context.fillRect(box.x, box.y, box.w, box.h); });
+    context.globalAlpha = 1;
+    context.strokeStyle = colours.getPropertyValue("--st-primary-color") || colours.color;
+    context.lineWidth = 2 / this.mapScale;
+    const clip = (value, most) => Math.min(Math.max(value, 0), most);
+    const [left, top] = [clip(-x / k, this.size.w), clip(-y / k, this.size.h)];
+    context.strokeRect(left, top, clip((w - x) / k, this.size.w) - left, clip((h - y) / k, this.size.h) - top);
+  }
+}

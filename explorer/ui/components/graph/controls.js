@@ -1,0 +1,119 @@
+// The row above a graph, its legend below, and the search.
+const HELP = "Drag to move, wheel to zoom. Keys: arrows follow the lines, Enter opens a module or chooses a layer, o opens a box of several layers, u unfolds × N, Esc closes the frame, / searches, n next hit, f fits, + and - zoom, l turns the flow.";
+const ICONS = {
+  fit: "M3 8V3h5M16 3h5v5M21 16v5h-5M8 21H3v-5",
+  turn: "M4 6h11M12 2l4 4-4 4M6 10v10M2 17l4 4 4-4",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  save: "M12 4v11M7 11l5 5 5-5M4 20h16",
+  help: "M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .8-1 1.7M12 17h.01",
+};
+
+class Controls {
+  constructor(view) {
+    this.view = view;
+    this.search = part("input", "", { type: "search", placeholder: "Search layers", "aria-label": "Search layers", spellcheck: "false" });
+    this.hits = part("output", "hits", { "aria-live": "polite" });
+    this.metric = part("select", "", { "aria-label": "Colour" });
+    this.depth = part("select", "", { "aria-label": "Opened" });
+    this.legend = part("div", "legend");
+    const buttons = [
+      ["minus", "Zoom out (-)", () => view.canvas.zoom(1 / ZOOM.step)],
+      ["plus", "Zoom in (+)", () => view.canvas.zoom(ZOOM.step)],
+      ["fit", "Fit (f)", () => view.canvas.fit()],
+      ["turn", "Left to right or top to bottom (l)", () => this.turn()],
+      ["help", HELP, () => this.help()],
+    ].map(([icon, label, act]) => this.button(icon, label, act));
+    this.finder = part("div", "finder", {}, this.search, this.hits);
+    this.bar = part("div", "bar", {}, this.finder, this.named("Colour", this.metric), this.named("Open", this.depth), part("div", "buttons", {}, ...buttons));
+    this.listen();
+  }
+
+  named(text, field) {
+    return part("label", "named", {}, part("span", "", {}, text), field);
+  }
+
+  button(icon, label, act) {
+    const button = part("button", "icon", { type: "button", "aria-label": label, title: label });
+    button.append(shape("svg", { viewBox: "0 0 24 24", "aria-hidden": true }, shape("path", { d: ICONS[icon] })));
+    button.onclick = act;
+    return button;
+  }
+
+  listen() {
+    const { view } = this;
+    this.search.oninput = () => { this.place = -1; this.searched(); };
+    this.search.onkeydown = (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") this.step(event.shiftKey ? -1 : 1);
+      if (event.key === "Escape") { this.search.value = ""; this.searched(); view.canvas.svg.focus(); }
+    };
+    this.metric.onchange = () => { view.memory.metric = this.metric.value; view.recolour(); };
+    this.depth.onchange = () => { view.fold(view.outline.level(Number(this.depth.value)), { fit: true }); this.depth.value = ""; };
+  }
+
+  // Fills the lists for a new network.
+  refresh() {
+    const { outline, metrics, memory } = this.view;
+    const option = (value, text) => { const found = part("option", "", { value }); found.textContent = text; return found; };
+    this.metric.replaceChildren(...metrics.names().map((name) => option(name, metrics.title(name))));
+    this.metric.value = metrics.names().includes(memory.metric) ? memory.metric : "kind";
+    const deepest = outline.deepest();
+    const levels = Array.from({ length: deepest }, (_, i) => option(i + 1, i === 0 ? "1 level" : i + 1 === deepest ? "all modules" : `${i + 1} levels`));
+    const choose = option("", "…");
+    this.depth.replaceChildren(choose, ...levels, option(deepest + 1, "every layer"), option(deepest + 2, "repeats too"));
+  }
+
+  turn() {
+    this.view.memory.sideways = !this.view.memory.sideways;
+    this.view.layOut({ fit: true });
+  }
+
+  help() {
+    this.view.say(this.view.notice.textContent === HELP ? "" : HELP);
+  }
+
+  // -- search -------------------------------------------------------------------------------------------------------
+
+  found() {
+    const text = this.search.value.trim().toLowerCase();
+    const { outline, labels } = this.view;
+    if (!text || !outline) return [];
+    const words = (layer) => `${outline.layers.id[layer]} ${labels.text(layer)} ${labels.shape(layer)}`.toLowerCase();
+    return outline.layers.id.map((_, layer) => layer).filter((layer) => words(layer).includes(text));
+  }
+
+  searched() {
+    const { drawing, owner } = this.view;
+    const layers = this.found();
+    const boxes = new Set(layers.map((layer) => owner?.[layer]));
+    drawing.boxes.forEach(({ element }, id) => element.classList.toggle("hit", boxes.has(id)));
+    const place = this.place >= 0 ? `${this.place + 1} of ` : "";
+    this.hits.textContent = this.search.value.trim() ? `${place}${layers.length}` : "";
+    return layers;
+  }
+
+  step(by) {
+    const layers = this.found();
+    if (!layers.length) return;
+    this.place = ((this.place ?? -1) + by + (this.place < 0 && by < 0 ? 1 : 0) + layers.length) % layers.length;
+    this.searched();
+    const { view } = this;
+    const layer = layers[this.place];
+    view.found = layer;
+    view.goTo(view.outline.layers.id[layer]);
+    view.drawing.boxes.forEach(({ element }, id) => element.classList.toggle("at", id === view.owner[layer]));
+  }
+
+  // -- legend -------------------------------------------------------------------------------------------------------
+
+  explain(name, most) {
+    const { metrics } = this.view;
+    if (name === "kind") {
+      const seen = [...FAMILIES.map(([hue, text]) => [hue, text]), ["other", "other"]].filter(([hue]) => this.view.canvas.svg.querySelector(`.k-${hue}`));
+      this.legend.replaceChildren(...seen.map(([hue, text]) => part("span", `swatch k-${hue}`, {}, part("i"), text)));
+    } else {
+      this.legend.replaceChildren(part("span", "", {}, metrics.title(name)), part("span", "", {}, "0"), part("i", "scale"), part("span", "", {}, metrics.words(name, most)));
+    }
+  }
+}

@@ -1,0 +1,199 @@
+// The outline of a network, which of its entries are open, and what is seen of it then.
+const ROLES = ["layer", "unit", "group", "repeat"];
+const LIMIT = 320; // boxes laid out at once
+const FIRST = 24; // boxes that a first look shows at most
+
+class Outline {
+  constructor(payload) {
+    this.title = payload.title;
+    this.failure = payload.failure;
+    this.layers = payload.layers;
+    this.edges = payload.edges;
+    const { role, parent, start, stop, main, title, repeats, classes } = payload.entries;
+    Object.assign(this, { parent, start, stop, main, name: title });
+    this.role = role.map((r) => ROLES[r]);
+    this.className = payload.entries.class.map((c) => classes[c]);
+    this.times = role.map((_, i) => repeats[i]?.[0] ?? 1);
+    this.period = role.map((_, i) => repeats[i]?.[1] ?? 1);
+    this.children = role.map(() => []);
+    this.depth = role.map(() => 0);
+    this.key = role.map(() => "");
+    this.at = new Map();
+    role.forEach((_, i) => this.place(i));
+    this.place_of = new Map(this.layers.id.map((id, i) => [id, i]));
+    this.marks = new Map(Object.entries(payload.marks).map(([id, mark]) => [this.place_of.get(id), mark]));
+  }
+
+  place(i) {
+    const up = this.parent[i];
+    if (up >= 0) {
+      this.children[up].push(i);
+      this.depth[i] = this.depth[up] + (this.role[up] === "group" ? 1 : 0);
+    }
+    const key = `${up < 0 ? "" : this.key[up]}/${this.role[i][0]}${this.name[i]}`;
+    let unique = key;
+    for (let n = 2; this.at.has(unique); n++) unique = `${key}#${n}`;
+    this.key[i] = unique;
+    this.at.set(unique, i);
+  }
+
+  opens(i) {
+    return this.role[i] !== "layer";
+  }
+
+  // Layers that a box stands for, all copies of its repeats included.
+  span(i, folded) {
+    const whole = folded ?? i;
+    return [this.start[whole], this.stop[whole]];
+  }
+
+  path(i) {
+    const found = [];
+    for (let at = this.parent[i]; at > 0; at = this.parent[at]) found.unshift(at);
+    return found;
+  }
+
+  // The smallest entry that holds a layer: the layer itself.
+  leaf(layer) {
+    let at = 0;
+    while (this.children[at].length) at = this.children[at].find((c) => this.start[c] <= layer && layer < this.stop[c]);
+    return at;
+  }
+
+  // What is opened to `level`: modules less deep; beyond the deepest its units, then its repeats.
+  level(level) {
+    const deepest = this.deepest();
+    const wanted = (i) =>
+      (this.role[i] === "group" && this.depth[i] < level) ||
+      (this.role[i] === "unit" && level > deepest) ||
+      (this.role[i] === "repeat" && level > deepest + 1);
+    return new Set(this.key.filter((_, i) => i > 0 && wanted(i)));
+  }
+
+  deepest() {
+    return 1 + Math.max(0, ...this.role.map((r, i) => (r === "group" ? this.depth[i] : 0)));
+  }
+
+  firstLook() {
+    let best = this.level(1);
+    for (let level = 1; level <= this.deepest(); level++) {
+      const open = this.level(level);
+      if (this.count(open) > FIRST) break;
+      best = open;
+    }
+    const failing = [...this.marks].filter(([, mark]) => mark === "failed").map(([layer]) => layer);
+    failing.forEach((layer) => this.openTo(layer, best));
+    return best;
+  }
+
+  openTo(layer, open) {
+    this.path(this.leaf(layer)).forEach((i) => {
+      const first = this.start[i] + (this.stop[i] - this.start[i]) / this.times[i];
+      if (this.role[i] === "group" || (this.role[i] === "repeat" && layer >= first)) open.add(this.key[i]);
+    });
+  }
+
+  count(open) {
+    let boxes = 0;
+    const walk = (i) => this.shown(i, open).forEach((c) => (this.isOpen(c, open) ? walk(c) : boxes++));
+    walk(0);
+    return boxes;
+  }
+
+  isOpen(i, open) {
+    return this.role[i] === "repeat" || (this.opens(i) && open.has(this.key[i]));
+  }
+
+  // Children of an open entry that are drawn: of a folded repeat those of its first copy.
+  shown(i, open) {
+    const all = this.children[i];
+    return this.role[i] === "repeat" && !open.has(this.key[i]) ? all.slice(0, this.period[i]) : all;
+  }
+
+  // Closes what was opened longest ago, until at most LIMIT boxes are seen; says how many it closed.
+  within(open, spared = -1) {
+    const keep = new Set(spared < 0 ? [] : [spared, ...this.path(spared)].map((i) => this.key[i]));
+    const groups = [...open].filter((key) => this.at.has(key) && !keep.has(key));
+    const order = spared < 0 ? groups.sort((a, b) => this.at.get(b) - this.at.get(a)) : groups;
+    let closed = 0;
+    for (const key of order) {
+      const over = this.count(open) - LIMIT;
+      if (over <= 0) break;
+      open.delete(key);
+      closed++;
+    }
+    return closed;
+  }
+
+  // The boxes that are seen, as a tree, and the edges between those that are closed.
+  visible(open) {
+    const folds = [];
+    const owner = new Int32Array(this.layers.id.length).fill(-1);
+    const box = (i, repeat) => {
+      if (this.role[i] === "repeat" && !open.has(this.key[i])) {
+        folds.push(i);
+        if (this.period[i] === 1) return box(this.children[i][0], i);
+      }
+      const isOpen = this.isOpen(i, open) || i === 0;
+      const found = { id: i, repeat, open: isOpen, children: [] };
+      if (isOpen) found.children = this.shown(i, open).map((c) => box(c, -1));
+      else owner.fill(i, this.start[i], this.stop[i]);
+      return found;
+    };
+    const root = box(0, -1);
+    return { root, folds, ...this.between(owner, folds) };
+  }
+
+  between(owner, folds) {
+    const [sources, targets] = this.edges;
+    const first = new Int32Array(owner.length);
+    const copies = folds.map(() => new Int16Array(owner.length).fill(-1));
+    for (let layer = 0; layer < owner.length; layer++) {
+      let at = layer;
+      folds.forEach((fold, f) => {
+        if (at < this.start[fold] || at >= this.stop[fold]) return;
+        const size = (this.stop[fold] - this.start[fold]) / this.times[fold];
+        copies[f][layer] = Math.floor((at - this.start[fold]) / size);
+        at = this.start[fold] + ((at - this.start[fold]) % size);
+      });
+      first[layer] = at;
+      owner[layer] = owner[at];
+    }
+    const apart = (s, t) => copies.some((copy) => copy[s] >= 0 && copy[t] >= 0 && copy[s] !== copy[t]);
+    const found = new Map();
+    sources.forEach((s, e) => {
+      const t = targets[e];
+      if (owner[s] === owner[t] || apart(s, t)) return;
+      const key = `${owner[s]} ${owner[t]}`;
+      if (!found.has(key)) found.set(key, { source: owner[s], target: owner[t], layer: s });
+    });
+    return { edges: [...found.values()], owner };
+  }
+
+  // -- the fold as text ---------------------------------------------------------------------------------------------
+
+  foldable() {
+    return this.key.map((_, i) => i).filter((i) => i > 0 && this.opens(i));
+  }
+
+  // A bit for each entry that opens, six to a character; before it their number, by which another network is told.
+  encode(open) {
+    const bits = this.foldable().map((i) => open.has(this.key[i]));
+    let text = "";
+    for (let i = 0; i < bits.length; i += 6) {
+      text += ALPHABET[bits.slice(i, i + 6).reduce((sum, bit, k) => sum + (bit ? 1 << k : 0), 0)];
+    }
+    return `${bits.length.toString(36)}.${text.replace(/A+$/, "")}`;
+  }
+
+  // What `encode` told of; null for a text that is none of this network's.
+  decode(text) {
+    const [, count, body] = /^([0-9a-z]{1,4})\.([\w-]*)$/.exec(text ?? "") ?? [];
+    const entries = this.foldable();
+    if (count !== entries.length.toString(36) || body.length > Math.ceil(entries.length / 6)) return null;
+    const isOpen = (n) => (ALPHABET.indexOf(body[Math.floor(n / 6)] ?? "A") >> n % 6) & 1;
+    return new Set(entries.filter((_, n) => isOpen(n)).map((i) => this.key[i]));
+  }
+}
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
