@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import graphviz
 
+from explorer.figures import layer_words
 from explorer.graph import ops
 from explorer.graph.fold import Cluster, FoldedGraph, Node
 from explorer.types import Shape
@@ -84,12 +85,7 @@ def _operation(node: Node) -> str:
     """What a layer does, with its window: conv 7×7 /2."""
     if node.kind in ("module", "failed", "input"):
         return ""
-    name = "" if node.title.partition("#")[0] == node.kind else node.kind.replace("adaptive_", "").replace("_", " ")
-    if node.window is None:
-        return name
-    (rows, columns), (down, across) = node.window.kernel, node.window.stride
-    stride = "" if (down, across) == (1, 1) else f" /{down}" if down == across else f" /{down},{across}"
-    return f"{name} {rows}×{columns}{stride}".strip()
+    return layer_words.operation("" if node.title.partition("#")[0] == node.kind else node.kind, node.window)
 
 
 def _cluster_label(cluster: Cluster) -> str:

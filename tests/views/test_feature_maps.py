@@ -15,8 +15,8 @@ from explorer.analysis.structure import analyze
 from explorer.figures import maps, prediction, raster
 from explorer.images.codec import encode_png
 from explorer.receptive_field.intervals import Axis
-from explorer.views.feature_maps import layer_maps
-from explorer.views.feature_maps.layer_maps import LayerMaps
+from explorer.ui import layer_maps
+from explorer.ui.layer_maps import LayerMaps
 from tests.support.page import load_with_nan
 from tests.support.places import APP
 

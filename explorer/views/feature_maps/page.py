@@ -11,20 +11,17 @@ from explorer.analysis import activations
 from explorer.analysis.activations import Prediction
 from explorer.analysis.structure import Analysis
 from explorer.figures import maps as figures
-from explorer.figures import prediction, raster
+from explorer.figures import prediction
 from explorer.graph.layers import LayerGraph
 from explorer.graph.names import module_outputs
 from explorer.images import codec
-from explorer.types import Box, Cell
-from explorer.ui import components, output_control, picture_controls, prepared, state, theme
-from explorer.ui.components import Legend, Outline, Tile
+from explorer.ui import components, layer_maps, map_picture, output_control, picture_controls, prepared, state, theme
 from explorer.ui.guard import guard
+from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.feature_maps import layer_maps
-from explorer.views.feature_maps.layer_maps import LayerMaps
 
 RANKINGS = {"mean": "Mean", "maximum": "Maximum", "positive_share": "Share above 0", "number": "Channel number"}
 SCALES = {"own": "Of each map", "shared": "Same for all"}
@@ -188,77 +185,25 @@ def _grid(found: LayerMaps, channel: int) -> None:
     shared = state.get("scale") == "shared"
     whole = found.scale(0, True) if shared else (0.0, 0.0)
     ranges = [whole if shared else found.scale(int(i), False) for i in shown]
-    tiles = [_tile(found, int(i), scale) for i, scale in zip(shown, ranges, strict=True)]
+    tiles = [map_picture.tile(found, int(i), scale) for i, scale in zip(shown, ranges, strict=True)]
     components.tiles(tiles, channel, lambda picked: _choose_channel(found, picked), key="map_tiles")
     _download("These maps (PNG)", f"{found.layer}_page{page}.png",
               lambda: codec.encode_png(figures.grid(found.maps[shown], ranges)))  # fmt: skip
-
-
-def _tile(found: LayerMaps, channel: int, scale: raster.Range) -> Tile:
-    statistics = found.statistics
-    source = raster.address(figures.tile(found.maps[channel], scale))
-    if not statistics.is_finite[channel]:
-        return Tile(channel, source, f"{channel} NaN", "holds NaN or infinity", flagged=True)
-    hint = (
-        f"mean {statistics.mean[channel]:.3g}, maximum {statistics.maximum[channel]:.3g}, "
-        f"above 0 at {statistics.positive_share[channel]:.0%} of positions"
-    )
-    return Tile(channel, source, f"{channel} dead" if statistics.is_dead[channel] else str(channel), hint)
 
 
 # -- one map ----------------------------------------------------------------------------------------------------------
 
 
 def _large(session: Session, found: LayerMaps, channel: int) -> None:
-    unit = found.unit(channel)
-    at, scale = found.placement(session), found.scale(channel, state.get("scale") == "shared")
-    values = found.maps[channel]
-    shown = raster.overlay(session.view, values, at, scale, state.get("opacity"), state.get("smooth"))
-    box, sees = _seen(session, found, unit), _sees(session, found)
-    components.picture(
-        shown, f"Channel {channel} of {found.layer} over the picture", key="large_map", at=at, texts=_texts(values),
-        outlines=[Outline(box, f"what the chosen unit {sees}")] if box else [], chosen=unit,
-        pick=lambda cell: _choose(row=cell[0], column=cell[1]),
-        legend=Legend("Activation", raster.CIVIDIS, f"{scale[0]:.3g}", f"{scale[1]:.3g}"),
-    )  # fmt: skip
-    st.caption(_explain(unit, box, sees))
+    scale = found.scale(channel, state.get("scale") == "shared")
+    shown = map_picture.render(
+        session, found, channel, scale, key="large_map", pick=lambda cell: _choose(row=cell[0], column=cell[1])
+    )
     _channel_controls(found, channel)
     picture_controls.render()
     with st.container(horizontal=True):
         _download("This map (PNG)", f"{found.layer}_{channel}.png", lambda: codec.encode_png(shown))
         _download("All maps (NPY)", f"{found.layer}.npy", lambda: codec.encode_npy(found.maps))
-
-
-def _seen(session: Session, found: LayerMaps, unit: Cell) -> Box | None:
-    """What the unit sees of the picture; None where the layer's rows and columns are not the picture's."""
-    report = session.analysis[found.layer]
-    return report.local_receptive_field.box(*unit) if report.is_map else None
-
-
-def _sees(session: Session, found: LayerMaps) -> str:
-    """The frame is the local field; a gate before the layer reads more."""
-    report = session.analysis[found.layer]
-    return "sees" if report.receptive_field.axes == report.local_receptive_field.axes else "sees without gates"
-
-
-def _explain(unit: Cell, box: Box | None, sees: str) -> str:
-    row, column = unit
-    if box is None:
-        return (
-            "Rows and columns of this layer are not the picture's (they may be tokens, channels or heads), so the map "
-            f"is stretched over it. Chosen is row {row}, column {column}; click to choose another."
-        )
-    top, left, bottom, right = box
-    return (
-        f"The frame is what the unit at row {row}, column {column} {sees}: rows {top} to {bottom - 1}, columns {left} "
-        f"to {right - 1}. Click the picture to choose another unit."
-    )
-
-
-def _texts(values: np.ndarray) -> list[list[str]]:
-    if values.size > components.HOVERED:
-        return []
-    return [[f"{v:.4g} · row {r}, column {c}" for c, v in enumerate(row)] for r, row in enumerate(values)]
 
 
 def _channel_controls(found: LayerMaps, channel: int) -> None:

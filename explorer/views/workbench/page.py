@@ -11,7 +11,7 @@ from explorer.ui.guard import guard
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.workbench import costs, field, figures, graph, knobs, layers, receipt
+from explorer.views.workbench import costs, field, figures, graph, inspector, knobs, layers, receipt
 
 
 def render(session: Session) -> None:
@@ -34,6 +34,7 @@ def render(session: Session) -> None:
 
 
 PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
+    "layer": ("Layer", inspector.render),
     "knobs": ("Knobs", knobs.render),
     "field": ("Field", field.render),
     "costs": ("Cost", costs.render),
@@ -44,7 +45,7 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
 VIEW = View(
     "workbench", "Workbench", ":material/account_tree:", 0, render,
     settings=(
-        Setting("panel", "knobs", choices=tuple(PANELS)),
+        Setting("panel", "layer", choices=tuple(PANELS)),
         *graph.SETTINGS,
         *receipt.SETTINGS,
     ),

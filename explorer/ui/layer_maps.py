@@ -103,7 +103,12 @@ def wanted(session: Session) -> str | None:
 
 def current(session: Session) -> Look | None:
     """With the maps of the chosen layer; None while it is worked out. Raises UserError."""
-    layer, output = chosen(session), output_control.chosen()
+    return of(session, chosen(session))
+
+
+def of(session: Session, layer: str) -> Look | None:
+    """The same of a layer that has maps, by its id."""
+    output = output_control.chosen()
     key = (*session.key, layer)
 
     def work(job: Job) -> Look:
