@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from explorer.errors import Cancelled
+from explorer.graph.shapes import image_dtype
 from explorer.graph.trace import mode
 from explorer.run.cancel import Cancellable
 
+_T = TypeVar("_T")
 WARM_UP = 3  # passes at most that are not counted: kernels are chosen, memory is taken
 LEAST_S = 0.5  # time that the counted passes take together, at least
 LEAST_PASSES = 5
@@ -63,7 +65,8 @@ def measure(
     module's mode stays as it was. Raises Cancelled.
     """
     place = torch.device(device)
-    noise = torch.randn(batch, *input_size, generator=torch.Generator().manual_seed(0)).to(place)
+    noise = torch.randn(batch, *input_size, generator=torch.Generator().manual_seed(0))
+    noise = noise.to(place, image_dtype(module))
     synchronise, asked = synchroniser(place), Cancellable(cancel or (lambda: False))
 
     def asked_pass_s() -> float:
@@ -83,46 +86,62 @@ def measure(
     return Latency(batch, str(place), len(seconds), median, low, high)
 
 
-def times(
-    call: Callable[[], Any],
+def times(call: Callable[[], Any], synchronise: Callable[[], Any], **options: Any) -> list[float]:
+    """Seconds of each call, as `steadiest` chooses them; options: its own. Raises Cancelled."""
+
+    def without_result() -> None:
+        call()
+
+    return [seconds for seconds, _ in steadiest(without_result, synchronise, **options)]
+
+
+def steadiest(
+    call: Callable[[], _T],
     synchronise: Callable[[], Any],
     *,
     least_s: float = LEAST_S,
     progress: Callable[[float], None] | None = None,
     cancel: Callable[[], bool] | None = None,
     clock: Callable[[], float] = time.perf_counter,
-) -> list[float]:
-    """Seconds of each call: at least LEAST_PASSES, until they took `least_s` together; SLOW_PASSES of slow ones.
+) -> list[tuple[float, _T]]:
+    """Seconds and result of each call: at least LEAST_PASSES, until they took `least_s` together; SLOW_PASSES of slow
+    ones.
 
     Where they are not steady, as many again and again, up to LONGEST_S in all; of those the steadiest are kept.
     Before them come WARM_UP others, or fewer where these take as long. Raises Cancelled.
     """
 
-    def timed() -> float:
+    def timed() -> tuple[float, _T]:
         if cancel is not None and cancel():
             raise Cancelled
         started = clock()
-        call()
+        result = call()
         synchronise()
-        return clock() - started
+        return clock() - started, result
 
     synchronise()
-    warmed = [timed()]
+    warmed = [timed()[0]]
     while len(warmed) < WARM_UP and sum(warmed) < least_s:
-        warmed.append(timed())
+        warmed.append(timed()[0])
     rounds = [_round(timed, least_s, progress)]
-    while not _is_steady(rounds[-1]) and sum(map(sum, rounds)) < LONGEST_S:
+    while not _is_steady(_seconds(rounds[-1])) and sum(sum(_seconds(one)) for one in rounds) < LONGEST_S:
         rounds.append(_round(timed, least_s, None))
-    return min(rounds, key=_unrest)
+    return min(rounds, key=lambda one: _unrest(_seconds(one)))
 
 
-def _round(timed: Callable[[], float], least_s: float, progress: Callable[[float], None] | None) -> list[float]:
-    seconds: list[float] = []
-    while (share := _share(len(seconds), sum(seconds), least_s)) < 1:
+def _round(
+    timed: Callable[[], tuple[float, _T]], least_s: float, progress: Callable[[float], None] | None
+) -> list[tuple[float, _T]]:
+    found: list[tuple[float, _T]] = []
+    while (share := _share(len(found), sum(_seconds(found)), least_s)) < 1:
         if progress is not None:
             progress(share)
-        seconds.append(timed())
-    return seconds
+        found.append(timed())
+    return found
+
+
+def _seconds(found: Sequence[tuple[float, Any]]) -> list[float]:
+    return [seconds for seconds, _ in found]
 
 
 def _unrest(seconds: list[float]) -> float:

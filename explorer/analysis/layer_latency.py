@@ -1,0 +1,113 @@
+"""Measured latency of each layer: how long the operations of a traced program take, one by one, on a device."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from explorer.analysis import latency
+from explorer.analysis.latency import Latency
+from explorer.graph.shapes import image_dtype
+from explorer.graph.trace import TracedProgram
+from explorer.run.execute import OpCall, run
+
+LEAST_S = 0.5  # time that the counted passes take together, at least
+
+
+@dataclass(frozen=True)
+class LayerLatencies:
+    """seconds: of each layer by id, the median over `passes`, of a batch of one; whole: of the module's own forward.
+
+    Between two layers the device is waited for, so that a GPU's layers, which else overlap with the calls of the next,
+    add up to more than the whole.
+    """
+
+    seconds: Mapping[str, float]
+    passes: int
+    whole: Latency
+
+    @property
+    def total_s(self) -> float:
+        """What the layers' medians add up to."""
+        return sum(self.seconds.values())
+
+    @property
+    def difference(self) -> float:
+        """How far the sum is above the whole pass, as a share of it."""
+        return self.total_s / self.whole.median_s - 1
+
+    def sentence(self) -> str:
+        """How it was measured, and what the sum and the whole are, for people."""
+        share = f"{abs(self.difference):.0%}".replace("%", " %")
+        compared = f"{share} {'more' if self.difference > 0 else 'less'}" if share != "0 %" else "as much"
+        total, whole = _milliseconds(self.total_s), _milliseconds(self.whole.median_s)
+        return (
+            f"Medians of {self.passes:,} passes of one image on {self.whole.device}. The layers add up to {total}, "
+            f"{compared} {'as' if share == '0 %' else 'than'} the {whole} of a whole pass, in which no layer is timed."
+        )
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f} ms" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
+
+
+def layer_latencies(
+    program: TracedProgram,
+    *,
+    least_s: float = LEAST_S,
+    progress: Callable[[float], None] | None = None,
+    cancel: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> LayerLatencies:
+    """Time every layer of a program, on the device where its weights are, for one image of noise of the size that was
+    traced.
+
+    `progress` is told the share that is done, 0 to 1; `cancel` is asked before each layer. The module stays as it was.
+    Raises Cancelled.
+    """
+    told = progress or (lambda _: None)
+    parameter = next(program.module.parameters(), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    size = channels, height, width = program.graph.layers[0].output_shape[1:]
+    image = torch.randn(1, *size, generator=torch.Generator().manual_seed(0)).to(device, image_dtype(program.module))
+    synchronise = latency.synchroniser(device)
+    with torch.inference_mode():
+        passes = latency.steadiest(
+            lambda: _timed(program, image, synchronise, cancel, clock), synchronise,
+            least_s=least_s, progress=lambda share: told(share / 2), cancel=cancel, clock=clock,
+        )  # fmt: skip
+    whole = latency.measure(
+        program.module, (channels, height, width), device=device, least_s=least_s, cancel=cancel,
+        progress=lambda share: told(0.5 + share / 2),
+    )  # fmt: skip
+    layers = passes[0][1]
+    seconds = {name: statistics.median(timed[name] for _, timed in passes) for name in layers}
+    return LayerLatencies(seconds, len(passes), whole)
+
+
+def _timed(
+    program: TracedProgram,
+    image: Tensor,
+    synchronise: Callable[[], object],
+    cancel: Callable[[], bool],
+    clock: Callable[[], float],
+) -> dict[str, float]:
+    """Seconds of every layer in one pass."""
+    seconds: dict[str, float] = {}
+
+    def rule(call: OpCall) -> object:
+        synchronise()
+        started = clock()
+        output = call.default()
+        synchronise()
+        seconds[call.layer.id] = clock() - started
+        return output
+
+    timed = [layer.id for layer in program.graph if layer.kind != "input"]
+    run(program, image, rules=dict.fromkeys(timed, rule), cancel=cancel)
+    return seconds
