@@ -70,7 +70,11 @@ def layer_latencies(
     `progress` is told the share that is done, 0 to 1; `cancel` is asked before each layer. The module stays as it was.
     Raises Cancelled.
     """
-    told = progress or (lambda _: None)
+
+    def told(share: float) -> None:
+        if progress is not None:
+            progress(share)
+
     parameter = next(program.module.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
     size = channels, height, width = program.graph.layers[0].output_shape[1:]

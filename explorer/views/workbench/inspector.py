@@ -14,6 +14,7 @@ from explorer.ui.guard import guard
 from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
+from explorer.views.workbench import filters
 
 STRONGEST = 8  # channels whose maps are shown
 
@@ -28,6 +29,8 @@ def render(session: Session) -> None:
     _parameters(session, session.analysis.graph[layer])
     with guard():
         _maps(session, layer)
+    with guard():
+        filters.render(session, layer)
 
 
 def _choice(session: Session, layer: str) -> None:

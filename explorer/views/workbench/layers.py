@@ -9,14 +9,15 @@ import streamlit as st
 from explorer.analysis.structure import Analysis
 from explorer.figures import units
 from explorer.figures.caveats import field_text
-from explorer.ui import state
+from explorer.ui import metrics, state
 from explorer.ui.session import Session
 from explorer.views.workbench.notes import warn_of_fields
 
 
 def render(session: Session) -> None:
     """Draw one row for each layer."""
-    rows = [_table_row(session.analysis, report) for report in session.analysis.layers]
+    measured = metrics.metrics(session)
+    rows = [_table_row(session.analysis, report, measured) for report in session.analysis.layers]
     key = f"layers {session.key[0]}"
     place = next(i for i, row in enumerate(rows) if row["Layer"] == session.layer)
     st.dataframe(
@@ -32,7 +33,7 @@ def _select(key: str, rows: list[dict[str, Any]]) -> None:
         state.put("layer", rows[chosen[0]]["Layer"])
 
 
-def _table_row(analysis: Analysis, report: Any) -> dict[str, Any]:
+def _table_row(analysis: Analysis, report: Any, measured: metrics.Figures) -> dict[str, Any]:
     window, field = analysis.graph[report.id].window, report.receptive_field
     return {
         "Layer": report.id,
@@ -42,6 +43,7 @@ def _table_row(analysis: Analysis, report: Any) -> dict[str, Any]:
         "Parameters": report.params,
         "MACs": report.macs,
         "Field (px)": field_text("whole image" if field.is_global else units.pair(field.size), report.certainty),
+        **{name: figures.get(report.id) for name, figures in measured.items()},
     }
 
 
@@ -53,4 +55,6 @@ _COLUMNS = {
     "Field (px)": st.column_config.TextColumn(
         help="Receptive field, in pixels of the image; ≤ where it is an upper bound."
     ),
+    metrics.LATENCY: st.column_config.NumberColumn(format="%.3f"),
+    **{name: st.column_config.NumberColumn(format="percent") for name in metrics.SHARES},
 }

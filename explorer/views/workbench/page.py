@@ -11,7 +11,7 @@ from explorer.ui.guard import guard
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.workbench import costs, field, figures, graph, inspector, knobs, layers, receipt
+from explorer.views.workbench import costs, field, figures, filters, graph, inspector, knobs, layers, receipt
 
 
 def render(session: Session) -> None:
@@ -46,6 +46,7 @@ VIEW = View(
     "workbench", "Workbench", ":material/account_tree:", 0, render,
     settings=(
         Setting("panel", "layer", choices=tuple(PANELS)),
+        *filters.SETTINGS,
         *graph.SETTINGS,
         *receipt.SETTINGS,
     ),

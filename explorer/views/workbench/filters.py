@@ -1,0 +1,110 @@
+"""The filters of the chosen layer: its weights as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from explorer.analysis.filters import LayerFilters, filters_of, has_filters, strongest
+from explorer.figures import filters as figures
+from explorer.figures import raster
+from explorer.graph.layers import Layer
+from explorer.ui import components, state
+from explorer.ui.awaited import awaited
+from explorer.ui.components import Tile
+from explorer.ui.jobs import Job
+from explorer.ui.session import Session
+from explorer.ui.settings import Setting
+
+FEW, MOST = 24, 256  # filters that are shown, the strongest first; those of a layer with so many channels never all
+SETTINGS = (
+    Setting("filter_input", -1, low=-1, high=65_535, of_network=True),  # the input channel; -1 for all
+    Setting("all_filters", False, of_network=True),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The pictures of some output channels with the norms of their filters, or that of the whole matrix; and how."""
+
+    channels: Sequence[int]
+    norms: Sequence[float]
+    pictures: Sequence[np.ndarray]
+    how: str
+
+
+def render(session: Session, layer_id: str) -> None:
+    """Draw the filters of a layer; nothing where it has none. A click chooses the output channel."""
+    layer = session.analysis.graph[layer_id]
+    if not has_filters(layer) or len(layer.output_shape) < 2:
+        return
+    outputs, inputs = layer.output_shape[1], _inputs(layer)
+    place = state.get("filter_input") if state.get("filter_input") < inputs else -1
+    count = min(outputs, MOST if state.get("all_filters") else FEW)
+
+    def work(job: Job) -> Drawn | None:
+        found = filters_of(session.load(job.should_stop).program, layer_id)
+        return found and _drawn(found, count, None if place < 0 else place)
+
+    drawn = awaited("filters", (*session.key, layer_id, count, place), "Reading the filters", work)
+    if drawn is None:
+        return
+    st.markdown(":small[Filters]")
+    if drawn.channels:
+        _controls(layer, inputs, place)
+        tiles = [_tile(*each) for each in zip(drawn.channels, drawn.norms, drawn.pictures, strict=True)]
+        components.tiles(tiles, session.channel, _choose, key="filter tiles", columns=8)
+        st.caption(_explained(drawn, outputs))
+    else:
+        (picture,) = drawn.pictures
+        large = raster.enlarge(picture, raster.zoom_of((picture.shape[0], picture.shape[1])))
+        st.image(large, width=large.shape[1], alt=f"Weights of {layer_id}")
+        st.caption(drawn.how)
+
+
+def _inputs(layer: Layer) -> int:
+    """How many input channels a filter reads; 1 where these cannot be chosen."""
+    (groups,) = layer.numbers("groups") or (1,)
+    return 1 if len(layer.input_shapes[0]) < 2 else layer.input_shapes[0][1] // groups
+
+
+def _drawn(found: LayerFilters, count: int, place: int | None) -> Drawn:
+    if found.is_matrix:
+        picture, how = figures.matrix_picture(found)
+        return Drawn((), (), (picture,), how)
+    channels, norms = strongest(found, count), found.norms
+    pictures, how = figures.filter_pictures(found, channels, place)
+    return Drawn(channels, [float(norms[channel]) for channel in channels], pictures, how)
+
+
+def _controls(layer: Layer, inputs: int, place: int) -> None:
+    """Which input channel, where filters read several, and whether all filters are shown."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if inputs > 1:
+            state.keep(
+                st.selectbox, "filter input", "Inputs", place, lambda chosen: state.put("filter_input", chosen),
+                options=range(-1, inputs), format_func=lambda i: "All" if i < 0 else f"Channel {i}",
+                label_visibility="collapsed", width=140,
+            )  # fmt: skip
+        if layer.output_shape[1] > FEW:
+            state.control(st.toggle, "all_filters", "All")
+
+
+def _tile(channel: int, norm: float, picture: np.ndarray) -> Tile:
+    flagged = not np.isfinite(norm)
+    hint = "holds NaN or infinity" if flagged else f"L2 norm {norm:.3g}"
+    return Tile(channel, raster.address(picture), f"{channel} NaN" if flagged else str(channel), hint, flagged)
+
+
+def _explained(drawn: Drawn, outputs: int) -> str:
+    shown = f"All {outputs:,}" if len(drawn.channels) == outputs else f"The {len(drawn.channels)} of {outputs:,}"
+    order = "by norm" if len(drawn.channels) == outputs else "with the greatest norms"
+    return f"{shown} {order}. {drawn.how}"
+
+
+def _choose(channel: int) -> None:
+    for name, value in (("channel", channel), ("row", -1), ("column", -1)):
+        state.put(name, value)
