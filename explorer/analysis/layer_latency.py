@@ -11,12 +11,10 @@ import torch
 from torch import Tensor
 
 from explorer.analysis import latency
-from explorer.analysis.latency import Latency
+from explorer.analysis.latency import LEAST_S, Latency
 from explorer.graph.shapes import image_dtype
 from explorer.graph.trace import TracedProgram
 from explorer.run.execute import OpCall, run
-
-LEAST_S = 0.5  # time that the counted passes take together, at least
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from explorer.figures.raster import INVALID, colourise
 LARGEST_MATRIX = 256  # rows and columns of a matrix's picture
 
 _SIGNED = "gray is 0, white and black are plus and minus its greatest weight"
-COLOURS = f"In red, green and blue, each filter by itself: {_SIGNED}."
+IN_COLOURS = f"In red, green and blue, each filter by itself: {_SIGNED}."
 ONE_INPUT = f"Each filter by itself: {_SIGNED}."
 NORMS = "L2 norm over the input channels at each position, each filter by itself: from 0 (dark) to its greatest."
 
@@ -31,7 +31,7 @@ def filter_pictures(
     where there is one, or as their norm.
     """
     if place is None and is_coloured(found):
-        return [in_colours(found.weights[i].transpose(1, 2, 0)) for i in channels], COLOURS
+        return [in_colours(found.weights[i].transpose(1, 2, 0)) for i in channels], IN_COLOURS
     if place is not None or found.weights.shape[1] == 1:
         return [in_gray(found.weights[i, place or 0]) for i in channels], ONE_INPUT
     norms = [np.sqrt(np.square(found.weights[i], dtype=np.float64).sum(0)) for i in channels]

@@ -25,11 +25,11 @@ SHARES = (DEAD, ZEROS)
 TIMED, LOOKED = "layer latency", "dead channels"  # the kinds of the jobs
 MOST_MACS = 10**12  # some ten seconds of two cores
 KEPT = 16  # measurements of a session that are kept
-Figures = dict[str, dict[str, float]]  # name → layer id → figure
-Measured = tuple[Figures, str]  # with a sentence on how
+LayerMetrics = dict[str, dict[str, float]]  # name → layer id → figure
+Measured = tuple[LayerMetrics, str]  # with a sentence on how
 
 
-def metrics(session: Session) -> Figures:
+def metrics(session: Session) -> LayerMetrics:
     """What has been measured of this network, device and picture: name → layer id → figure, LATENCY in milliseconds and
     SHARES from 0 to 1."""
     found = [_measured().get(key) for key in (_timed_key(session), _looked_key(session))]

@@ -32,7 +32,7 @@ def test_filters_that_read_the_image_are_colours_around_gray() -> None:
     pictures, how = filters.filter_pictures(of([red, red * 0], reads_image=True), [0, 1])
     assert pictures[0].tolist() == [[[255, 128, 128], [64, 128, 128]]]
     assert pictures[1].tolist() == [[[128] * 3] * 2], "a filter of zeros is gray"
-    assert how == filters.COLOURS
+    assert how == filters.IN_COLOURS
 
 
 def test_filters_deeper_in_are_their_norm_over_the_inputs() -> None:

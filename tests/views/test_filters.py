@@ -47,7 +47,7 @@ def pixels(tile: dict[str, Any]) -> np.ndarray:
 def test_a_first_layers_filters_are_its_trained_weights_in_colour() -> None:
     app = opened("features.0")
     assert not errors(app)
-    assert figures.COLOURS in captions(app)
+    assert figures.IN_COLOURS in captions(app)
     found = tiles(app)
     norms = np.linalg.norm(WEIGHT.reshape(len(WEIGHT), -1), axis=1)
     assert [tile["id"] for tile in found] == np.argsort(-norms, kind="stable").tolist()
@@ -75,7 +75,7 @@ def test_one_input_channel_and_all_filters_are_chosen_and_in_the_link() -> None:
 def test_another_layer_with_fewer_inputs_shows_all_of_them() -> None:
     app = opened("features.0", filter_input="20")
     assert not errors(app)
-    assert figures.COLOURS in captions(app)
+    assert figures.IN_COLOURS in captions(app)
 
 
 def test_a_linear_layer_is_one_picture_of_all_its_weights() -> None:

@@ -18,6 +18,7 @@ from explorer.types import InputSize
 from explorer.ui import jobs, state, weights
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
+from explorer.ui.metrics import MOST_MACS
 from explorer.ui.session import Session, devices, spec_key
 from explorer.ui.settings import Setting
 from explorer.views.blocks import lineup
@@ -25,7 +26,6 @@ from explorer.views.blocks.lineup import Built, Slot
 
 KIND = "latency"
 BATCHES = (1, 32)
-MOST_MACS = 10**12  # some ten seconds of two cores
 SETTINGS = (Setting("measured", False),)
 Key = tuple[str, InputSize, int, str]
 Found = dict[Key, Latency | str]  # a sentence where a block could not be timed

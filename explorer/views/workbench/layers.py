@@ -33,7 +33,7 @@ def _select(key: str, rows: list[dict[str, Any]]) -> None:
         state.put("layer", rows[chosen[0]]["Layer"])
 
 
-def _table_row(analysis: Analysis, report: Any, measured: metrics.Figures) -> dict[str, Any]:
+def _table_row(analysis: Analysis, report: Any, measured: metrics.LayerMetrics) -> dict[str, Any]:
     window, field = analysis.graph[report.id].window, report.receptive_field
     return {
         "Layer": report.id,
