@@ -11,7 +11,7 @@ from explorer.ui.guard import guard
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.workbench import costs, field, figures, filters, graph, inspector, knobs, layers, receipt
+from explorer.views.workbench import budget, costs, field, figures, filters, graph, inspector, knobs, layers, receipt
 
 
 def render(session: Session) -> None:
@@ -40,6 +40,7 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "costs": ("Cost", costs.render),
     "layers": ("Layers", layers.render),
     "receipt": ("Receipt", receipt.render),
+    "budget": ("Budget", budget.render),
 }
 
 VIEW = View(
@@ -49,5 +50,6 @@ VIEW = View(
         *filters.SETTINGS,
         *graph.SETTINGS,
         *receipt.SETTINGS,
+        *budget.SETTINGS,
     ),
 )  # fmt: skip
