@@ -22,15 +22,15 @@ from explorer.ui.session import Session, spec_key
 from explorer.ui.settings import Setting
 from models.spec import NetSpec
 
-MOST = {LATENCY: 1e6}  # in the figure's unit; a million million of all others
-TITLES = {
+LARGEST_LIMIT = {LATENCY: 1e6}  # in the figure's unit; a million million of all others
+WAY_TITLES = {
     scaling.WIDTH: "Width",
     scaling.DEPTH: "Depth",
     scaling.RESOLUTION: "Resolution",
     scaling.COMPOUND: "All three",
 }
 SETTINGS = (
-    *(Setting(f"max_{name}", 0.0, low=0.0, high=MOST.get(name, 1e12)) for name in LIMITED),
+    *(Setting(f"max_{name}", 0.0, low=0.0, high=LARGEST_LIMIT.get(name, 1e12)) for name in LIMITED),
     Setting("scale_by", scaling.WIDTH, choices=scaling.WAYS),
 )
 DEFINITIONS = (
@@ -38,8 +38,8 @@ DEFINITIONS = (
     "buffers; float16 takes two bytes for each float; int8 one byte for each weight of a convolution or linear layer "
     "and a float32 scale per output channel, the rest in float32. Limits are in the unit of their figure; 0 is none."
 )
-FIT, MEASURE = "budget", "latency of the network"
-SHORTEST_S = 0.2  # a candidate is timed for, which is one of several
+_FIT, _MEASURE = "budget", "latency of the network"
+SHORTEST_RUN_S = 0.2  # a candidate is timed for, which is one of several
 
 
 def render(session: Session) -> None:
@@ -73,7 +73,7 @@ def _row(name: str, taken: float | None) -> None:
         st.markdown(verdict(name, taken, limit), width="stretch")
         state.control(
             st.number_input, f"max_{name}", f"Limit on {limited.title}, in {limited.unit}", min_value=0.0,
-            max_value=MOST.get(name, 1e12), step=_step(taken, limited.per), format="%.6g", width=128,
+            max_value=LARGEST_LIMIT.get(name, 1e12), step=_step(taken, limited.per), format="%.6g", width=128,
             label_visibility="collapsed",
         )  # fmt: skip
 
@@ -107,7 +107,7 @@ def _fit(session: Session) -> None:
     way = state.get("scale_by") if state.get("scale_by") in ways else ways[0]
     state.keep(
         st.segmented_control, "scale_by", "Scale", way, lambda value: state.put("scale_by", value), options=ways,
-        required=True, format_func=TITLES.__getitem__,
+        required=True, format_func=WAY_TITLES.__getitem__,
         help="What is changed to meet the limits. All three by one coefficient is compound scaling (Tan and Le 2019, "
         "equation 3).",
     )  # fmt: skip
@@ -119,7 +119,7 @@ def _fit(session: Session) -> None:
         help="The largest network that keeps all limits. It goes into the knobs; one step back undoes it.",
     )  # fmt: skip
     if st.session_state.get("budget asked") == asked:
-        found = awaited(FIT, (*session.key, *asked), "Fitting", lambda job: _search(session, way, wanted, job))
+        found = awaited(_FIT, (*session.key, *asked), "Fitting", lambda job: _search(session, way, wanted, job))
         if found is not None:
             _take(found)
     key, sentence = st.session_state.get("budget found", ("", ""))
@@ -129,12 +129,12 @@ def _fit(session: Session) -> None:
 
 def _ask(asked: tuple[str, str, tuple[tuple[str, float], ...]]) -> None:
     st.session_state["budget asked"] = asked
-    jobs.discard(FIT)
+    jobs.discard(_FIT)
 
 
 def _search(session: Session, way: str, wanted: Mapping[str, float], job: Job) -> BudgetFit:
     def latency_s(spec: NetSpec) -> float:
-        return timed(spec, session.device, job, SHORTEST_S).median_s
+        return timed(spec, session.device, job, SHORTEST_RUN_S).median_s
 
     return fit(session.spec, wanted, way, latency_s=latency_s, progress=lambda tried: job.progress(tried, 0))
 
@@ -143,7 +143,7 @@ def _take(found: BudgetFit) -> None:
     """Put the knobs that were found into the state, and say what they come to where they are then drawn."""
     values = plain(found.spec)
     state.put_knobs({name: values[name] for name in found.changes})
-    what = TITLES[found.way].lower() if found.changes else "nothing had to change"
+    what = WAY_TITLES[found.way].lower() if found.changes else "nothing had to change"
     st.session_state["budget found"] = spec_key(found.spec), f"{what[0].upper()}{what[1:]}: {found.sentence()}"
     st.session_state.pop("budget asked")
     st.rerun()
@@ -156,7 +156,7 @@ def _measure(session: Session) -> None:
     """The button that measures, or the job at work."""
     if st.session_state.get("latency asked") == session.network_key:
         found = awaited(
-            MEASURE, session.key, f"Timing {session.preset}", lambda job: timed(session.spec, session.device, job)
+            _MEASURE, session.key, f"Timing {session.preset}", lambda job: timed(session.spec, session.device, job)
         )
         if found is not None:
             _latencies()[session.network_key] = found
@@ -169,7 +169,7 @@ def _measure(session: Session) -> None:
 
 def _ask_latency(key: tuple[str, ...]) -> None:
     st.session_state["latency asked"] = key
-    jobs.discard(MEASURE)
+    jobs.discard(_MEASURE)
 
 
 def _latencies() -> dict[tuple[str, ...], Latency]:
