@@ -58,7 +58,7 @@ def _layers(analysis: Analysis, found: LayerOutline) -> dict[str, Any]:
     return {
         "id": [layer.id for layer in found.order],
         "kind": [kinds.number(layer.kind) for layer in found.order],
-        "text": [texts.number(operation(layer)) for layer in found.order],
+        "text": [texts.number(_text(layer, analysis)) for layer in found.order],
         "shape": [shapes.number(layer.output_shape[1:]) for layer in found.order],
         "params": [row.params if row else 0 for row in rows],
         "macs": [row.macs if row else None for row in rows],
@@ -90,6 +90,13 @@ def _entries(found: LayerOutline, scopes: Mapping[str, str]) -> dict[str, Any]:
 
 def _class(entry: Entry, scopes: Mapping[str, str]) -> str:
     return scopes.get(entry.path, "") if entry.role == "group" else ""
+
+
+def _text(layer: Layer, analysis: Analysis) -> str:
+    if layer.kind != FAILED:
+        return operation(layer)
+    path = analysis.graph.failure.path if analysis.graph.failure else ""
+    return f"{type(analysis.module.get_submodule(path)).__name__} cannot run"
 
 
 def operation(layer: Layer) -> str:

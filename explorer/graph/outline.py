@@ -5,6 +5,7 @@ Layers are ordered so that each entry of the outline covers a contiguous range o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
@@ -19,6 +20,8 @@ Role = Literal["layer", "unit", "group", "repeat"]
 _HEADS = frozenset({"conv", "conv1d", "conv3d", "conv_transpose", "linear"})
 _NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"})
 _ACTIVATIONS = frozenset(ops.ACTIVATIONS)
+_MANY = 150  # things in one module, above which they are drawn in parts
+_CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")
 FAILED = "failed"  # the kind of what a network that cannot run stops at
 
 
@@ -26,10 +29,11 @@ FAILED = "failed"  # the kind of what a network that cannot run stops at
 class Entry:
     """A node of the outline: layers start to stop (exclusive) of its order.
 
-    role: "layer", one alone; "unit", what counts as one operation (conv, norm and activation); "group", a module;
-    "repeat", equal siblings one after the other. path: the module's or layer's name; title: what of it its parent's
-    name does not say. parent: index of the entry around it, -1 for the network itself. times: copies in a repeat, each
-    of the next `period` siblings among its children. main: the layer that a unit or layer is named after.
+    role: "layer", one alone; "unit", what counts as one operation (conv, norm and activation); "group", a module, or a
+    part of one that holds very many; "repeat", equal siblings one after the other. path: the module's or layer's name;
+    title: what of it its parent's name does not say. parent: index of the entry around it, -1 for the network itself.
+    times: copies in a repeat, each of the next `period` siblings among its children. main: the layer that a unit or
+    layer is named after.
     """
 
     role: Role
@@ -67,6 +71,7 @@ class _Branch:
     times: int = 1
     period: int = 1
     alike: int = -1
+    first: int = 0  # when the first of its layers runs
 
     def layers(self) -> Iterator[Layer]:
         if self.layer:
@@ -136,11 +141,19 @@ class _Builder:
             else:
                 own += members
         found += self._units(own)
-        found.sort(key=self._first)
-        return self._repeats(found)
+        found.sort(key=lambda branch: branch.first)
+        return self._in_parts(scope, self._repeats(found))
 
-    def _first(self, branch: _Branch) -> int:
-        return min(self.rank[layer.id] for layer in branch.layers())
+    def _in_parts(self, scope: str, children: list[_Branch]) -> list[_Branch]:
+        """Where a module holds very many things, parts of it that can be closed."""
+        if len(children) <= _MANY:
+            return children
+        step = max(10, math.isqrt(len(children)))
+        parts = [children[i : i + step] for i in range(0, len(children), step)]
+        skip = len(scope) + 1 if scope else 0
+        return [
+            self._known(_Branch("group", f"{part[0].path} … {part[-1].path[skip:]}", part), "part") for part in parts
+        ]
 
     @staticmethod
     def _parts(scope: str, layers: list[Layer]) -> list[tuple[str, list[Layer]]]:
@@ -166,6 +179,9 @@ class _Builder:
         return parts
 
     def _circle(self, parts: list[tuple[str, list[Layer]]]) -> list[int]:
+        spans = sorted((self.rank[members[0].id], self.rank[members[-1].id]) for _, members in parts)
+        if all(last < first for (_, last), (first, _) in zip(spans, spans[1:], strict=False)):
+            return []  # one after the other
         of = {layer.id: i for i, (_, members) in enumerate(parts) for layer in members}
         sorter: TopologicalSorter[int] = TopologicalSorter()
         for i, (_, members) in enumerate(parts):
@@ -191,18 +207,21 @@ class _Builder:
         return found
 
     def _module(self, path: str, layers: list[Layer]) -> _Branch:
-        """A module; one that holds a single thing is that thing."""
+        """A module; one that holds a single thing is that thing, under its own name unless it is a mere container."""
         children = self.children(path, layers)
         if len(children) == 1 and children[0].role != "repeat":
             only = children[0]
             if only.role == "unit":
                 only.path = path
-            return only
+            if only.role != "group" or self.scopes.get(path) in _CONTAINERS:
+                return only
+            children = only.children
         return self._known(_Branch("group", path, children), ("group", self.scopes.get(path, "")))
 
     def _known(self, branch: _Branch, what: Hashable) -> _Branch:
         key = (what, *(child.alike for child in branch.children))
         branch.alike = self.known.setdefault(key, len(self.known))
+        branch.first = self.rank[branch.layer.id] if branch.layer else branch.children[0].first
         return branch
 
     # -- units --------------------------------------------------------------------------------------------------------

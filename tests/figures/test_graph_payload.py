@@ -50,4 +50,5 @@ def test_marks_of_layers_and_of_what_fails() -> None:
     broken = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(8, 4, 1))
     payload = graph_payload(explorer.analyze(broken, (3, 8, 8), partial=True), marks={"0": "changed"})
     assert payload["marks"] == {"0": "changed", "1": "failed"}
-    assert "8" in payload["failure"]
+    assert payload["layers"]["texts"][-1] == "Conv2d cannot run"
+    assert payload["failure"].startswith("Invalid channel dimensions")

@@ -157,3 +157,14 @@ def test_what_fails_stands_last_in_its_module() -> None:
     last = found.order[-1]
     assert (last.kind, last.id, last.scope) == ("failed", "body.1", "body")
     assert (found.order.index(last) - 1, found.order.index(last)) in found.edges
+
+
+def test_a_module_of_very_many_things_is_drawn_in_parts() -> None:
+    widths = [3 + i * i % 101 for i in range(402)]
+    flat = nn.Sequential(*(nn.Conv2d(a, b, 1) for a, b in zip(widths, widths[1:], strict=False)))
+    graph = trace(flat, (3, 4, 4)).graph
+    found = outline(graph)
+    assert_sound(graph, found)
+    parts = [entry for entry in found.entries if entry.parent == 0]
+    assert len(parts) == 21
+    assert (parts[0].title, parts[-1].title) == ("input … 18", "399 … 400")

@@ -15,7 +15,7 @@ from explorer.resources import asset
 
 _PARTS = (
     "svg", "model", "layout", "labels", "colours", "canvas", "hover", "keys", "draw", "controls", "placer", "view",
-    "mount",
+    "pdf", "exports", "mount",
 )  # fmt: skip
 _HEIGHTS = {"tall": "max(26rem, calc(100vh - 13.5rem))"}
 _HERE = Path(__file__).parent
@@ -26,14 +26,14 @@ def source() -> str:
     """The graph's JavaScript with dagre, as a classic script that defines `explorerGraph`."""
     dagre = asset("vendor", "dagre", "dagre.min.js").read_text(encoding="utf-8")
     parts = "\n".join((_HERE / f"{name}.js").read_text(encoding="utf-8") for name in _PARTS)
-    return f"{dagre}\nfunction explorerGraph(SOURCE) {{\n{parts}\nreturn {{ mount, work }};\n}}\n"
+    return f"{dagre}\nfunction explorerGraph(SOURCE, STYLE) {{\n{parts}\nreturn {{ mount, work, alone }};\n}}\n"
 
 
 @cache
 def _graph() -> Any:
     entry = (_HERE / "component.js").read_text(encoding="utf-8")
-    script = f"const SOURCE = {json.dumps(source())};\n{entry}"
     css = (_HERE / "style.css").read_text(encoding="utf-8")
+    script = f"const SOURCE = {json.dumps(source())};\nconst STYLE = {json.dumps(css)};\n{entry}"
     return component("explorer_graph", html='<div class="root"></div>', css=css, js=script)
 
 

@@ -38,6 +38,7 @@ class Canvas {
       if (!this.drawing) return;
       const { x, y, k } = this.view;
       this.drawing.scene.setAttribute("transform", `translate(${round(x)} ${round(y)}) scale(${k.toFixed(4)})`);
+      this.svg.classList.toggle("far", k < 0.22);
       this.drawMap();
     });
   }
@@ -63,7 +64,9 @@ class Canvas {
     const k = Math.min((w - 24) / this.size.w, (h - 24) / this.size.h, 1.4);
     if (k >= 0.7) return this.fit();
     const wide = Math.min(Math.max(isDown ? (w - 24) / this.size.w : (h - 24) / this.size.h, 0.7), 1);
-    return this.set({ k: wide, x: isDown ? Math.max((w - this.size.w * wide) / 2, 12) : 12, y: isDown ? 12 : Math.max((h - this.size.h * wide) / 2, 12) });
+    const first = this.drawing.boxes.values().next().value;
+    const start = (room, size, middle) => (size * wide <= room - 24 ? (room - size * wide) / 2 : Math.min(12, room / 2 - middle * wide));
+    return this.set({ k: wide, x: isDown ? start(w, this.size.w, first.x + first.w / 2) : 12, y: isDown ? 12 : start(h, this.size.h, first.y + first.h / 2) });
   }
 
   // Moves as little as brings a box into view, with room around it.
@@ -132,7 +135,7 @@ class Canvas {
     const [mw, mh] = [Math.max(this.size.w * this.mapScale, 24), Math.max(this.size.h * this.mapScale, 24)];
     Object.assign(this.map.style, { width: `${mw}px`, height: `${mh}px` });
     Object.assign(this.map, { width: mw * ratio, height: mh * ratio });
-    const context = this.map.getContext("2d");
+    const context = this.map.getContext("2d", { willReadFrequently: true });
     const colours = getComputedStyle(this.map);
     context.scale(ratio * this.mapScale, ratio * this.mapScale);
     context.globalAlpha = 0.35;

@@ -1,4 +1,4 @@
-const kit = new Function("SOURCE", `${SOURCE}\nreturn explorerGraph(SOURCE);`)(SOURCE);
+const kit = new Function("SOURCE", "STYLE", `${SOURCE}\nreturn explorerGraph(SOURCE, STYLE);`)(SOURCE, STYLE);
 
 export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".root");

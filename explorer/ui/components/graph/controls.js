@@ -12,20 +12,23 @@ const ICONS = {
 class Controls {
   constructor(view) {
     this.view = view;
+    this.boxes = new Set();
+    this.place = -1;
     this.search = part("input", "", { type: "search", placeholder: "Search layers", "aria-label": "Search layers", spellcheck: "false" });
     this.hits = part("output", "hits", { "aria-live": "polite" });
     this.metric = part("select", "", { "aria-label": "Colour" });
-    this.depth = part("select", "", { "aria-label": "Opened" });
+    this.depth = part("select", "", { "aria-label": "Open" });
     this.legend = part("div", "legend");
     const buttons = [
       ["minus", "Zoom out (-)", () => view.canvas.zoom(1 / ZOOM.step)],
       ["plus", "Zoom in (+)", () => view.canvas.zoom(ZOOM.step)],
       ["fit", "Fit (f)", () => view.canvas.fit()],
       ["turn", "Left to right or top to bottom (l)", () => this.turn()],
-      ["help", HELP, () => this.help()],
+      ["save", "Save as a file", () => this.openMenu()],
+      ["help", "Help (?)", () => this.help()],
     ].map(([icon, label, act]) => this.button(icon, label, act));
     this.finder = part("div", "finder", {}, this.search, this.hits);
-    this.bar = part("div", "bar", {}, this.finder, this.named("Colour", this.metric), this.named("Open", this.depth), part("div", "buttons", {}, ...buttons));
+    this.bar = part("div", "bar", {}, this.finder, this.named("Colour", this.metric), this.named("Open", this.depth), part("div", "buttons", {}, ...buttons, this.menu()));
     this.listen();
   }
 
@@ -38,6 +41,37 @@ class Controls {
     button.append(shape("svg", { viewBox: "0 0 24 24", "aria-hidden": true }, shape("path", { d: ICONS[icon] })));
     button.onclick = act;
     return button;
+  }
+
+  menu() {
+    this.files = part("div", "menu", { role: "menu", "aria-label": "Save as" });
+    this.files.hidden = true;
+    Object.entries(FILES).forEach(([name, write]) => {
+      const entry = part("button", "", { type: "button", role: "menuitem" }, name);
+      entry.onclick = () => { this.files.hidden = true; write(this.view); };
+      this.files.append(entry);
+    });
+    this.files.onkeydown = (event) => {
+      const all = [...this.files.children];
+      const at = all.indexOf(this.files.getRootNode().activeElement);
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step) all[(at + step + all.length) % all.length].focus();
+      if (event.key === "Escape") this.closeMenu();
+      if (step || event.key === "Escape") event.preventDefault();
+      event.stopPropagation();
+    };
+    this.files.onfocusout = (event) => { if (!this.files.contains(event.relatedTarget)) this.files.hidden = true; };
+    return this.files;
+  }
+
+  openMenu() {
+    this.files.hidden = !this.files.hidden;
+    if (!this.files.hidden) this.files.firstChild.focus();
+  }
+
+  closeMenu() {
+    this.files.hidden = true;
+    this.bar.querySelector("[aria-label='Save as a file']").focus();
   }
 
   listen() {
@@ -83,26 +117,28 @@ class Controls {
     return outline.layers.id.map((_, layer) => layer).filter((layer) => words(layer).includes(text));
   }
 
-  searched() {
-    const { drawing, owner } = this.view;
+  // Which boxes hold what is searched for.
+  find() {
     const layers = this.found();
-    const boxes = new Set(layers.map((layer) => owner?.[layer]));
-    drawing.boxes.forEach(({ element }, id) => element.classList.toggle("hit", boxes.has(id)));
+    this.boxes = new Set(layers.map((layer) => this.view.owner?.[layer]));
     const place = this.place >= 0 ? `${this.place + 1} of ` : "";
     this.hits.textContent = this.search.value.trim() ? `${place}${layers.length}` : "";
+    this.hit = this.place >= 0 ? this.view.owner?.[layers[this.place]] : undefined;
     return layers;
+  }
+
+  searched() {
+    this.find();
+    this.view.mark();
   }
 
   step(by) {
     const layers = this.found();
     if (!layers.length) return;
-    this.place = ((this.place ?? -1) + by + (this.place < 0 && by < 0 ? 1 : 0) + layers.length) % layers.length;
+    const from = this.place < 0 && by < 0 ? 0 : this.place;
+    this.place = (from + by + layers.length) % layers.length;
     this.searched();
-    const { view } = this;
-    const layer = layers[this.place];
-    view.found = layer;
-    view.goTo(view.outline.layers.id[layer]);
-    view.drawing.boxes.forEach(({ element }, id) => element.classList.toggle("at", id === view.owner[layer]));
+    this.view.goTo(this.view.outline.layers.id[layers[this.place]]);
   }
 
   // -- legend -------------------------------------------------------------------------------------------------------
@@ -110,7 +146,8 @@ class Controls {
   explain(name, most) {
     const { metrics } = this.view;
     if (name === "kind") {
-      const seen = [...FAMILIES.map(([hue, text]) => [hue, text]), ["other", "other"]].filter(([hue]) => this.view.canvas.svg.querySelector(`.k-${hue}`));
+      const hues = new Set([...this.view.drawing.boxes.values()].filter(({ box }) => !box.open).map(({ id }) => this.view.drawing.hue(id)));
+      const seen = [...FAMILIES, ["other", "other"]].filter(([hue]) => hues.has(`k-${hue}`));
       this.legend.replaceChildren(...seen.map(([hue, text]) => part("span", `swatch k-${hue}`, {}, part("i"), text)));
     } else {
       this.legend.replaceChildren(part("span", "", {}, metrics.title(name)), part("span", "", {}, "0"), part("i", "scale"), part("span", "", {}, metrics.words(name, most)));

@@ -9,30 +9,59 @@ class Drawing {
     this.lines = [];
   }
 
-  draw(seen, placed, isDown) {
+  // Takes over where everything is to be; nothing is drawn yet.
+  place(seen, placed, isDown) {
+    this.edges = seen.edges;
     this.isDown = isDown;
-    this.boxes.clear();
+    this.size = { w: placed.w, h: placed.h };
     this.about = new Map();
     (function walk(drawing, box) {
       drawing.about.set(box.id, box);
       box.children.forEach((child) => walk(drawing, child));
     })(this, seen.root);
-    const frames = shape("g");
-    const boxes = shape("g");
-    const words = shape("g");
-    placed.boxes.forEach((at) => {
-      const box = this.about.get(at.id);
-      if (at.id === 0) return;
-      const element = box.open ? this.frame(box, at) : this.box(box, at);
-      (box.open ? frames : boxes).append(element);
-      this.boxes.set(at.id, { ...at, box, element });
-    });
-    const lines = shape("g");
-    this.lines = placed.lines.map((line) => this.line(line, seen.edges));
-    this.lines.forEach((line) => lines.append(...line.elements));
-    words.append(...this.shapes(seen.notes));
-    this.scene.replaceChildren(frames, lines, words, boxes);
-    this.size = { w: placed.w, h: placed.h };
+    this.boxes = new Map(placed.boxes.filter(({ id }) => id !== 0).map((at) => [at.id, { ...at, box: this.about.get(at.id), element: null }]));
+    this.ways = new Map();
+    placed.lines.filter((line) => !line.bus).forEach((line) => this.ways.set(line.source, [...(this.ways.get(line.source) ?? []), line.points]));
+    this.lines = placed.lines.map((line) => ({ ...line, edges: line.edges.map((edge) => seen.edges[edge]), elements: [] }));
+    this.layers = { frames: shape("g"), lines: shape("g"), words: shape("g"), boxes: shape("g") };
+    this.queue = [];
+    this.scene.replaceChildren(...Object.values(this.layers));
+  }
+
+  begin(noted) {
+    this.queue = this.tasks(noted);
+  }
+
+  // What there is to draw, that first which is in view.
+  tasks(noted) {
+    const { x, y, k } = this.view.canvas.view;
+    const { w, h } = this.view.canvas.frame();
+    const [left, top, right, bottom] = [-x / k, -y / k, (w - x) / k, (h - y) / k];
+    const inView = (at) => at.x < right && at.x + at.w > left && at.y < bottom && at.y + at.h > top;
+    const found = [];
+    this.boxes.forEach((at) => found.push([inView(at), () => this.addBox(at)]));
+    this.lines.forEach((line) => found.push([inView(extent(line)), () => this.addLine(line)]));
+    noted.forEach((text, id) => found.push([inView(this.boxes.get(id)), () => this.layers.words.append(this.note(id, text))]));
+    return [...found.filter(([first]) => first), ...found.filter(([first]) => !first)].map(([, task]) => task).reverse();
+  }
+
+  // Draws until the queue is empty or the time is over; says whether it is empty.
+  work(milliseconds) {
+    const end = performance.now() + milliseconds;
+    while (this.queue.length && performance.now() < end) this.queue.pop()();
+    return !this.queue.length;
+  }
+
+  addBox(at) {
+    at.element = at.box.open ? this.frame(at.box, at) : this.box(at.box, at);
+    (at.box.open ? this.layers.frames : this.layers.boxes).append(at.element);
+    this.view.adorn(at);
+  }
+
+  addLine(line) {
+    line.elements = this.line(line);
+    this.layers.lines.append(...line.elements);
+    this.view.hover.adorn(line);
   }
 
   words(text, x, className, room = Infinity) {
@@ -60,17 +89,10 @@ class Drawing {
     group.append(first);
     if (quiet) group.append(this.words(quiet, x, "quiet")[0]);
     let end = at.w - 6;
-    if (outline.opens(id)) group.append(this.chevron(end - 9, at.h / 2, false));
+    if (outline.opens(id)) group.append(shape("path", { d: `M${round(end - 11)} ${at.h / 2 - 4}l4.5 4l-4.5 4`, class: "chevron" }));
     if (outline.opens(id)) end -= NODE.mark;
     if (times > 1) group.append(this.badge(box.repeat, end - labels.badge(times), 4));
-    group.append(this.tip(id, box.repeat));
     return group;
-  }
-
-  chevron(x, y, isOpen) {
-    const mark = shape("g", { class: "chevron", transform: `translate(${round(x)} ${round(y)})`, "aria-hidden": true });
-    mark.append(shape("rect", { x: -8, y: -10, width: 20, height: 20, class: "touch" }), shape("path", { d: isOpen ? "M-4 -2L0 2.5L4 -2" : "M-2 -4L2.5 0L-2 4" }));
-    return mark;
   }
 
   badge(repeat, x, y) {
@@ -79,9 +101,7 @@ class Drawing {
     const group = shape("g", { class: "badge", "data-repeat": repeat, transform: `translate(${round(x)} ${y})` });
     const text = shape("text", { x: 5, y: 13, class: "main" });
     text.textContent = `× ${times}`;
-    const title = shape("title");
-    title.textContent = `${times} equal ones, one after the other. Click to draw each.`;
-    group.append(shape("rect", { width: round(labels.badge(times)), height: 18, rx: 9 }), text, title);
+    group.append(shape("rect", { width: round(labels.badge(times)), height: 18, rx: 9 }), text);
     return group;
   }
 
@@ -94,18 +114,11 @@ class Drawing {
     const room = 190;
     const [first, used] = this.words(main, 24, "main", room);
     const title = shape("g", { class: "title" });
-    title.append(shape("rect", { width: round(Math.min(labels.title(id, times) + 14, at.w)), height: FRAME.title, class: "touch" }), this.chevron(14, 13, true), first);
+    title.append(shape("rect", { width: round(Math.min(labels.title(id, times) + 14, at.w)), height: FRAME.title, class: "touch" }), shape("path", { d: "M10 11l4 4.5l4 -4.5", class: "chevron" }), first);
     if (quiet && room - used > 40) title.append(this.words(quiet, 24 + used + NODE.gap, "quiet", room - used - NODE.gap)[0]);
-    title.append(this.tip(id, box.repeat));
     group.append(shape("rect", { width: at.w, height: at.h, rx: 8, class: "body" }), title);
     if (times > 1) group.append(this.badge(box.repeat, labels.title(id, times) - labels.badge(times) + 10, 4));
     return group;
-  }
-
-  tip(id, repeat) {
-    const title = shape("title");
-    title.textContent = this.view.labels.sentence(id, repeat);
-    return title;
   }
 
   hue(id) {
@@ -125,16 +138,15 @@ class Drawing {
     return found.size > 1 ? "m-changed" : [...found][0] && `m-${[...found][0]}`;
   }
 
-  line(line, edges) {
-    const own = line.edges.map((edge) => edges[edge]);
+  line(line) {
     const { labels } = this.view;
-    const channels = Math.max(...own.map((edge) => labels.dims(edge.layer)[0] ?? 1));
+    const channels = Math.max(...line.edges.map((edge) => labels.dims(edge.layer)[0] ?? 1));
     const width = line.bus ? (line.dense ? FLOW.dense : FLOW.bus) : FLOW.thin + Math.log2(1 + channels) / 2.4;
     const path = line.bus ? busPath(line, this.isDown) : curve(line.points, this.isDown);
     const elements = [shape("path", { d: path, class: line.bus ? "line bus" : "line", "stroke-width": round(width) })];
     const tips = line.bus ? line.stops.filter((stop) => stop.head).map((stop) => this.stopHead(line, stop)) : [];
     if (tips.length) elements.push(shape("path", { d: tips.join(""), class: "head" }));
-    return { edges: own, elements };
+    return elements;
   }
 
   stopHead({ lane }, { points }) {
@@ -143,15 +155,27 @@ class Drawing {
   }
 
   // The shape of what leaves a box, where it is another than what entered.
-  shapes(noted) {
-    return [...noted].flatMap(([id, text]) => {
-      const at = this.boxes.get(id);
-      const [x, y] = this.isDown ? [at.x + at.w / 2 + 9, at.y + at.h + 16] : [at.x + 2, at.y + at.h + 12];
-      const note = shape("text", { x: round(x), y: round(y), class: "shape" });
-      note.textContent = text;
-      return [note];
-    });
+  note(id, text) {
+    const at = this.boxes.get(id);
+    const isLeft = this.isDown && this.turnsRight(id);
+    const [x, y] = this.isDown ? [at.x + at.w / 2 + (isLeft ? -9 : 9), at.y + at.h + 16] : [at.x + 2, at.y + at.h + 12];
+    const note = shape("text", { x: round(x), y: round(y), class: "shape", "text-anchor": isLeft ? "end" : "start" });
+    note.textContent = text;
+    return note;
   }
+
+  // Whether the lines that leave a box turn to the right alone; words stand on the other side then.
+  turnsRight(id) {
+    const turns = (this.ways.get(id) ?? []).map((points) => points.at(-1)[0] - points[0][0]);
+    return turns.some((turn) => turn > 1) && turns.every((turn) => turn > -1);
+  }
+}
+
+function extent({ bus, points, leave, lane, stops }) {
+  const all = bus ? [...leave, ...lane, ...stops.flatMap((stop) => stop.points)] : points;
+  const [xs, ys] = [all.map(([x]) => x), all.map(([, y]) => y)];
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
+  return { x, y, w: Math.max(...xs) - x, h: Math.max(...ys) - y };
 }
 
 // Boxes whose output has another shape than their input, with that shape.

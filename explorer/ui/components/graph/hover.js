@@ -2,11 +2,21 @@
 class Hover {
   constructor(view) {
     this.view = view;
+    this.lit = null;
     view.canvas.svg.addEventListener("pointerover", (event) => {
       const box = event.target.closest?.(".box");
       if (!view.canvas.pointers.size) this.light(box ? Number(box.dataset.id) : null);
+      this.explain(event.target.closest?.(".box, .frame"));
     });
     view.canvas.svg.addEventListener("pointerleave", () => this.light(null));
+  }
+
+  // What a box is in full, said by the browser when one rests on it.
+  explain(element) {
+    if (!element || element.querySelector("title")) return;
+    const title = shape("title");
+    title.textContent = element.getAttribute("aria-label");
+    (element.querySelector(".title") ?? element).append(title);
   }
 
   refresh(edges) {
@@ -17,6 +27,7 @@ class Hover {
       this.before.set(target, [...(this.before.get(target) ?? []), source]);
     });
     this.lit = null;
+    this.view.canvas.svg.classList.remove("lit");
   }
 
   light(id) {
@@ -27,11 +38,19 @@ class Hover {
     if (id === null) return;
     const down = this.reach(id, this.after);
     const up = this.reach(id, this.before);
-    this.view.drawing.boxes.forEach(({ element, box }, at) => element.classList.toggle("on", box.open || down.has(at) || up.has(at)));
-    this.view.drawing.lines.forEach(({ edges, elements }) => {
-      const on = edges.some(({ source, target }) => (down.has(source) && down.has(target)) || (up.has(source) && up.has(target)));
-      elements.forEach((element) => element.classList.toggle("on", on));
-    });
+    this.down = down;
+    this.up = up;
+    this.view.drawing.boxes.forEach((at) => this.adornBox(at));
+    this.view.drawing.lines.forEach((line) => this.adorn(line));
+  }
+
+  adornBox({ box, element }) {
+    element?.classList.toggle("on", this.lit !== null && !box.open && (this.down.has(box.id) || this.up.has(box.id)));
+  }
+
+  adorn({ edges, elements }) {
+    const on = this.lit !== null && edges.some(({ source, target }) => (this.down.has(source) && this.down.has(target)) || (this.up.has(source) && this.up.has(target)));
+    elements.forEach((element) => element.classList.toggle("on", on));
   }
 
   reach(start, next) {

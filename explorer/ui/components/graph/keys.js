@@ -27,7 +27,8 @@ class Keys {
   focus(id, isKey = true, reveal = true) {
     const box = this.view.drawing.boxes.get(id);
     if (!box) return;
-    this.view.drawing.boxes.get(this.at)?.element.setAttribute("tabindex", "-1");
+    if (!box.element) this.view.drawing.work(Infinity);
+    this.view.drawing.boxes.get(this.at)?.element?.setAttribute("tabindex", "-1");
     this.at = id;
     box.element.setAttribute("tabindex", "0");
     this.view.canvas.svg.setAttribute("tabindex", "-1");
@@ -98,10 +99,9 @@ class Keys {
   along(here, way, hover) {
     if (here.box.open) return way === "after" ? here.box.children[0]?.id : this.view.outline.parent[this.at] || undefined;
     const found = (way === "after" ? hover.after : hover.before).get(this.at) ?? [];
-    const isDown = !this.view.memory.sideways;
     const distance = (id) => {
       const box = this.view.drawing.boxes.get(id);
-      return box ? Math.hypot(box.x + box.w / 2 - here.x - here.w / 2, box.y + box.h / 2 - here.y - here.h / 2) + (isDown ? 0 : 0) : Infinity;
+      return box ? Math.hypot(box.x + box.w / 2 - here.x - here.w / 2, box.y + box.h / 2 - here.y - here.h / 2) : Infinity;
     };
     return [...found].sort((a, b) => distance(a) - distance(b))[0];
   }

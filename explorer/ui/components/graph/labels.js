@@ -1,5 +1,5 @@
 // What boxes say, and how large the words are.
-const NODE = { height: 26, pad: 10, gap: 8, mark: 16 };
+const NODE = { height: 26, pad: 10, gap: 8, mark: 20 };
 const FONT = { main: "600 12.5px", quiet: "400 11.5px" };
 const CHANNELS = new Set(["conv", "conv1d", "conv3d", "conv_transpose", "linear"]);
 const QUIET = /norm$|^dropout$|^identity$/;
@@ -25,11 +25,24 @@ class Labels {
   of(i) {
     const o = this.outline;
     if (o.role[i] === "repeat") return { main: `× ${o.times[i]}`, quiet: this.repeated(i) };
-    if (o.role[i] === "group") return /^[\d.]+$/.test(o.name[i]) && o.className[i] ? { main: o.className[i], quiet: o.name[i] } : { main: o.name[i], quiet: o.className[i] };
+    if (o.role[i] === "group") {
+      const what = this.contents(i);
+      return /^[\d.]+$/.test(o.name[i]) && what ? { main: what, quiet: o.name[i] } : { main: o.name[i], quiet: what };
+    }
     const kind = this.kind(o.main[i]);
     if (kind === "input") return { main: "input", quiet: this.shape(o.main[i]) };
     const name = o.name[i] === kind || o.name[i].startsWith(`${kind}#`) ? "" : o.name[i];
     return { main: this.operation(i), quiet: name };
+  }
+
+  // The class of a module; of a mere container what it holds, if that is of one class: 3 × Bottleneck.
+  contents(i) {
+    const o = this.outline;
+    if (!/^(Sequential|ModuleList)?$/.test(o.className[i])) return o.className[i];
+    const inside = o.children[i].flatMap((c) => (o.role[c] === "repeat" ? o.children[c] : [c]));
+    const classes = new Set(inside.map((c) => (o.role[c] === "group" ? o.className[c] : "")));
+    const [only] = classes;
+    return classes.size === 1 && only && only !== "Sequential" ? `${inside.length} × ${only}` : o.className[i];
   }
 
   repeated(i) {
@@ -92,7 +105,8 @@ class Labels {
     const name = o.role[i] === "layer" || o.role[i] === "unit" ? o.layers.id[o.main[i]] : `${this.of(i).main} ${this.of(i).quiet}`.trim();
     const what = o.role[i] === "layer" || o.role[i] === "unit" ? this.members(i) : `${stop - start} layers`;
     const times = repeat < 0 ? "" : `, ${o.times[repeat]} times`;
-    const mark = o.marks.get(o.main[i]);
+    const found = o.marks.get(o.main[i]);
+    const mark = found === "failed" ? o.failure : found;
     const params = total(o.layers.params, start, stop);
     const macs = total(o.layers.macs, start, stop);
     return [`${name}${times}: ${what}`, `output ${this.shape(last)}`, `${figure(params)} parameters`, `${figure(macs)} MACs`, mark ?? ""].filter(Boolean).join(", ");

@@ -1,12 +1,12 @@
 // Where boxes and lines go: dagre once per open box, from the inside out, and buses for what a longer way implies.
 // Everything here is (along, across) the flow; only `place` knows whether the flow runs down or to the right.
-const GAP = { along: 26, close: 14, port: 9, across: 22, lane: 8, dense: 5 };
+const GAP = { along: 26, close: 14, port: 9, word: 14, across: 22, lane: 8, dense: 5 };
 const FRAME = { title: 26, pad: 12 };
 const IN = "in";
 const OUT = "out";
 const layoutCache = new Map();
 
-// tree: {id, along, across, title, open, children}; edges: [source, target, width]. Returns boxes {id, x, y, w, h} and
+// tree: {id, along, across, title, note, open, children}; edges: [source, target, frame that it runs through or -1]. Returns boxes {id, x, y, w, h} and
 // lines {points, edges, width, head} in pixels.
 function layout(tree, edges, isDown) {
   const segments = chains(tree, edges);
@@ -36,7 +36,7 @@ function chains(tree, edges) {
     if (!lines.has(key)) lines.set(key, { from, to, edges: [] });
     lines.get(key).edges.push(edge);
   };
-  edges.forEach(([source, target], edge) => {
+  const link = (source, target, edge) => {
     let [up, down] = [source, target];
     const rise = (box, from) => { add(parent.get(box), from, OUT, edge); return parent.get(box); };
     const sink = (box, to) => { add(parent.get(box), IN, to, edge); return parent.get(box); };
@@ -47,6 +47,12 @@ function chains(tree, edges) {
       down = sink(down, down);
     }
     add(parent.get(up), up, down, edge);
+  };
+  edges.forEach(([source, target, through], edge) => {
+    if (through < 0) return link(source, target, edge);
+    link(source, through, edge);
+    add(through, IN, OUT, edge);
+    return link(through, target, edge);
   });
   return found;
 }
@@ -62,7 +68,7 @@ function arrange(box, segments, isDown, isRoot = false) {
   return {
     id: box.id, along: plan.along, across: plan.across, port: plan.port,
     inner: inner.map((child, i) => ({ ...plan.at[i], child })),
-    lines: plan.routes.map(({ line, ...route }) => ({ ...route, edges: line.flatMap((l) => lines[l].edges) })),
+    lines: plan.routes.map(({ line, ...route }) => ({ ...route, source: lines[line[0]].from, edges: line.flatMap((l) => lines[l].edges) })),
   };
 }
 
@@ -185,13 +191,15 @@ function stack(spots, plain, implied, size, isDown) {
     const way = [{ across: from.across + size(link.from).out, band: from.band }, ...spots.bends.get(link), { across: to.across, band: to.band }];
     way.slice(1).forEach(({ across }, i) => { if (Math.abs(across - way[i].across) > 0.5) shifts.add(way[i].band); });
   });
-  const besides = (band) => implied.length > 0 && band.names.some((name) => name === IN || name === OUT || band.names.length > 1 || size(name).open);
+  const ends = new Set(implied.flatMap((link) => [link.from, link.to]));
+  const besides = (band) => band.names.some((name) => ends.has(name) && (name === IN || name === OUT || band.names.length > 1 || size(name).open));
   let end = 0;
   spots.bands.forEach((band, i) => {
     const before = spots.bands[i - 1];
     const noted = isDown && before?.names.some((name) => size(name).note);
     const isPort = [band, before].some((b) => b?.names.length === 1 && (b.names[0] === IN || b.names[0] === OUT));
-    const gap = !before ? 0 : shifts.has(before) || noted || besides(before) || besides(band) ? GAP.along : isPort ? GAP.port : GAP.close;
+    const isCrossed = before && (besides(before) || besides(band));
+    const gap = !before ? 0 : noted && isCrossed ? GAP.along + GAP.word : shifts.has(before) || noted || isCrossed ? GAP.along : isPort ? GAP.port : GAP.close;
     band.from = end + gap;
     band.to = band.from + 2 * band.half;
     band.middle = band.from + band.half;
@@ -251,7 +259,8 @@ function entry(name, spots, size, leaves) {
   }
   const x = spot.across + (leaves ? out : 0);
   const edge = leaves ? spot.along + along / 2 : spot.along - along / 2;
-  const at = leaves ? band.to + 7 : band.from - 9;
+  const noted = band.names.some((other) => size(other).note);
+  const at = leaves ? band.to + 7 + (noted ? GAP.word : 0) : band.from - 9;
   return { along: at, across: x, points: [[edge, x], [at, x]], head: !leaves && !isPort && !open };
 }
 

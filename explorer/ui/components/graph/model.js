@@ -20,6 +20,10 @@ class Outline {
     this.key = role.map(() => "");
     this.at = new Map();
     role.forEach((_, i) => this.place(i));
+    const concat = payload.layers.kinds.indexOf("concat");
+    this.isConcat = payload.layers.kind.map((kind) => kind === concat);
+    this.inputs = payload.layers.id.map(() => []);
+    payload.edges[0].forEach((source, e) => this.inputs[payload.edges[1][e]].push(source));
     this.place_of = new Map(this.layers.id.map((id, i) => [id, i]));
     this.marks = new Map(Object.entries(payload.marks).map(([id, mark]) => [this.place_of.get(id), mark]));
   }
@@ -112,23 +116,35 @@ class Outline {
 
   // Closes what was opened longest ago, until at most LIMIT boxes are seen; says how many it closed.
   within(open, spared = -1) {
-    const keep = new Set(spared < 0 ? [] : [spared, ...this.path(spared)].map((i) => this.key[i]));
-    const groups = [...open].filter((key) => this.at.has(key) && !keep.has(key));
-    const order = spared < 0 ? groups.sort((a, b) => this.at.get(b) - this.at.get(a)) : groups;
-    let closed = 0;
-    for (const key of order) {
-      const over = this.count(open) - LIMIT;
+    const boxes = new Map(); // seen inside each open entry
+    const count = (i) => {
+      const sum = this.shown(i, open).reduce((all, c) => all + (this.isOpen(c, open) ? count(c) : 1), 0);
+      boxes.set(i, sum);
+      return sum;
+    };
+    let over = count(0) - LIMIT;
+    const keep = new Set(spared < 0 ? [] : [spared, ...this.path(spared)]);
+    const entries = [...open].map((key) => this.at.get(key)).filter((i) => boxes.has(i) && !keep.has(i));
+    if (spared < 0) entries.sort((a, b) => b - a);
+    const closed = new Set();
+    for (const i of entries) {
       if (over <= 0) break;
-      open.delete(key);
-      closed++;
+      if (this.path(i).some((up) => closed.has(up))) continue;
+      const left = this.role[i] === "repeat" ? this.children[i].slice(0, this.period[i]).reduce((sum, c) => sum + (boxes.get(c) ?? 1), 0) : 1;
+      const fewer = boxes.get(i) - left;
+      over -= fewer;
+      [i, ...this.path(i)].forEach((up) => boxes.set(up, boxes.get(up) - fewer));
+      open.delete(this.key[i]);
+      closed.add(this.role[i] === "repeat" ? -1 : i);
     }
-    return closed;
+    return closed.size;
   }
 
   // The boxes that are seen, as a tree, and the edges between those that are closed.
   visible(open) {
     const folds = [];
     const owner = new Int32Array(this.layers.id.length).fill(-1);
+    const frames = new Set();
     const box = (i, repeat) => {
       if (this.role[i] === "repeat" && !open.has(this.key[i])) {
         folds.push(i);
@@ -136,15 +152,16 @@ class Outline {
       }
       const isOpen = this.isOpen(i, open) || i === 0;
       const found = { id: i, repeat, open: isOpen, children: [] };
+      if (isOpen) frames.add(i);
       if (isOpen) found.children = this.shown(i, open).map((c) => box(c, -1));
       else owner.fill(i, this.start[i], this.stop[i]);
       return found;
     };
     const root = box(0, -1);
-    return { root, folds, ...this.between(owner, folds) };
+    return { root, folds, ...this.between(owner, folds, frames) };
   }
 
-  between(owner, folds) {
+  between(owner, folds, frames) {
     const [sources, targets] = this.edges;
     const first = new Int32Array(owner.length);
     const copies = folds.map(() => new Int16Array(owner.length).fill(-1));
@@ -161,13 +178,44 @@ class Outline {
     }
     const apart = (s, t) => copies.some((copy) => copy[s] >= 0 && copy[t] >= 0 && copy[s] !== copy[t]);
     const found = new Map();
-    sources.forEach((s, e) => {
+    const whence = this.passedOn(owner);
+    sources.forEach((from, e) => {
       const t = targets[e];
-      if (owner[s] === owner[t] || apart(s, t)) return;
-      const key = `${owner[s]} ${owner[t]}`;
-      if (!found.has(key)) found.set(key, { source: owner[s], target: owner[t], layer: s });
+      if (owner[from] === owner[t] || apart(from, t)) return;
+      whence(from).forEach((s) => {
+        if (owner[s] === owner[t]) return;
+        const key = `${owner[s]} ${owner[t]}`;
+        if (!found.has(key)) found.set(key, { source: owner[s], target: owner[t], layer: s, through: s === from ? -1 : this.around(owner[from], s, t, frames) });
+      });
     });
     return { edges: [...found.values()], owner };
+  }
+
+  // The outermost frame around a box that holds neither of two layers: what is passed on runs through it.
+  around(box, s, t, frames) {
+    const holds = (i, layer) => this.start[i] <= layer && layer < this.stop[i];
+    return this.path(box).find((i) => frames.has(i) && !holds(i, s) && !holds(i, t)) ?? -1;
+  }
+
+  // Concatenations in closed boxes one after the other pass on, unchanged, what earlier boxes made: a dense block. There
+  // its readers are joined with each of those boxes. Returns layer → layers that its output comes from.
+  passedOn(owner) {
+    const isHidden = (layer) => this.isConcat[layer] && this.main[owner[layer]] !== layer;
+    const dense = new Set();
+    this.isConcat.forEach((is, layer) => {
+      if (!is || !isHidden(layer)) return;
+      this.inputs[layer].filter((d) => owner[d] !== owner[layer] && isHidden(d)).forEach((d) => dense.add(owner[d]).add(owner[layer]));
+    });
+    const known = new Map();
+    const whence = (layer) => {
+      if (!isHidden(layer) || !dense.has(owner[layer])) return [layer];
+      if (!known.has(layer)) {
+        const passed = this.inputs[layer].filter((d) => owner[d] !== owner[layer]).flatMap(whence);
+        known.set(layer, [...new Set([layer, ...passed])]);
+      }
+      return known.get(layer);
+    };
+    return whence;
   }
 
   // -- the fold as text ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ function mount(key, root, tell) {
   own.view?.close();
   own.view = new GraphView(root, own.memory, tell);
   own.take = (name) => own.view.take(name, own.feeds[name]);
-  ["metrics", "payload", "chosen"].filter((name) => name in own.feeds).forEach(own.take);
+  ["metrics", "chosen", "payload"].filter((name) => name in own.feeds).forEach(own.take);
   return () => {
     own.view?.close();
     own.view = null;

@@ -1,3 +1,5 @@
+const SLICE = { first: 12, later: 8 }; // milliseconds of drawing at once
+
 // One graph on the page: what is fed into it, what is open, and what a person does to it.
 class GraphView {
   constructor(root, memory, tell) {
@@ -33,6 +35,7 @@ class GraphView {
 
   takePayload(payload) {
     const isNew = this.outline?.title !== payload.title || !this.memory.open;
+    this.payload = payload;
     this.outline = new Outline(payload);
     this.labels = new Labels(this.outline, getComputedStyle(this.root).fontFamily || "sans-serif");
     this.metrics = new Metrics(this.outline, this.labels);
@@ -114,7 +117,9 @@ class GraphView {
 
   // -- layout and drawing ---------------------------------------------------------------------------------------------
 
-  layOut(how) {
+  layOut(wish) {
+    const how = { ...wish, begin: wish.begin || this.how?.begin }; // a first look that was asked for and not drawn yet
+    this.how = how;
     const spared = how.anchor ?? (how.layer === undefined ? -1 : this.outline.leaf(how.layer));
     const closed = this.outline.within(this.open, spared);
     this.say(closed ? `${closed} ${closed === 1 ? "box was" : "boxes were"} closed: at most ${LIMIT} are drawn at once.` : "");
@@ -122,7 +127,7 @@ class GraphView {
     const isDown = !this.memory.sideways;
     seen.notes = notes(seen.edges, this.labels);
     const tree = this.tree(seen.root, isDown, seen.notes);
-    const edges = seen.edges.map(({ source, target }) => [source, target]);
+    const edges = seen.edges.map(({ source, target, through }) => [source, target, through]);
     placer.ask({ tree, edges, isDown }, this, (placed) => {
       this.pending = { seen, placed, isDown, how };
       this.arrived();
@@ -140,18 +145,29 @@ class GraphView {
     if (!this.pending || !this.stage.clientWidth) return;
     const { seen, placed, isDown, how } = this.pending;
     this.pending = null;
+    this.how = null;
     const before = this.drawing.boxes.get(how.anchor);
     const focused = this.keys.focused();
     this.owner = seen.owner;
-    this.drawing.draw(seen, placed, isDown);
-    this.canvas.show(this.drawing);
-    this.recolour();
-    this.mark();
     this.hover.refresh(seen.edges);
+    this.drawing.place(seen, placed, isDown);
+    this.canvas.show(this.drawing);
     this.settle(how, before, isDown);
+    this.controls.find();
+    this.most = this.greatest();
+    this.drawing.begin(seen.notes);
+    this.drawing.work(SLICE.first);
     this.keys.restore(focused);
-    this.controls.searched();
-    this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1);
+    this.controls.explain(this.metricName(), this.most);
+    this.goOn();
+  }
+
+  // The rest in slices, so that the page never stands still.
+  goOn() {
+    cancelAnimationFrame(this.slice);
+    const isDone = this.drawing.work(SLICE.later);
+    if (!isDone) this.slice = requestAnimationFrame(() => this.goOn());
+    else this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1);
   }
 
   // What was opened or closed stays where it was; a new network begins at its beginning.
@@ -167,34 +183,55 @@ class GraphView {
     }
   }
 
+  metricName() {
+    return this.metrics.names().includes(this.memory.metric) ? this.memory.metric : "kind";
+  }
+
+  // The greatest figure of a box that is seen.
+  greatest() {
+    const name = this.metricName();
+    if (name === "kind") return 0;
+    let most = 0;
+    this.drawing.boxes.forEach(({ box }) => { if (!box.open) most = Math.max(most, this.metrics.value(name, box.id, box.repeat) ?? 0); });
+    return most;
+  }
+
   recolour() {
     if (!this.metrics || !this.drawing.size) return;
-    const name = this.metrics.names().includes(this.memory.metric) ? this.memory.metric : "kind";
-    let most = 0;
-    const found = [];
-    this.drawing.boxes.forEach(({ box, element }) => {
-      if (box.open) return;
-      const value = name === "kind" ? null : this.metrics.value(name, box.id, box.repeat);
-      found.push([box, element, value]);
-      most = Math.max(most, value ?? 0);
-    });
-    found.forEach(([box, element, value]) => {
-      const quiet = element.querySelector("text.quiet");
-      element.classList.toggle("figure", name !== "kind");
-      element.style.setProperty("--share", name === "kind" ? "" : `${Math.round(100 * Math.sqrt((value ?? (name === "field" ? most : 0)) / (most || 1)))}%`);
-      if (quiet) quiet.textContent = name === "kind" ? element.dataset.quiet ?? (element.dataset.quiet = quiet.textContent) : ((element.dataset.quiet ??= quiet.textContent), this.metrics.words(name, value));
-    });
-    this.controls.explain(name, most);
+    this.most = this.greatest();
+    this.mark();
+    this.controls.explain(this.metricName(), this.most);
   }
 
   mark() {
-    const at = this.outline?.place_of.get(this.chosen);
-    const owner = at === undefined ? undefined : this.owner?.[at];
-    this.drawing.boxes.forEach(({ element }, id) => {
-      element.classList.toggle("chosen", id === owner);
-      if (id === owner) element.setAttribute("aria-current", "true");
-      else element.removeAttribute("aria-current");
-    });
+    this.drawing.boxes.forEach((at) => this.adorn(at));
+  }
+
+  // Everything about a box that changes without a new layout: colour, choice, hits.
+  adorn(at) {
+    const { box, element } = at;
+    if (!element) return;
+    const { id } = box;
+    const layer = this.outline.place_of.get(this.chosen);
+    const isChosen = layer !== undefined && this.owner[layer] === id;
+    element.classList.toggle("chosen", isChosen);
+    if (isChosen) element.setAttribute("aria-current", "true");
+    else element.removeAttribute("aria-current");
+    element.classList.toggle("hit", this.controls.boxes.has(id));
+    element.classList.toggle("at", this.controls.hit === id);
+    this.hover.adornBox(at);
+    if (!box.open) this.fill(box, element);
+  }
+
+  fill({ id, repeat }, element) {
+    const name = this.metricName();
+    const isFigure = name !== "kind";
+    const value = isFigure ? this.metrics.value(name, id, repeat) : null;
+    const size = value ?? (name === "field" ? this.most : 0); // the whole image is the largest field
+    element.classList.toggle("figure", isFigure);
+    element.style.setProperty("--share", isFigure ? `${Math.round(100 * Math.sqrt(size / (this.most || 1)))}%` : "");
+    const quiet = element.querySelector("text.quiet");
+    if (quiet) quiet.textContent = isFigure ? this.metrics.words(name, value) : this.labels.of(id).quiet;
   }
 
   say(text) {
@@ -214,15 +251,19 @@ class GraphView {
       const badge = event.target.closest?.(".badge");
       const box = event.target.closest?.(".box, .frame .title");
       if (badge) this.toggle(Number(badge.dataset.repeat), Number(badge.parentNode.dataset.id));
-      else if (box) this.act(Number((box.dataset.id ? box : box.parentNode).dataset.id), Boolean(event.target.closest(".chevron")));
+      else if (box) this.act(Number((box.dataset.id ? box : box.parentNode).dataset.id), this.isAtArrow(box, event));
     });
+  }
+
+  isAtArrow(box, event) {
+    return box.getBoundingClientRect().right - event.clientX < (NODE.mark + 8) * this.canvas.view.k;
   }
 
   // A click on a box: a module opens or closes, a layer is chosen; a unit opens at its arrow.
   act(i, byArrow = false) {
     this.keys.focus(i, false);
     const role = this.outline.role[i];
-    if (role === "group" || role === "repeat" || byArrow || this.drawing.boxes.get(i)?.box.open) return this.toggle(i);
+    if (role === "group" || role === "repeat" || (byArrow && this.outline.opens(i)) || this.drawing.boxes.get(i)?.box.open) return this.toggle(i);
     return this.pick(this.outline.layers.id[this.outline.main[i]]);
   }
 

@@ -1,0 +1,312 @@
+"""The graph in a browser: opening, searching, colours, choosing, keyboard, files; the page never stands still."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.driver import record_problems, serve, wait_until_idle
+from tests.support import graph_page
+from tests.support.places import ROOT
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page with a graph alone."""
+    script = ROOT / "tests" / "support" / "graph_page.py"
+    with serve(script, tmp_path_factory.mktemp("graphs") / "log.txt") as url:
+        yield url
+
+
+def open_graph(page: Page, graphs: str, network: str = "resnet50", query: str = "") -> None:
+    page.goto(f"{graphs}/?network={network}{query}")
+    drawn(page, 1)
+
+
+def drawn(page: Page, times: int) -> None:
+    """Waits until the graph has been drawn so often."""
+    page.wait_for_selector("[data-drawn]", timeout=60_000)
+    page.wait_for_function(
+        """times => [...document.querySelectorAll("*")].some(
+          (host) => Number(host.shadowRoot?.querySelector("[data-drawn]")?.dataset.drawn) >= times)""",
+        arg=times,
+    )
+
+
+def count(page: Page) -> int:
+    return int(page.locator("[data-drawn]").get_attribute("data-drawn") or 0)
+
+
+def boxes(page: Page) -> Locator:
+    return page.locator("svg.canvas .box")
+
+
+def box(page: Page, text: str | re.Pattern[str]) -> Locator:
+    return boxes(page).filter(has_text=text).first
+
+
+def frame(page: Page, text: str | re.Pattern[str]) -> Locator:
+    return page.locator("svg.canvas .frame").filter(has=page.locator(".title", has_text=text)).first
+
+
+def focused(page: Page) -> str:
+    return page.locator("svg.canvas :focus").get_attribute("aria-label") or ""
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def redrawn(page: Page, act: object) -> None:
+    """Does what draws the graph anew, and waits for it."""
+    before = count(page)
+    act()  # type: ignore[operator]
+    drawn(page, before + 1)
+
+
+def test_one_group_of_resnet50_opens_and_closes_where_it_stands(graphs: str, page: Page) -> None:
+    open_graph(page, graphs)
+    expect(boxes(page)).to_have_count(14)
+    group = box(page, re.compile("Bottleneck.*0"))
+    before = group.bounding_box()
+    redrawn(page, group.click)
+    expect(boxes(page)).to_have_count(14 - 1 + 5)
+    opened = frame(page, re.compile("^Bottleneck"))
+    after = opened.locator(".title").bounding_box()
+    assert before
+    assert after
+    assert abs(after["y"] - before["y"]) < 3
+    redrawn(page, opened.locator(".title").click)
+    expect(boxes(page)).to_have_count(14)
+
+
+def test_repeats_unfold_to_each_copy(graphs: str, page: Page) -> None:
+    open_graph(page, graphs)
+    badge = page.locator("svg.canvas .box .badge").first
+    expect(badge).to_have_text("× 2")
+    redrawn(page, badge.click)
+    expect(boxes(page)).to_have_count(15)
+    redrawn(page, frame(page, "× 2").locator(".title").click)
+    expect(boxes(page)).to_have_count(14)
+
+
+def test_a_click_chooses_a_layer_and_a_choice_from_elsewhere_is_shown(graphs: str, page: Page) -> None:
+    open_graph(page, graphs)
+    box(page, "conv 7×7").click()
+    expect(page.get_by_test_id("stCode")).to_contain_text("picked conv1")
+    expect(page.locator("svg.canvas .chosen")).to_contain_text("conv 7×7")
+    wait_until_idle(page)
+    field = page.get_by_label("Choose")
+    field.fill("layer3.4.conv2")
+    field.press("Enter")
+    chosen = page.locator("svg.canvas .chosen")
+    expect(chosen).to_contain_text("conv 3×3 · 256")
+    expect(chosen).to_have_attribute("aria-label", re.compile(r"^layer3\.4\.conv2: "))
+    expect(chosen).to_be_in_viewport()
+
+
+def test_hits_of_a_search_are_marked_and_stepped_through(graphs: str, page: Page) -> None:
+    open_graph(page, graphs)
+    search = page.get_by_label("Search layers")
+    search.fill("layer4.2.conv")
+    expect(page.locator(".hits")).to_have_text("3")
+    expect(page.locator("svg.canvas .hit")).to_have_count(1)  # the closed module that holds all three
+    redrawn(page, lambda: search.press("Enter"))
+    expect(page.locator(".hits")).to_have_text("1 of 3")
+    expect(page.locator("svg.canvas .hit")).to_have_count(3)
+    hit = page.locator("svg.canvas .hit.at")
+    expect(hit).to_have_attribute("aria-label", re.compile(r"^layer4\.2\.conv1: "))
+    expect(hit).to_be_in_viewport()
+    search.press("Shift+Enter")
+    expect(hit).to_have_attribute("aria-label", re.compile(r"^layer4\.2\.conv3: "))
+
+
+def test_boxes_are_filled_by_a_figure(graphs: str, page: Page) -> None:
+    """MACs of ResNet-50's first convolution: 112² · 64 · 7² · 3 = 118,013,952."""
+    open_graph(page, graphs)
+    page.get_by_label("Colour").select_option("macs")
+    stem = box(page, "conv 7×7")
+    expect(stem.locator(".quiet")).to_have_text("118 M")
+    shares = {
+        b.text_content() or "": b.evaluate("b => parseFloat(b.style.getPropertyValue('--share'))")
+        for b in boxes(page).all()
+    }
+    loudest = max(shares, key=lambda text: shares[text])
+    assert shares[loudest] == 100
+    assert "× 5" in loudest
+    page.get_by_label("Colour").select_option("Latency")
+    expect(box(page, re.compile("Bottleneck.*1.50"))).to_be_visible()
+
+
+def test_what_reaches_a_box_and_what_it_reaches_lights_up(graphs: str, page: Page) -> None:
+    open_graph(page, graphs, "googlenet")
+    redrawn(page, box(page, "inception3a").click)
+    box(page, "branch1").hover()
+    lit = page.locator("svg.canvas .box.on")
+    expect(lit.filter(has_text="concat")).to_have_count(1)
+    expect(lit.filter(has_text=re.compile("^branch2"))).to_have_count(0)
+    expect(lit.filter(has_text="branch1")).to_have_count(1)
+
+
+def test_the_whole_by_keyboard(graphs: str, page: Page) -> None:
+    open_graph(page, graphs)
+    page.get_by_label("Search layers").focus()
+    press(page, "Escape")  # leaves the search for the graph
+    assert focused(page).startswith("input")
+    press(page, "ArrowDown", "ArrowDown", "ArrowDown")
+    assert focused(page).startswith("Bottleneck")
+    redrawn(page, lambda: press(page, "Enter"))
+    press(page, "ArrowDown")
+    assert focused(page).startswith("layer1.0.conv1")
+    press(page, "ArrowRight")
+    assert focused(page).startswith("layer1.0.downsample.0")
+    press(page, "ArrowDown")
+    assert focused(page).startswith("layer1.0.add")
+    press(page, "ArrowUp")
+    press(page, "Enter")
+    expect(page.get_by_test_id("stCode")).to_contain_text(re.compile(r"picked layer1\.0\.(conv3|downsample\.0)"))
+    wait_until_idle(page)
+    redrawn(page, lambda: press(page, "o"))  # a unit's own layers
+    expect(boxes(page).filter(has_text="batch norm")).to_have_count(1)
+    redrawn(page, lambda: press(page, "Escape"))
+    expect(boxes(page).filter(has_text="batch norm")).to_have_count(0)
+    redrawn(page, lambda: press(page, "Escape"))
+    assert focused(page).startswith("Bottleneck")
+    expect(boxes(page)).to_have_count(14)
+    press(page, "/")
+    expect(page.get_by_label("Search layers")).to_be_focused()
+
+
+def test_what_is_opened_is_told_and_a_link_brings_it_back(graphs: str, page: Page) -> None:
+    open_graph(page, graphs)
+    redrawn(page, box(page, re.compile("Bottleneck.*0")).click)
+    code = page.get_by_test_id("stCode")
+    expect(code).to_contain_text(re.compile(r"fold \w+\.[\w-]+"))
+    text = code.inner_text().partition("fold ")[2].strip()
+    assert len(text) < 60
+    open_graph(page, graphs, query=f"&fold={text}")
+    expect(boxes(page)).to_have_count(18)
+    for damaged in ("zz.AAAA", "..", "%3Cscript%3E", text + "AAAAAAAAAAAAAAAAAAAAAAAA"):
+        open_graph(page, graphs, query=f"&fold={damaged}")
+        expect(boxes(page)).to_have_count(14)
+
+
+@pytest.mark.parametrize("network", ["densenet201", "torchvision:densenet201"])
+def test_dense_connections_are_a_ladder(graphs: str, page: Page, network: str) -> None:
+    """The first dense block of six: its own library writes the concatenations differently, the picture is the same."""
+    open_graph(page, graphs, network)
+    redrawn(page, box(page, "denseblock1").click)
+    buses = page.locator("svg.canvas .line.bus")
+    expect(buses).to_have_count(6)
+    expect(boxes(page).filter(has_text=re.compile("^denselayer"))).to_have_count(6)
+
+
+def test_names_are_text_and_never_markup(graphs: str, page: Page) -> None:
+    open_graph(page, graphs, "hostile")
+    page.get_by_label("Open").select_option("all modules")
+    expect(page.locator("svg.canvas")).to_contain_text("</script>")
+    page.get_by_label("Open").select_option("every layer")
+    expect(box(page, "<img src=x onerror=alert(1)>")).to_be_visible()
+    assert page.locator("[data-drawn] img, [data-drawn] script").count() == 0
+
+
+def saved(page: Page, kind: str, folder: Path) -> Path:
+    page.get_by_label("Save as a file").click()
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name=kind).click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_files_of_the_graph(graphs: str, page: Page, tmp_path: Path) -> None:
+    open_graph(page, graphs, "hostile")
+    page.get_by_label("Open").select_option("every layer")
+    expect(box(page, "<img src=x")).to_be_visible()
+    picture = Image.open(saved(page, "PNG", tmp_path)).convert("RGB")
+    assert len(np.unique(np.asarray(picture).reshape(-1, 3), axis=0)) > 20
+    svg = saved(page, "SVG", tmp_path).read_text(encoding="utf-8")
+    assert "<img" not in svg
+    assert "&#60;img" in svg
+    pdf = saved(page, "PDF", tmp_path).read_bytes()
+    assert pdf.startswith(b"%PDF-1.4")
+    start = int(pdf.rpartition(b"startxref\n")[2].split()[0])
+    assert pdf[start : start + 4] == b"xref"
+    assert b"conv 3\xd73" in pdf
+    layers = json.loads(saved(page, "JSON", tmp_path).read_text(encoding="utf-8"))["layers"]
+    graph = graph_page.analysis_of("hostile").graph
+    assert {layer["id"]: tuple(layer["inputs"]) for layer in layers} == {layer.id: layer.inputs for layer in graph}
+    dot = saved(page, "DOT", tmp_path).read_text(encoding="utf-8")
+    assert dot.count(" -> ") == sum(len(layer.inputs) for layer in graph)
+
+
+def test_the_file_with_zoom_search_and_folding(graphs: str, page: Page, browser: Browser, tmp_path: Path) -> None:
+    open_graph(page, graphs)
+    path = saved(page, "HTML", tmp_path)
+    assert path.name == "resnet50.html"
+    alone = browser.new_page()
+    problems = record_problems(alone)
+    alone.goto(path.as_uri())
+    expect(boxes(alone)).to_have_count(14)
+    box(alone, re.compile("Bottleneck.*0")).click()
+    expect(boxes(alone)).to_have_count(18)
+    alone.get_by_label("Search layers").fill("downsample")
+    expect(alone.locator(".hits")).to_have_text("8")
+    alone.close()
+    assert problems == []
+
+
+def test_a_refused_network_opens_at_what_fails(graphs: str, page: Page) -> None:
+    open_graph(page, graphs, "broken")
+    failed = box(page, "Conv2d cannot run")
+    expect(failed).to_be_visible()
+    expect(failed).to_have_attribute("aria-label", re.compile("Invalid channel dimensions"))
+
+
+def test_five_thousand_layers_stay_usable(graphs: str, page: Page) -> None:
+    open_graph(page, graphs, "chain")
+    assert boxes(page).count() < 100
+    redrawn(page, lambda: page.get_by_label("Open").select_option("every layer"))
+    assert boxes(page).count() <= 320
+    expect(page.locator(".notice")).to_contain_text("at most 320 are drawn at once")
+
+
+# The longest time in which the page's thread did nothing else, while the graph is opened to a level.
+GAP = """(level) => new Promise((done) => {
+  const inside = (host) => host.shadowRoot?.querySelector("[data-drawn]");
+  const root = [...document.querySelectorAll("*")].map(inside).find(Boolean);
+  const before = Number(root.dataset.drawn);
+  const select = root.querySelector("[aria-label=Open]");
+  const channel = new MessageChannel();
+  let [last, gap, goes] = [performance.now(), 0, true];
+  channel.port1.onmessage = () => {
+    gap = Math.max(gap, performance.now() - last);
+    last = performance.now();
+    if (goes) channel.port2.postMessage(0);
+  };
+  channel.port2.postMessage(0);
+  select.value = level;
+  select.dispatchEvent(new Event("change"));
+  const look = () => {
+    if (Number(root.dataset.drawn) <= before) return setTimeout(look, 5);
+    return setTimeout(() => { goes = false; done(gap); }, 200);
+  };
+  look();
+})"""
+
+
+@pytest.mark.parametrize("network", ["densenet201", "torchvision:densenet201", "efficientnet_b7"])
+def test_the_page_never_stands_still(graphs: str, page: Page, network: str) -> None:
+    """Goal: 100 ms on a quiet machine; here three times that, as other tests run beside it; the best of three."""
+    open_graph(page, graphs, network)
+    levels = [option.get_attribute("value") for option in page.get_by_label("Open").locator("option").all()][1:]
+    for level in levels:
+        assert min(page.evaluate(GAP, level) for _ in range(3)) < 300, level

@@ -1,0 +1,75 @@
+"""A page with a graph alone, for the browser's tests: ?network=NAME, "hostile", "broken" or "chain"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+from torch import nn
+
+import explorer
+import models
+from explorer.analysis.structure import Analysis
+from explorer.figures.graph_payload import graph_payload
+from explorer.ui.components.graph import layer_graph
+from tests.oracles.light_models import torchvision_model
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&]]>"
+
+
+def hostile() -> nn.Module:
+    """Names of modules and classes that would be markup if anyone took them for it."""
+    kind = type("</script><script>alert(2)</script>", (nn.Sequential,), {})
+    return nn.Sequential(nn.Conv2d(3, 4, 3), kind(nn.Conv2d(4, 4, 1), nn.MaxPool2d(2))).append(named())
+
+
+def named() -> nn.Module:
+    inner = nn.Sequential()
+    inner.add_module(HOSTILE.replace(".", ""), nn.Conv2d(4, 4, 1))
+    inner.add_module("${1}`", nn.ReLU())
+    inner.add_module("pool", nn.AvgPool2d(2))
+    return inner
+
+
+def chain(layers: int) -> nn.Module:
+    """One module of very many layers, no two of which are alike."""
+    widths = [3 + i * i % 101 for i in range(layers + 1)]
+    return nn.Sequential(*(nn.Conv2d(a, b, 1, device="meta") for a, b in zip(widths, widths[1:], strict=False)))
+
+
+def analysis_of(name: str) -> Analysis:
+    if name == "hostile":
+        return explorer.analyze(hostile(), (3, 32, 32))
+    if name == "broken":
+        inner = nn.Sequential(nn.ReLU(), nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(8, 4, 1)))
+        return explorer.analyze(nn.Sequential(nn.Conv2d(3, 4, 1), inner), (3, 8, 8), partial=True)
+    if name == "chain":
+        return explorer.analyze(chain(5000), (3, 1, 1))
+    library, _, bare = name.rpartition(":")
+    return explorer.analyze(torchvision_model(bare) if library else models.build(name, device="meta"))
+
+
+@st.cache_resource
+def payload_of(name: str) -> dict[str, Any]:
+    return graph_payload(analysis_of(name), title=name)
+
+
+def page() -> None:
+    st.set_page_config(layout="wide")
+    told, name = st.session_state, st.query_params.get("network", "resnet50")
+    st.text_input("Choose", key="choose")
+    layer_graph(
+        payload_of(name),
+        key="graph",
+        selected=told.get("picked") if told.get("picked") and not told["choose"] else told["choose"] or None,
+        pick=lambda layer: told.update(picked=layer),
+        metrics={"Latency": {"layer1.0.conv1": 1.5}},
+        fold=st.query_params.get("fold", ""),
+        on_fold=lambda text: told.update(folded=text),
+        height="640px",
+    )
+    st.code(f"picked {told.get('picked')}\nfold {told.get('folded')}", language=None)
+
+
+if __name__ == "__main__":
+    page()
