@@ -63,8 +63,8 @@ def growth(analysis: Analysis, selected: str | None = None) -> go.Figure:
     at = depths(analysis.graph)
     shown = [layer for layer in analysis.layers if has_positions(layer)]
     figure = go.Figure()
-    figure.add_scatter(**_line(shown, at, "local"), name="Local (without gates)", line={"color": ORANGE, "dash": "dot"})
-    figure.add_scatter(**_line(shown, at, "strict"), name="Strict", line={"color": BLUE})
+    figure.add_scatter(**curve(shown, at, "local"), name="Local (without gates)", line={"color": ORANGE, "dash": "dot"})
+    figure.add_scatter(**curve(shown, at, "strict"), name="Strict", line={"color": BLUE})
     differs = any(layer.receptive_field.size != layer.local_receptive_field.size for layer in shown)
     figure.data[0].visible = differs
     height = analysis.graph.layers[0].output_shape[2]
@@ -85,7 +85,8 @@ def growth(analysis: Analysis, selected: str | None = None) -> go.Figure:
     return figure
 
 
-def _line(layers: list[LayerReport], at: dict[str, int], which: str) -> dict[str, object]:
+def curve(layers: list[LayerReport], at: dict[str, int], which: str) -> dict[str, object]:
+    """Points of a scatter: height of each layer's "strict" or "local" field over its depth `at`, by layer id."""
     fields = [layer.receptive_field if which == "strict" else layer.local_receptive_field for layer in layers]
     return {
         "x": [at[layer.id] for layer in layers],

@@ -7,8 +7,9 @@ from fractions import Fraction
 
 from explorer.run.device import format_bytes
 
-__all__ = ["count", "difference", "format_bytes", "milliseconds", "pair", "shape", "unsteady"]
+__all__ = ["NO_BREAK", "count", "difference", "format_bytes", "milliseconds", "pair", "shape", "unsteady"]
 
+NO_BREAK = "\u00a0"  # a space at which a narrow column does not break the line
 _UNITS = ("", "k", "M", "G", "T", "P")
 
 

@@ -24,6 +24,7 @@ from explorer.images.codec import LoadedImage
 from explorer.images.preprocess import Preprocessing
 from explorer.networks import catalog
 from explorer.networks.catalog import LoadedNetwork, Network
+from explorer.networks.variants import Variant
 from explorer.run import device
 from explorer.ui import input_choices, pictures, state, weights
 from explorer.ui.settings import KnobSet, Setting
@@ -179,17 +180,24 @@ def start_over() -> Session:
 def current() -> Session:
     """The session of this run, from the state. Raises nothing: what is wrong is kept as a sentence."""
     preset = state.get("preset")
-    architecture = models.architecture_of(preset)
-    base = architecture.presets[preset].spec
-    spec, spec_error = _spec(base, preset)
-    source, weights_error = weights.chosen(preset, spec)
-    session = Session(
-        architecture, preset, spec, spec_error, source, weights_error, weights.digest(source), state.get("seed"),
-        *pictures.current(), state.get("device") or device.default().device, *_choices(source, spec),
-    )  # fmt: skip
+    spec, spec_error = _spec(models.preset(preset).spec, preset)
+    session = _of(preset, spec, spec_error, state.get("weights"), state.get("seed"))
     if state.is_fresh():
         _check_layer(session)
     return session
+
+
+def of_variant(variant: Variant) -> Session:
+    """The session as if this network were the chosen one. Raises SpecError where its knobs make none."""
+    return _of(variant.preset, variant.spec, None, variant.weights, variant.seed)
+
+
+def _of(preset: str, spec: NetSpec, spec_error: str | None, wanted: str, seed: int) -> Session:
+    source, weights_error = weights.chosen(preset, spec, wanted)
+    return Session(
+        models.architecture_of(preset), preset, spec, spec_error, source, weights_error, weights.digest(source), seed,
+        *pictures.current(), state.get("device") or device.default().device, *_choices(source, spec),
+    )  # fmt: skip
 
 
 def _choices(source: WeightsSource, spec: NetSpec) -> tuple[InputChoices, str | None]:

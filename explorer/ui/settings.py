@@ -19,8 +19,8 @@ class Setting:
     """One value of the state that a link keeps.
 
     default: also tells the type (bool, int, float or str). choices: a tuple, or a function where they depend on what
-    is installed; empty for free text, which the view that uses it has to check. of_network: whether it means nothing
-    in another network. instead: what the default is to a person.
+    is installed; empty for free text, which the view that uses it has to check, or `check`: it raises UserError with
+    half a sentence. of_network: whether it means nothing in another network. instead: what the default is to a person.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Setting:
     choices: tuple[Any, ...] | Callable[[], tuple[Any, ...]] = ()
     of_network: bool = False
     instead: str = "the default"
+    check: Callable[[Any], object] | None = None
 
     def encode(self, value: Any) -> str:
         """The value as a link says it."""
@@ -50,6 +51,11 @@ class Setting:
         low, high = self.low, self.high
         if (low is not None and value < low) or (high is not None and value > high):
             raise self._refusal(text, f"is not between {low} and {high}")
+        if self.check and value != self.default:
+            try:
+                self.check(value)
+            except UserError as error:
+                raise self._refusal(text, str(error)) from None
         return value
 
     def _refusal(self, text: str, why: str) -> UserError:

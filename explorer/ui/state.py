@@ -147,6 +147,12 @@ def redo() -> None:
     _go_to(history().redo())
 
 
+def take_up(edit: Edit, seed: int) -> None:
+    """Edit another network from now on: one step that can be undone, but for the seed of random weights."""
+    _go_to(history().record(edit))
+    put("seed", seed)
+
+
 def _go_to(there: History) -> None:
     values, edit = st.session_state[_STATE], there.present
     if edit.preset != values["preset"]:

@@ -35,19 +35,22 @@ def offered(preset: str) -> list[WeightsSource]:
     return sources.available(preset)
 
 
-def chosen(preset: str, spec: NetSpec) -> tuple[WeightsSource, str | None]:
+def chosen(preset: str, spec: NetSpec, asked: str) -> tuple[WeightsSource, str | None]:
     """The source in use, with the sentence that says why it is not the one asked for.
 
     Where none was asked for: the best of the preset, of which a changed network keeps what fits.
     """
     found = {source.name: source for source in offered(preset)}
-    wanted = state.get("weights")
     usual = next(iter(found.values()))
-    if wanted == FILE:
+    if asked == FILE:
         return _own(preset, spec, usual)
-    if wanted and wanted not in found:
-        return usual, f"weights={wanted[:40]!r} of {preset} is not one of {', '.join(found)}."
-    return found.get(wanted, usual), None
+    if asked.startswith(f"{FILE}:"):
+        if asked == pinned_file():
+            return _own(preset, spec, usual)
+        return usual, f"The file of weights of this variant of {preset} is not here any more; {usual.title} is used."
+    if asked and asked not in found:
+        return usual, f"weights={asked[:40]!r} of {preset} is not one of {', '.join(found)}."
+    return found.get(asked, usual), None
 
 
 def _own(preset: str, spec: NetSpec, usual: WeightsSource) -> tuple[WeightsSource, str | None]:
@@ -71,6 +74,12 @@ def _read(preset: str, digest: str, _upload: Upload) -> WeightsSource:
 def uploaded() -> Upload | None:
     """The file that this session uploaded."""
     return st.session_state.get(_UPLOADED)
+
+
+def pinned_file() -> str:
+    """What names the uploaded file, and no other, where a variant keeps its weights; "" where there is none."""
+    upload = uploaded()
+    return f"{FILE}:{upload.digest[:12]}" if upload else ""
 
 
 def take(data: bytes | None, name: str) -> None:

@@ -137,7 +137,7 @@ _COLUMNS = {
 }
 
 VIEW = View(
-    "contest", "Contest", ":material/leaderboard:", 4, render,
+    "contest", "Contest", ":material/leaderboard:", 5, render,
     settings=(
         Setting("group", "all", choices=tuple(GROUP_CHOICES)),
         Setting("cost", "macs", choices=tuple(COSTS)),

@@ -92,7 +92,6 @@ def _body(slot: Slot, first: Slot | None, session: Session) -> None:
 
 
 COLUMNS = ("Parameters", "MACs", "Activations", *(f"Latency, batch {batch}" for batch in BATCHES))
-NO_BREAK = "\u00a0"  # a space at which a narrow column does not break the line
 FACTS = ("Receptive field", "… without gates", "Output")
 
 
@@ -102,7 +101,7 @@ def _table(slot: Slot, first: Slot, session: Session) -> dict[str, list[str]]:
         (name, bar.text if bar else "–", bar.over(base) if bar and base else "")
         for name, bar, base in zip(COLUMNS, _bars(slot, session), _bars(first, session), strict=True)
     ]
-    rows[3:3] = [(name, fact.replace(" ", NO_BREAK), "") for name, fact in zip(FACTS, _facts(slot), strict=True)]
+    rows[3:3] = [(name, fact.replace(" ", units.NO_BREAK), "") for name, fact in zip(FACTS, _facts(slot), strict=True)]
     return {"Figure": [row[0] for row in rows], "Value": [row[1] for row in rows], "Over": [row[2] for row in rows]}
 
 

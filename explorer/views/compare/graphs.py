@@ -1,0 +1,54 @@
+"""The graphs of the compared networks side by side, with what differs marked, and the list of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from explorer.analysis.structure import Analysis
+from explorer.figures import comparison
+from explorer.figures.graph_payload import graph_payload
+from explorer.ui.components.graph import layer_graph
+from explorer.ui.markdown import markdown_safe
+from explorer.ui.session import Session, spec_key
+from explorer.views.compare import entries
+from explorer.views.compare.entries import Candidate
+
+HEIGHT = "34rem"
+SYNCHRONISED = "compare"
+
+
+def render(found: list[Candidate], session: Session) -> None:
+    """Draw a graph per network; they move together, and what differs from the reference is marked."""
+    chosen = entries.layers(found, session)
+    for entry, column in zip(found, st.columns(len(found), gap="small"), strict=True):
+        with column:
+            st.markdown(f":small[{_says(found, entry)}]")
+            layer_graph(
+                _payload(spec_key(entry.known.spec), entry.label, _marks(found, entry), entry.analysis),
+                key=f"compared graph {entry.letter}", selected=chosen[entry.letter], height=HEIGHT, sync=SYNCHRONISED,
+                pick=lambda layer, entry=entry: entries.choose(found, entry, layer),
+            )  # fmt: skip
+    st.caption(
+        "Marked: what was added to the reference, changed in it, or removed from it. Click a layer to choose it."
+    )
+
+
+def _says(found: list[Candidate], entry: Candidate) -> str:
+    if entry is found[0]:
+        return markdown_safe(f"{entry.label}: the reference")
+    return markdown_safe(f"{entry.label}: {comparison.summary(entries.alignment(found[0], entry))}")
+
+
+def _marks(found: list[Candidate], entry: Candidate) -> dict[str, str]:
+    """Of another network what differs from the reference; of the reference what differs in the first other."""
+    if entry is found[0]:
+        return entries.alignment(entry, found[1]).marks("left")
+    return entries.alignment(found[0], entry).marks("right")
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _payload(key: str, title: str, marks: Mapping[str, str], _analysis: Analysis) -> dict[str, Any]:
+    return graph_payload(_analysis, title=title, marks=marks)

@@ -1,0 +1,146 @@
+"""Compare: two to four networks, pinned or edited, side by side: figures, graphs, layers, fields, costs, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+import models
+from explorer.figures import comparison, units
+from explorer.ui import pins, state, theme
+from explorer.ui.guard import guard
+from explorer.ui.markdown import markdown_safe
+from explorer.ui.session import Session
+from explorer.ui.settings import Setting
+from explorer.ui.view import View
+from explorer.views.compare import entries, graphs, table
+from explorer.views.compare.entries import Candidate
+
+BADGES = ("blue", "orange", "green", "violet")  # nearest to the colours of the figures
+
+
+def render(session: Session) -> None:
+    """Draw the whole page: what is compared, with its figures, and below one of the parts."""
+    if session.spec_error:
+        st.warning("The edited network is the last one that could be built.", icon=":material/history:")
+    found = entries.current(session)
+    _heads(found, session)
+    _more(found, session)
+    there = [entry for entry in found if entry.session]
+    if len(there) < 2:
+        return
+    state.control(
+        st.segmented_control, "part", "What is compared", options=list(SECTIONS), required=True,
+        label_visibility="collapsed", format_func=lambda name: SECTIONS[name][0],
+    )  # fmt: skip
+    with guard():
+        SECTIONS[state.get("part")][1](there, session)
+
+
+# -- what is compared -------------------------------------------------------------------------------------------------
+
+
+def _heads(found: list[Candidate], session: Session) -> None:
+    reference = next((entry for entry in found if entry.session), None)
+    for entry, column in zip(found, st.columns(max(2, len(found)), gap="medium"), strict=False):
+        with column, guard():
+            _head(entry, entry is reference, session)
+            if entry.session and reference:
+                _figures(entry, reference)
+
+
+def _head(entry: Candidate, is_reference: bool, session: Session) -> None:
+    badge = f":{BADGES[entries.LETTERS.index(entry.letter)]}-badge[{entry.letter}]"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"{badge} **{markdown_safe(entry.variant.name)}**" + (" :small[reference]" if is_reference else ""))
+        if entry.place is not None:
+            _menu(entry, entry.place)
+        elif entry.is_edited:
+            pins.button(session)
+    st.caption(markdown_safe(entry.says()))
+    if entry.error:
+        st.error(markdown_safe(entry.error), icon=":material/error:")
+    elif entry.known.weights_error and entry.place is not None:
+        st.warning(markdown_safe(entry.known.weights_error), icon=":material/file_open:")
+
+
+def _menu(entry: Candidate, place: int) -> None:
+    """What can be done with a pinned network."""
+    with st.popover("", icon=":material/more_vert:", type="tertiary", key=f"menu {entry.letter}"):
+        state.keep(st.text_input, f"name {entry.letter}", "Name", entry.variant.name,
+                   lambda name: pins.rename(place, name), max_chars=pins.LONGEST_PIN_NAME)  # fmt: skip
+        for label, icon, action, off in (
+            ("Edit this one", ":material/edit:", pins.take_up, entry.is_edited),
+            ("Make it the reference", ":material/first_page:", pins.to_front, place == 0),
+            ("Remove", ":material/delete:", pins.remove, False),
+        ):
+            st.button(label, key=f"{label} {entry.letter}", icon=icon, on_click=action, args=(place,), disabled=off,
+                      type="tertiary")  # fmt: skip
+
+
+def _figures(entry: Candidate, reference: Candidate) -> None:
+    rows = comparison.figures(entry.analysis, reference.analysis)
+    st.table(
+        {
+            "Figure": [row.name for row in rows],
+            "Value": [row.text.replace(" ", units.NO_BREAK) for row in rows],
+            "Difference": [row.difference.replace(" ", units.NO_BREAK) for row in rows],
+        },
+        border="horizontal", hide_index=True, hide_header=True,
+    )  # fmt: skip
+
+
+def _more(found: list[Candidate], session: Session) -> None:
+    """A preset beside what is there; and a word to who has nothing to compare yet."""
+    if len(found) < 2:
+        st.info("Pin this network and go on editing it, or choose a preset to set beside it.", icon=":material/keep:")
+    if len(pins.pinned()) < pins.MOST_PINS and len(found) < len(entries.LETTERS):
+        offered = ["", *(name for name in models.presets() if name != session.preset or state.knobs())]
+        state.keep(
+            st.selectbox, "compare preset", "Compare with a preset", "", _add, options=offered, width=320,
+            format_func=lambda name: name or "Choose a preset …", label_visibility="collapsed",
+        )  # fmt: skip
+
+
+def _add(preset: str) -> None:
+    if preset:
+        pins.add_preset(preset)
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _growth(found: list[Candidate], session: Session) -> None:
+    del session
+    networks = {entry.label: entry.analysis for entry in found}
+    gated = any(one.receptive_field.axes != one.local_receptive_field.axes for one in networks.values())
+    figure = comparison.growth_over(networks, "local" if gated else "strict")
+    st.plotly_chart(figure, key="compared fields", config=theme.PLAIN)
+    if gated:
+        st.caption("Fields without gates, which read the whole map at once.")
+
+
+def _costs(found: list[Candidate], session: Session) -> None:
+    del session
+    st.plotly_chart(comparison.costs_over({entry.label: entry.analysis for entry in found}), key="compared costs",
+                    config=theme.PLAIN)  # fmt: skip
+    st.caption("A stage is all layers whose maps have the same size; tokens are a sequence, the head has no positions.")
+
+
+SECTIONS: dict[str, tuple[str, Callable[[list[Candidate], Session], None]]] = {
+    "graphs": ("Graphs", graphs.render),
+    "table": ("Layers", table.render),
+    "growth": ("Field", _growth),
+    "costs": ("Cost", _costs),
+}
+
+VIEW = View(
+    "compare", "Compare", ":material/compare:", 4, render,
+    settings=(
+        *pins.SETTINGS,
+        Setting("part", "graphs", choices=tuple(SECTIONS)),
+        Setting("looked", ""),
+        *table.SETTINGS,
+    ),
+)  # fmt: skip
