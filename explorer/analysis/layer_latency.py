@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,8 @@ from torch import Tensor
 from explorer.analysis import latency
 from explorer.analysis.latency import LEAST_S, Latency
 from explorer.graph.shapes import image_dtype
-from explorer.graph.trace import TracedProgram
+from explorer.graph.trace import TracedProgram, mode
+from explorer.run.cancel import Cancellable
 from explorer.run.execute import OpCall, run
 
 
@@ -37,7 +39,7 @@ class LayerLatencies:
     @property
     def difference(self) -> float:
         """How far the sum is above the whole pass, as a share of it."""
-        return self.total_s / self.whole.median_s - 1
+        return self.total_s / self.whole.median_s - 1 if self.whole.median_s else 0.0
 
     def sentence(self) -> str:
         """How it was measured, and what the sum and the whole are, for people."""
@@ -46,7 +48,7 @@ class LayerLatencies:
         total, whole = _milliseconds(self.total_s), _milliseconds(self.whole.median_s)
         return (
             f"Medians of {self.passes:,} passes of one image on {self.whole.device}. The layers add up to {total}, "
-            f"{compared} {'as' if share == '0 %' else 'than'} the {whole} of a whole pass, in which no layer is timed."
+            f"{compared} {'as' if share == '0 %' else 'than'} the {whole} of passes in which none is timed."
         )
 
 
@@ -65,31 +67,34 @@ def layer_latencies(
     """Time every layer of a program, on the device where its weights are, for one image of noise of the size that was
     traced.
 
-    `progress` is told the share that is done, 0 to 1; `cancel` is asked before each layer. The module stays as it was.
-    Raises Cancelled.
+    Passes in which layers are timed and whole ones take turns, so that what else the machine does slows both alike.
+    `progress` is told the share that is done, 0 to 1; `cancel` is asked between passes, and within slow ones. The
+    module stays as it was. Raises Cancelled.
     """
-
-    def told(share: float) -> None:
-        if progress is not None:
-            progress(share)
-
     parameter = next(program.module.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    size = channels, height, width = program.graph.layers[0].output_shape[1:]
+    size = program.graph.layers[0].output_shape[1:]
     image = torch.randn(1, *size, generator=torch.Generator().manual_seed(0)).to(device, image_dtype(program.module))
-    synchronise = latency.synchroniser(device)
-    with torch.inference_mode():
+    synchronise, asked = latency.synchroniser(device), Cancellable(cancel)
+
+    def both(within: contextlib.AbstractContextManager[object]) -> tuple[dict[str, float], float]:
+        layers = _timed(program, image, synchronise, cancel, clock)
+        started = clock()
+        with within:
+            program.module(image)
+        synchronise()
+        return layers, clock() - started
+
+    with mode(program.module, training=False), torch.inference_mode():
+        is_slow = both(asked)[1] > least_s and both(asked)[1] > least_s
         passes = latency.steadiest(
-            lambda: _timed(program, image, synchronise, cancel, clock), synchronise,
-            least_s=least_s, progress=lambda share: told(share / 2), cancel=cancel, clock=clock,
+            lambda: both(asked if is_slow else contextlib.nullcontext()), synchronise,
+            least_s=least_s, progress=progress, cancel=cancel, clock=clock,
         )  # fmt: skip
-    whole = latency.measure(
-        program.module, (channels, height, width), device=device, least_s=least_s, cancel=cancel,
-        progress=lambda share: told(0.5 + share / 2),
-    )  # fmt: skip
-    layers = passes[0][1]
-    seconds = {name: statistics.median(timed[name] for _, timed in passes) for name in layers}
-    return LayerLatencies(seconds, len(passes), whole)
+    found = [result for _, result in passes]
+    seconds = {name: statistics.median(layers[name] for layers, _ in found) for name in found[0][0]}
+    low, median, high = statistics.quantiles([whole for _, whole in found], n=4, method="inclusive")
+    return LayerLatencies(seconds, len(found), Latency(1, str(device), len(found), median, low, high))
 
 
 def _timed(

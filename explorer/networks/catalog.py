@@ -238,8 +238,8 @@ def load(
 
 def kept_in_words(kept: Kept, source: WeightsSource, preset: str, seed: int) -> str:
     """What a changed network keeps of the weights of its preset, where the rest comes from, and what is not known."""
-    new = f" What is new is as initialised with seed {seed}, untrained." if kept.fresh else ""
-    accuracy = "" if source.kind == "file" else f" Figures of accuracy are those of {preset} unchanged, not of this."
+    new = f" What is new is untrained, from seed {seed}." if kept.fresh else ""
+    accuracy = "" if source.kind == "file" else f" Its accuracy is not known; that of {preset} is another network's."
     return kept.sentence(source.title) + new + accuracy
 
 

@@ -23,14 +23,14 @@ def network() -> TracedProgram:
 
 
 class LayerClock:
-    """A clock that each layer moves on by its seconds, of which the first three passes take twice as many."""
+    """A clock that each layer moves on by its seconds, of which the first passes take twice as many."""
 
     def __init__(self, seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.ran = 0.0, list[str]()
         default = OpCall.default
 
         def slow(call: OpCall, *args: Any) -> Any:
-            cold = self.ran.count(call.layer.id) < latency.WARM_UP
+            cold = self.ran.count(call.layer.id) <= latency.WARM_UP
             self.ran.append(call.layer.id)
             self.now += seconds.get(call.layer.id, 0.001) * (2 if cold else 1)
             return default(call, *args)
@@ -47,7 +47,7 @@ def test_each_layer_has_the_median_of_the_passes_that_count(monkeypatch: pytest.
     assert found.seconds == pytest.approx({"0": 0.03, "1": 0.001, "2": 0.001, "3": 0.001, "4": 0.001, "5": 0.02})
     assert list(found.seconds) == [layer.id for layer in program.graph if layer.kind != "input"]
     assert found.passes >= latency.LEAST_PASSES
-    assert clock.ran.count("0") == found.passes + latency.WARM_UP
+    assert clock.ran.count("0") == found.passes + latency.WARM_UP + 1, "one more, to see whether passes are slow"
 
 
 def test_the_device_is_waited_for_on_both_sides_of_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,8 +80,8 @@ def test_the_sum_is_told_beside_the_whole() -> None:
         return LayerLatencies({"a": 0.02, "b": total_s - 0.02}, 1234, Latency(1, "cpu", 9, 0.4, 0.3, 0.5)).sentence()
 
     assert said(0.43) == (
-        "Medians of 1,234 passes of one image on cpu. The layers add up to 430 ms, 7 % more than the 400 ms of a whole "
-        "pass, in which no layer is timed."
+        "Medians of 1,234 passes of one image on cpu. The layers add up to 430 ms, 7 % more than the 400 ms of passes "
+        "in which none is timed."
     )
     assert "add up to 300 ms, 25 % less than the 400 ms" in said(0.3)
     assert "add up to 401 ms, as much as the 400 ms" in said(0.401)
@@ -114,4 +114,4 @@ def test_progress_goes_from_0_to_1() -> None:
     told: list[float] = []
     layer_latencies(network(), least_s=0.01, progress=told.append)
     assert told == sorted(told)
-    assert 0 <= told[0] < 0.5 <= told[-1] < 1
+    assert 0 <= told[0] < told[-1] < 1

@@ -32,7 +32,7 @@ def test_a_swapped_activation_keeps_what_was_trained_and_the_preset_is_one_click
     app = open_app(k__activation="silu")
     assert not errors(app)
     assert app.selectbox(key="widget:weights").value == "shipped"
-    assert told(app).startswith("Trained here kept, whole. Figures of accuracy are those of zfnet")
+    assert told(app).startswith("Trained here kept, whole. Its accuracy is not known; that of zfnet")
     app.button(key="unchanged").click().run()
     assert link(app) == {}
     assert not any(" kept" in text for text in sidebar(app))

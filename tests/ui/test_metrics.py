@@ -53,7 +53,7 @@ def test_nothing_is_measured_before_it_is_asked_for() -> None:
 
 def test_latency_is_told_beside_the_whole_pass_and_stands_in_the_table() -> None:
     app = asked(open_app(panel="costs"), metrics.TIMED)
-    assert "The layers add up to 54 ms, 8 % more than the 50 ms of a whole pass" in captions(app)
+    assert "The layers add up to 54 ms, 8 % more than the 50 ms of passes in which none" in captions(app)
     assert app.button(key=f"measure {metrics.TIMED}").label == "Measure latency again"
     column = table(app)[metrics.LATENCY]
     assert column["features.0"] == pytest.approx(2)

@@ -39,8 +39,8 @@ class Drawn:
 def render(session: Session, layer_id: str) -> None:
     """Draw the filters of a layer; nothing where it has none. A click chooses the output channel."""
     layer = session.analysis.graph[layer_id]
-    if not has_filters(layer) or len(layer.output_shape) < 2:
-        return
+    if not has_filters(layer) or len(layer.output_shape) < 2 or session.source.needs_download:
+        return  # that a download comes first is said beside the maps
     outputs, inputs = layer.output_shape[1], _inputs(layer)
     place = state.get("filter_input") if state.get("filter_input") < inputs else -1
     count = min(outputs, MOST if state.get("all_filters") else FEW)
