@@ -52,7 +52,7 @@ def render(session: Session, layer_id: str) -> None:
     drawn = awaited("filters", (*session.key, layer_id, count, place), "Reading the filters", work)
     if drawn is None:
         return
-    st.markdown(":small[Filters]")
+    st.markdown(":small[Filters]" if drawn.channels else ":small[Weights]")
     if drawn.channels:
         _controls(layer, inputs, place)
         tiles = [_tile(*each) for each in zip(drawn.channels, drawn.norms, drawn.pictures, strict=True)]
@@ -86,11 +86,11 @@ def _controls(layer: Layer, inputs: int, place: int) -> None:
         if inputs > 1:
             state.keep(
                 st.selectbox, "filter input", "Inputs", place, lambda chosen: state.put("filter_input", chosen),
-                options=range(-1, inputs), format_func=lambda i: "All" if i < 0 else f"Channel {i}",
-                label_visibility="collapsed", width=140,
+                options=range(-1, inputs), format_func=lambda i: "All inputs" if i < 0 else f"Input channel {i}",
+                label_visibility="collapsed", width=190,
             )  # fmt: skip
         if layer.output_shape[1] > FEW:
-            state.control(st.toggle, "all_filters", "All")
+            state.control(st.toggle, "all_filters", "All filters")
 
 
 def _tile(channel: int, norm: float, picture: np.ndarray) -> Tile:
