@@ -113,9 +113,7 @@ def test_changed_knobs_keep_the_trained_weights_that_fit_and_say_which_layers_ar
         expected = module.get_submodule("features")[:5](image)[0]
     np.testing.assert_allclose(np.load(out.with_suffix(".npy")), expected.numpy(), rtol=1e-4, atol=1e-5)
     (told,) = [line for line in err.splitlines() if " kept; new: " in line]
-    assert told.startswith(
-        f"{title} kept; new: classifier.6 (1 of 13 layers). What is new is as initialised with seed 4"
-    )
+    assert told.startswith(f"{title} kept; new: classifier.6 (1 of 13 layers). What is new is untrained, from seed 4.")
     assert ("accuracy" in told) == (title == "Trained here"), "what a file's accuracy is nobody said"
 
 
