@@ -58,7 +58,7 @@ def _covers(axes: list[Axis], whole: Axis) -> bool:
 def _is_partly_blind(axis: Axis) -> bool:
     seen = axis.seen
     ends = seen[0, 0] > seen[1, 0], seen[0, -1] > seen[1, -1]
-    return any(ends) and not all(ends) or None in axis.intervals and len(axis.intervals) > 1
+    return any(ends) and int(seen[1].max()) >= 0 or None in axis.intervals and len(axis.intervals) > 1
 
 
 def _fits(state: FieldState, lead: FieldState) -> bool:

@@ -17,7 +17,7 @@ from explorer.graph.layers import LayerGraph
 from explorer.receptive_field.dims import MAP
 from explorer.receptive_field.intervals import Axis
 from explorer.receptive_field.propagate import follow
-from explorer.types import Box
+from explorer.types import Box, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,18 @@ class ReceptiveField:
         )
         bottom, right = bottom + 1, right + 1
         return (top, left, bottom, right) if top < bottom and left < right else (0, 0, 0, 0)
+
+    def every_box(self, map_size: Size) -> np.ndarray:
+        """The boxes of all units of a map of `map_size`, [4, rows, columns], as `box` has them."""
+        if self.boxes is not None:
+            return self.boxes
+        rows, columns = (
+            np.broadcast_to(axis.seen, (2, count)) for axis, count in zip(self.axes, map_size, strict=True)
+        )
+        found = np.empty((4, *map_size), np.int64)
+        found[0], found[2] = rows[0][:, None], rows[1][:, None] + 1
+        found[1], found[3] = columns[0], columns[1] + 1
+        return np.where((found[0] < found[2]) & (found[1] < found[3]), found, 0)
 
 
 Certainty = Literal["exact", "bounded", "unknown"]

@@ -206,6 +206,25 @@ def test_branches_of_different_field_merge_by_union() -> None:
     assert field.box(6, 6) == (5, 4, 8, 9)
 
 
+def test_a_branch_that_sees_nothing_at_both_ends_adds_nothing_there() -> None:
+    """Rows and columns are kept apart: the rows that a padded branch sees count in no column of its padding."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tall, self.wide = nn.Conv2d(1, 1, (5, 1), padding=(2, 0)), nn.Conv2d(1, 1, (1, 3), padding=(0, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat((F.pad(self.tall(x), (1, 1)), self.wide(x)), 1)
+
+    program, fields = fields_of(Net(), (1, 9, 9))
+    found = fields[program.graph.layers[-1].id].strict
+    assert found.box(4, 0) == (4, 0, 5, 1)
+    assert found.box(4, 10) == (4, 8, 5, 9)
+    assert found.box(4, 5) == (2, 3, 7, 6)
+    assert found.every_box((9, 11))[:, 4, 0].tolist() == [4, 0, 5, 1]
+
+
 # -- Proof by the support of the gradient ------------------------------------------------------------------------------
 
 
