@@ -55,12 +55,20 @@ class Kept:
     def _named(self, path: str) -> Iterable[str]:
         """One name for a layer that is new as a whole; a module that holds others goes by its tensors."""
         own = [name for name in self._layers[path] if name in self._fresh]
-        holds_others = any(other.startswith(f"{path}.") for other in self._layers) or not path
-        return own if holds_others or len(own) < len(self._layers[path]) else [path]
+        return own if path in self._holders or len(own) < len(self._layers[path]) else [path]
 
     @cached_property
     def _fresh(self) -> frozenset[str]:
         return frozenset(self.fresh)
+
+    @cached_property
+    def _holders(self) -> set[str]:
+        """The paths of all modules that hold one of the layers; "" is the network's own."""
+        found = {""}
+        for path in self._layers:
+            while (path := path.rpartition(".")[0]) not in found:
+                found.add(path)
+        return found
 
     def sentence(self, title: str) -> str:
         """What is kept of the weights called `title`, and which layers are new."""

@@ -27,6 +27,8 @@ def render(session: Session) -> None:
     st.markdown(f":small[{markdown_safe(layer_words.sentence(session.analysis.graph[layer]))}]")
     _figures(report)
     _parameters(session, session.analysis.graph[layer])
+    if session.kept_sentence:
+        st.caption(markdown_safe(session.kept_sentence))
     with guard():
         _maps(session, layer)
     with guard():
