@@ -16,4 +16,7 @@ Box = tuple[int, int, int, int]  # top, left, bottom, right in pixels; bottom an
 
 def is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
     """Whether it is a list or tuple; `isinstance` alone would leave a type checker without a type of its items."""
-    return isinstance(value, list | tuple)
+    return isinstance(value, _SEQUENCES)
+
+
+_SEQUENCES = (list, tuple)  # `list | tuple` would be made anew at every call

@@ -132,7 +132,7 @@ def report(program: TracedProgram, module: nn.Module) -> Analysis:
         macs=sum(layer.macs or 0 for layer in layers),
         activation_bytes=sum(layer.activation_bytes for layer in layers if layer.kind != "input"),
         peak_bytes=cost.peak_bytes(graph),
-        weight_bytes=sum(_bytes(t) for t in module.state_dict().values()),
+        weight_bytes=sum(_bytes(t) for t in module.state_dict(keep_vars=True).values()),
         receptive_field=fields[head].strict,
         local_receptive_field=fields[head].local,
         head_layer=head,

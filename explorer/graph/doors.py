@@ -20,11 +20,13 @@ _QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch
 def unwrapped(module: nn.Module) -> nn.Module:
     """The network inside DataParallel, DistributedDataParallel and torch.compile; any other module as it is."""
     while True:
-        parallel = isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel)
-        inner = _inside(module, "module" if parallel else "_orig_mod")
+        inner = _inside(module, "module" if isinstance(module, _PARALLEL) else "_orig_mod")
         if inner is None:
             return module
         module = inner
+
+
+_PARALLEL: tuple[type[nn.Module], ...] = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
 def _inside(module: nn.Module, name: str) -> nn.Module | None:

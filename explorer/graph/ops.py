@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import torch
@@ -169,14 +170,14 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(REDUCTIONS, ("input", "dim", "keepdim")),
     "norm": ("input", "p", "dim", "keepdim"),
 }
-_KEPT = [
+_KEPT = frozenset([
     "stride", "padding", "dilation", "groups", "output_padding", "ceil_mode", "count_include_pad", "norm_type",
     "dim", "start_dim", "end_dim", "dim0", "dim1", "source", "destination", "keepdim", "sizes", "index", "start",
     "end", "step", "pad", "mode", "shifts", "dims", "normalized_shape", "num_groups", "upscale_factor",
     "downscale_factor", "align_corners", "batch_first", "size", "scale_factor", "recompute_scale_factor",
     "antialias", "training", "p",
     "negative_slope", "alpha", "approximate", "padding_mode",
-]  # fmt: skip
+])  # fmt: skip
 
 # Functions whose order differs from that of others of their kind, aten overloads among them.
 _AMBIGUOUS = {
@@ -236,7 +237,7 @@ def function_name(target: Any) -> str:
 def module_arguments(module: nn.Module) -> Arguments:
     """The hyperparameters that a leaf module keeps as attributes, under the names of the functional form."""
     own = vars(module)  # getattr would search parameters and buffers for each of the many names
-    found = {name: own[name] for name in _KEPT if name in own and _is_plain(own[name])}
+    found = {name: value for name, value in own.items() if name in _KEPT and _is_plain(value)}
     for name in ("kernel_size", "output_size", "size", "scale_factor"):
         if own.get(name) is not None:
             found[name] = own[name]
@@ -245,16 +246,24 @@ def module_arguments(module: nn.Module) -> Arguments:
     weight = getattr(module, "weight", None) if weight is None else weight  # one that is computed, as by weight_norm
     if weight is not None:
         found["weight"] = weight
+    return found | _special_arguments(module) if _is_special(type(module)) else found
+
+
+def _special_arguments(module: nn.Module) -> Arguments:
+    """What few kinds of modules keep under other names than the functional form, or not at all."""
     if isinstance(module, nn.Upsample):
-        found["align_corners"] = bool(module.align_corners)
-    for bases, border in _PADS.items():
-        if isinstance(module, bases):
-            found["mode"], found["pad"] = border, tuple(own["padding"])
-    if isinstance(module, _BATCH_NORMS) and module.running_mean is None:
-        found["training"] = True  # it keeps no statistics, and so computes them at inference too
+        return {"align_corners": bool(module.align_corners)}
     if isinstance(module, nn.ChannelShuffle):
-        found["groups"] = module.groups
-    return found
+        return {"groups": module.groups}
+    if isinstance(module, _BATCH_NORMS):  # one that keeps no statistics computes them at inference too
+        return {"training": True} if module.running_mean is None else {}
+    border = next(border for bases, border in _PADS.items() if isinstance(module, bases))
+    return {"mode": border, "pad": tuple(vars(module)["padding"])}
+
+
+@lru_cache(maxsize=4096)
+def _is_special(cls: type[nn.Module]) -> bool:
+    return issubclass(cls, (nn.Upsample, nn.ChannelShuffle, *_BATCH_NORMS, *chain(*_PADS)))
 
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -284,7 +293,7 @@ def call_arguments(kind: str, name: str, args: tuple[Any, ...], kwargs: Mapping[
 
 def plain_attributes(arguments: Arguments) -> dict[str, Any]:
     """The arguments worth keeping in the layer graph: plain data only."""
-    return {name: _plain(arguments[name]) for name in _KEPT if name in arguments and _is_plain(arguments[name])}
+    return {name: _plain(value) for name, value in arguments.items() if name in _KEPT and _is_plain(value)}
 
 
 def _is_plain(value: Any) -> bool:

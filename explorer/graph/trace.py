@@ -9,6 +9,7 @@ import contextlib
 import threading
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -55,15 +56,30 @@ def mode(module: nn.Module, training: bool) -> Generator[None]:
     A program of torch.export keeps its mode in its operations, and is left in it.
     """
     before = [(part, part.training) for part in parts_of(module)]
+    others = [part for part, was in before if was != training]
     try:
-        if any(was != training for _, was in before):
+        if others and all("train" not in vars(part) and _only_switches(type(part)) for part, _ in before):
+            for part in others:
+                vars(part)["training"] = training  # an assignment would search the parameters first
+        elif others:
             with contextlib.suppress(NotImplementedError):
                 module.train(training)
         yield
     finally:
         for part, was in before:
-            if part.training != was:
+            if part.training == was:
+                continue
+            if _only_switches(type(part)):
+                vars(part)["training"] = was
+            else:
                 part.training = was
+
+
+@lru_cache(maxsize=4096)
+def _only_switches(cls: type[nn.Module]) -> bool:
+    """Whether `train` does no more than to set `training`: one that freezes its statistics has a `train` of its own."""
+    own = cls.train is nn.Module.train and cls.__setattr__ is nn.Module.__setattr__
+    return own and not hasattr(cls, "training")
 
 
 def trace(

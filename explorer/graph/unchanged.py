@@ -57,6 +57,7 @@ class _Memory:
     def __init__(self) -> None:
         self._seen: set[int] = set()
         self._dicts: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        self._empty: list[dict[Any, Any]] = []
         self._lists: list[tuple[Any, list[Any]]] = []
         self._sets: list[tuple[set[Any], set[Any]]] = []
         self._cells: list[tuple[types.CellType, Any]] = []
@@ -83,7 +84,10 @@ class _Memory:
         self.keep(type(part).forward, DEPTH)
 
     def _keep_dict(self, value: dict[Any, Any]) -> None:
-        self._dicts.append((value, value.copy() if value else _NOTHING))
+        if value:
+            self._dicts.append((value, value.copy()))
+        else:
+            self._empty.append(value)
 
     def keep(self, value: Any, depth: int) -> None:
         """A container, function or plain object with what it reaches; numbers, modules and classes are passed over."""
@@ -149,6 +153,9 @@ class _Memory:
             if not same:
                 now.clear()
                 now.update(before)
+        if any(self._empty):
+            for now in self._empty:
+                now.clear()
         for sequence, items in self._lists:
             if len(sequence) != len(items) or any(a is not b for a, b in zip(sequence, items, strict=True)):
                 sequence.clear()
@@ -167,7 +174,6 @@ class _Memory:
                     tensor.copy_(values)
 
 
-_NOTHING: dict[Any, Any] = {}
 _ATOMS = frozenset((int, float, str, bool, bytes, complex, type(None), torch.device, torch.dtype, torch.Size))
 _CONTAINERS = frozenset((dict, list, set, deque, OrderedDict, defaultdict, Counter))
 # The dicts in which nn.Module keeps what it holds: tensors in them are referred to, no value of theirs is copied.
