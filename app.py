@@ -30,15 +30,17 @@ def page() -> None:
     jobs.retain(chosen.key, besides=[weights.DOWNLOAD])
     with guard():
         sidebar.render(chosen, view.of_network)
-    st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False,
+                 width="content")  # fmt: skip
+        state.control(
+            st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
+            wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",
+        )  # fmt: skip
     for problem in (*([lost] if (lost := missing_assets()) else []), *broken_files(), *models.broken_files()):
         st.warning(markdown_safe(problem), icon=":material/extension_off:")
     for notice in state.notices():
         st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
-    state.control(
-        st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
-        wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",
-    )  # fmt: skip
     with guard():
         view.render(chosen)
     state.end()

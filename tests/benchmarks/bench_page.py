@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 def open_all(page: Page, address: str) -> None:
     """Ask for the page, and wait for all that the first view shows."""
     page.goto(address, timeout=PATIENCE_MS)
-    expect(page.get_by_test_id("stMetric")).to_have_count(7, timeout=PATIENCE_MS)
+    expect(page.get_by_test_id("stMetric")).to_have_count(3, timeout=PATIENCE_MS)
     nodes = page.get_by_test_id("stGraphVizChart").locator("svg .node")
     expect(nodes).not_to_have_count(0, timeout=PATIENCE_MS)
     expect(page.get_by_test_id("stSidebar").get_by_test_id("stImage")).to_be_visible(timeout=PATIENCE_MS)

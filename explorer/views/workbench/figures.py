@@ -10,24 +10,24 @@ from explorer.analysis.depth import depth
 from explorer.analysis.structure import Analysis
 from explorer.figures import units
 from explorer.figures.caveats import field_text
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 
 
 def render(session: Session) -> None:
-    """Draw one figure beside the other."""
+    """Draw the three that people compare by loud, the others beside them; dimmed where they are of another network."""
     now, before = session.analysis, session.preset_analysis
-    with st.container(border=True), st.grid(min_column_width=116, gap="small"):
-        _metric("Parameters", now, before, lambda a: a.params, units.count, "Learned numbers, at any time.")
-        _metric("MACs", now, before, lambda a: a.macs, units.count, "Multiply-accumulates for one image.")
-        _metric("Activations", now, before, lambda a: a.activation_bytes, units.format_bytes,
-                "What all layers put out for one image, in float32.", " bytes")  # fmt: skip
-        _metric("Peak memory", now, before, lambda a: a.peak_bytes, units.format_bytes,
-                "The most that is held at once at inference, beside the weights.", " bytes")  # fmt: skip
-        _metric("On disk", now, before, lambda a: a.weight_bytes, units.format_bytes,
-                "Parameters and buffers in float32.", " bytes")  # fmt: skip
-        _metric("Depth", now, before, lambda a: depth(a.graph), str,
-                "Convolutions and linear layers on the longest way from image to classes.", " layers")  # fmt: skip
-        _receptive_field(now, before)
+    refused = session.spec_error is not None
+    with st.container(border=True, key=DIMMED if refused else None):
+        if refused:
+            st.html(f"<style>.st-key-{DIMMED} {{ opacity: 0.55 }}</style>")
+            st.caption("Of the last network that could be built:")
+        with st.grid(min_column_width=104, gap="small"):
+            _metric("Parameters", now, before, lambda a: a.params, units.count, "Learned numbers, at any time.")
+            _metric("MACs", now, before, lambda a: a.macs, units.count, "Multiply-accumulates for one image.")
+            _receptive_field(now, before)
+            for quiet in QUIET:
+                _quiet(now, before, *quiet)
 
 
 def _metric(
@@ -35,10 +35,22 @@ def _metric(
     help: str, unit: str = "",
 ) -> None:  # fmt: skip
     value, old = figure(now), figure(before)
+    difference = units.difference(value, old)
     st.metric(
-        label, show(value), units.difference(value, old), delta_color="off",
+        label, show(value), difference or SAME, delta_color="off", delta_arrow="auto" if difference else "off",
         help=f"{help} Exactly {value:,}{unit}; the preset has {old:,}.",
     )  # fmt: skip
+
+
+def _quiet(
+    now: Analysis, before: Analysis, label: str, figure: Callable[[Analysis], int], show: Callable[[int], str],
+    help: str, unit: str,
+) -> None:  # fmt: skip
+    value, old = figure(now), figure(before)
+    st.markdown(
+        f":small[{label}]  \n{markdown_safe(show(value))}  \n:small[:gray[{units.difference(value, old) or SAME}]]",
+        help=f"{help} Exactly {value:,}{unit}; the preset has {old:,}.",
+    )
 
 
 def _receptive_field(now: Analysis, before: Analysis) -> None:
@@ -49,8 +61,22 @@ def _receptive_field(now: Analysis, before: Analysis) -> None:
     st.metric(
         "Receptive field",
         field_text("global" if strict.is_global else f"{units.pair(strict.size)} px", now[now.head_layer].certainty),
-        delta,
+        delta or SAME,
         delta_color="off",
+        delta_arrow="auto" if delta else "off",
         help=f"Pixels that one unit of the last map ({now.head_layer}) sees; global is the whole image. Stride "
         f"{units.pair(strict.stride)} px, padding {units.pair(strict.padding)} px.{gates}",
     )  # fmt: skip
+
+
+SAME = "as the preset"  # stands where a difference would, so that nothing moves when there is one
+DIMMED = "figures-of-the-last-network"
+QUIET: tuple[tuple[str, Callable[[Analysis], int], Callable[[int], str], str, str], ...] = (
+    ("Activations", lambda a: a.activation_bytes, units.format_bytes,
+     "What all layers put out for one image, in float32.", " bytes"),
+    ("Peak memory", lambda a: a.peak_bytes, units.format_bytes,
+     "The most that is held at once at inference, beside the weights.", " bytes"),
+    ("On disk", lambda a: a.weight_bytes, units.format_bytes, "Parameters and buffers in float32.", " bytes"),
+    ("Depth", lambda a: depth(a.graph), str,
+     "Convolutions and linear layers on the longest way from image to classes.", " layers"),
+)  # fmt: skip

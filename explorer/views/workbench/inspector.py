@@ -14,7 +14,7 @@ from explorer.ui.guard import guard
 from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
-from explorer.views.workbench import filters
+from explorer.views.workbench import filters, selection
 
 STRONGEST = 8  # channels whose maps are shown
 
@@ -37,14 +37,7 @@ def render(session: Session) -> None:
 
 def _choice(session: Session, layer: str) -> None:
     names = [one.id for one in session.analysis.layers]
-    state.keep(st.selectbox, "inspected", "Layer", layer, choose, options=names, label_visibility="collapsed")
-
-
-def choose(layer: str) -> None:
-    """Make a layer the chosen one, everywhere; another layer has other channels and units."""
-    if layer != state.get("layer"):
-        for name, value in (("layer", layer), ("channel", -1), ("row", -1), ("column", -1)):
-            state.put(name, value)
+    state.keep(st.selectbox, "inspected", "Layer", layer, selection.choose, options=names, label_visibility="collapsed")
 
 
 def _figures(report: LayerReport) -> None:

@@ -9,8 +9,9 @@ import streamlit as st
 from explorer.analysis.structure import Analysis
 from explorer.figures import units
 from explorer.figures.caveats import field_text
-from explorer.ui import metrics, state
+from explorer.ui import metrics
 from explorer.ui.session import Session
+from explorer.views.workbench import selection
 from explorer.views.workbench.notes import warn_of_fields
 
 
@@ -30,7 +31,7 @@ def render(session: Session) -> None:
 
 def _select(key: str, rows: list[dict[str, Any]]) -> None:
     if chosen := st.session_state[key].selection.rows:
-        state.put("layer", rows[chosen[0]]["Layer"])
+        selection.choose(rows[chosen[0]]["Layer"])
 
 
 def _table_row(analysis: Analysis, report: Any, measured: metrics.LayerMetrics) -> dict[str, Any]:

@@ -1,0 +1,16 @@
+"""What a click on a layer does, wherever it is shown."""
+
+from __future__ import annotations
+
+from explorer.ui import state
+
+ABOUT_A_LAYER = ("layer", "field", "layers", "knobs")  # the panels that follow the chosen layer
+
+
+def choose(layer: str) -> None:
+    """Make a layer the chosen one, everywhere; another layer has other channels and units."""
+    if layer != state.get("layer"):
+        for name, value in (("layer", layer), ("channel", -1), ("row", -1), ("column", -1)):
+            state.put(name, value)
+    if state.get("panel") not in ABOUT_A_LAYER:
+        state.put("panel", "layer")
