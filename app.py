@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 
 import models
 from explorer.resources import asset, missing_assets
-from explorer.ui import jobs, server, session, sidebar, state, weights
+from explorer.ui import jobs, server, session, sidebar, state, theme, weights
 from explorer.ui.guard import attempt, guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
@@ -18,6 +18,7 @@ def page() -> None:
     """Draw the whole page once: Streamlit does so at every click."""
     icon = asset("icon.png")
     st.set_page_config("CNN Architecture Explorer", icon if icon.exists() else ":material/account_tree:", layout="wide")
+    theme.narrow_margins()
     views = discover()
     first = next(iter(views))
     own = [setting for view in views.values() for setting in view.settings]

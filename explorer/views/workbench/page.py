@@ -27,7 +27,7 @@ def render(session: Session) -> None:
     with right:
         state.control(
             st.segmented_control, "panel", "Panel", options=list(PANELS), required=True,
-            label_visibility="collapsed", format_func=lambda name: PANELS[name][0],
+            label_visibility="collapsed", wrap=True, format_func=lambda name: PANELS[name][0],
         )  # fmt: skip
         with guard():  # a panel that cannot be drawn must not take the others away
             PANELS[state.get("panel")][1](session)
