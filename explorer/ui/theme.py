@@ -9,8 +9,8 @@ PLAIN = {"displayModeBar": False}  # plotly charts: without a bar of buttons tha
 
 # Streamlit leaves a third of a small screen to margins; the graph and the panel beside it need it.
 _MARGINS = """<style>
-[data-testid="stMainBlockContainer"] { padding: 3.25rem 2rem 2rem; }
-@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 3.25rem 1rem 2rem; } }
+[data-testid="stMainBlockContainer"] { padding: 4.1rem 2rem 2rem; }
+@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 4.1rem 1rem 2rem; } }
 </style>"""
 
 

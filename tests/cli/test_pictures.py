@@ -8,7 +8,7 @@ import resource
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -110,7 +110,7 @@ def test_changed_knobs_keep_the_trained_weights_that_fit_and_say_which_layers_ar
         codec.load(SAMPLES / "cat.png").pixels
     )
     with torch.inference_mode():
-        expected = module.get_submodule("features")[:5](image)[0]
+        expected = cast("nn.Sequential", module.get_submodule("features"))[:5](image)[0]
     np.testing.assert_allclose(np.load(out.with_suffix(".npy")), expected.numpy(), rtol=1e-4, atol=1e-5)
     (told,) = [line for line in err.splitlines() if " kept; new: " in line]
     assert told.startswith(f"{title} kept; new: classifier.6 (1 of 13 layers). What is new is untrained, from seed 4.")

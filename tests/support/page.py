@@ -21,7 +21,9 @@ def open_app(**link: str) -> AppTest:
 
 
 def metrics(app: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in app.metric}
+    """The figures by their labels, loud ones and quiet ones."""
+    quiet = (re.fullmatch(r":small\[(.+?)\]  \n(.+?)  \n:small.*", text.value) for text in app.markdown)
+    return {metric.label: metric.value for metric in app.metric} | {one[1]: one[2] for one in quiet if one}
 
 
 def errors(app: AppTest) -> list[str]:

@@ -51,7 +51,7 @@ def test_a_view_file_is_found_by_itself() -> None:
 
 
 def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_link_restores_it() -> None:
-    app = open_app()
+    app = open_app(panel="knobs")
     app.selectbox(key="widget:architecture").set_value("vgg").run()
     app.selectbox(key="widget:preset").set_value("vgg16").run()
     before = metrics(app)
@@ -59,19 +59,19 @@ def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_li
     assert before["Receptive field"] == "212 px"
     assert before["Depth"] == "16"
     app.number_input(key="widget:knob vgg16 depths 2").set_value(4).run()
-    assert link(app) == {"preset": "vgg16", "k.depths": "2,2,4,3,3"}
+    assert link(app) == {"panel": "knobs", "preset": "vgg16", "k.depths": "2,2,4,3,3"}
     after = metrics(app)
     assert after["Depth"] == "17"
     assert after["Parameters"] != before["Parameters"]
     assert app.metric[0].delta.startswith("+")
-    assert metrics(open_app(preset="vgg16", k__depths="2,2,4,3,3")) == after
+    assert metrics(open_app(panel="knobs", preset="vgg16", k__depths="2,2,4,3,3")) == after
 
 
 def test_a_field_that_became_global_has_no_difference_in_pixels() -> None:
     app = open_app(preset="resnet50", k__attention="se")
     (field,) = [metric for metric in app.metric if metric.label == "Receptive field"]
     assert field.value == "global"
-    assert not field.delta
+    assert field.delta == "preset: 427 px"
 
 
 def test_a_new_preset_forgets_knobs_and_layer() -> None:

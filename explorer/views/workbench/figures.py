@@ -10,6 +10,7 @@ from explorer.analysis.depth import depth
 from explorer.analysis.structure import Analysis
 from explorer.figures import units
 from explorer.figures.caveats import field_text
+from explorer.receptive_field.report import ReceptiveField
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 
@@ -57,16 +58,21 @@ def _receptive_field(now: Analysis, before: Analysis) -> None:
     strict, local = now.receptive_field, now.local_receptive_field
     old = before.receptive_field
     delta = None if strict.is_global or old.is_global else units.difference(strict.size[0], old.size[0])
+    unlike = SAME if (strict.is_global, strict.size) == (old.is_global, old.size) else f"preset: {_seen(old)}"
     gates = "" if strict.size == local.size else f" Without gates that read the whole map: {units.pair(local.size)} px."
     st.metric(
         "Receptive field",
-        field_text("global" if strict.is_global else f"{units.pair(strict.size)} px", now[now.head_layer].certainty),
-        delta or SAME,
+        field_text(_seen(strict), now[now.head_layer].certainty),
+        delta or unlike,
         delta_color="off",
         delta_arrow="auto" if delta else "off",
         help=f"Pixels that one unit of the last map ({now.head_layer}) sees; global is the whole image. Stride "
         f"{units.pair(strict.stride)} px, padding {units.pair(strict.padding)} px.{gates}",
     )  # fmt: skip
+
+
+def _seen(field: ReceptiveField) -> str:
+    return "global" if field.is_global else f"{units.pair(field.size)} px"
 
 
 SAME = "as the preset"  # stands where a difference would, so that nothing moves when there is one

@@ -8,7 +8,7 @@ import streamlit as st
 
 from explorer.analysis.structure import Analysis
 from explorer.figures.graph_payload import graph_payload
-from explorer.ui import state
+from explorer.ui import metrics, state
 from explorer.ui.components.graph import layer_graph
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session, partial_analysis, spec_key
@@ -22,7 +22,8 @@ def render(session: Session) -> None:
     """Draw the graph of the network at hand; a click on a layer chooses it."""
     layer_graph(
         _payload(spec_key(session.spec), session.preset, session.analysis), key="graph", selected=session.layer,
-        pick=selection.choose, fold=state.get("fold"), on_fold=lambda opened: state.put("fold", opened),
+        pick=selection.choose, metrics=metrics.metrics(session), shares=metrics.SHARES, fold=state.get("fold"),
+        on_fold=lambda opened: state.put("fold", opened),
     )  # fmt: skip
 
 

@@ -68,6 +68,9 @@ def _parameters(session: Session, layer: Layer) -> None:
 
 
 def _maps(session: Session, layer: str) -> None:
+    if session.image is None:
+        st.caption("With a picture, its maps are here.")
+        return
     if layer not in layers_with_maps(session.analysis.graph):
         st.caption("This layer's output has no maps.")
         return
