@@ -71,6 +71,9 @@ def _maps(session: Session, layer: str) -> None:
     if session.image is None:
         st.caption("With a picture, its maps are here.")
         return
+    if session.source.needs_download:
+        st.caption("Its maps are here once the weights are downloaded.")
+        return
     if layer not in layers_with_maps(session.analysis.graph):
         st.caption("This layer's output has no maps.")
         return
