@@ -30,11 +30,16 @@ def source() -> str:
 
 
 @cache
+def style() -> str:
+    """The graph's CSS, in colours and fonts of Streamlit's variables."""
+    return (_HERE / "style.css").read_text(encoding="utf-8")
+
+
+@cache
 def _graph() -> Any:
     entry = (_HERE / "component.js").read_text(encoding="utf-8")
-    css = (_HERE / "style.css").read_text(encoding="utf-8")
-    script = f"const SOURCE = {json.dumps(source())};\nconst STYLE = {json.dumps(css)};\n{entry}"
-    return component("explorer_graph", html='<div class="root"></div>', css=css, js=script)
+    script = f"const SOURCE = {json.dumps(source())};\nconst STYLE = {json.dumps(style())};\n{entry}"
+    return component("explorer_graph", html='<div class="root"></div>', css=style(), js=script)
 
 
 @cache

@@ -152,5 +152,8 @@ class Controls {
     } else {
       this.legend.replaceChildren(part("span", "", {}, metrics.title(name)), part("span", "", {}, "0"), part("i", "scale"), part("span", "", {}, metrics.words(name, most)));
     }
+    const marks = new Set(this.view.outline.marks.values());
+    marks.delete("failed");
+    this.legend.append(...[...marks].sort().map((mark) => part("span", `swatch mark m-${mark}`, {}, part("i"), mark)));
   }
 }

@@ -224,21 +224,30 @@ class Outline {
     return this.key.map((_, i) => i).filter((i) => i > 0 && this.opens(i));
   }
 
-  // A bit for each entry that opens, six to a character; before it their number, by which another network is told.
+  // Five characters that another network hardly has.
+  stamp(entries) {
+    const sum = entries.map((i) => this.key[i]).join("\n");
+    let hash = 7;
+    for (let i = 0; i < sum.length; i++) hash = (Math.imul(hash, 31) + sum.charCodeAt(i)) >>> 0;
+    return hash.toString(36).padStart(5, "0").slice(-5);
+  }
+
+  // A bit for each entry that opens, six to a character; before them a stamp of the network.
   encode(open) {
-    const bits = this.foldable().map((i) => open.has(this.key[i]));
+    const entries = this.foldable();
+    const bits = entries.map((i) => open.has(this.key[i]));
     let text = "";
     for (let i = 0; i < bits.length; i += 6) {
       text += ALPHABET[bits.slice(i, i + 6).reduce((sum, bit, k) => sum + (bit ? 1 << k : 0), 0)];
     }
-    return `${bits.length.toString(36)}.${text.replace(/A+$/, "")}`;
+    return `${this.stamp(entries)}.${text.replace(/A+$/, "")}`;
   }
 
   // What `encode` told of; null for a text that is none of this network's.
   decode(text) {
-    const [, count, body] = /^([0-9a-z]{1,4})\.([\w-]*)$/.exec(text ?? "") ?? [];
+    const [, stamp, body] = /^([0-9a-z]{5})\.([\w-]*)$/.exec(text ?? "") ?? [];
     const entries = this.foldable();
-    if (count !== entries.length.toString(36) || body.length > Math.ceil(entries.length / 6)) return null;
+    if (stamp !== this.stamp(entries) || body.length > Math.ceil(entries.length / 6)) return null;
     const isOpen = (n) => (ALPHABET.indexOf(body[Math.floor(n / 6)] ?? "A") >> n % 6) & 1;
     return new Set(entries.filter((_, n) => isOpen(n)).map((i) => this.key[i]));
   }

@@ -40,14 +40,25 @@ class GraphView {
     this.labels = new Labels(this.outline, getComputedStyle(this.root).fontFamily || "sans-serif");
     this.metrics = new Metrics(this.outline, this.labels);
     if (this.metricsFeed) this.metrics.take(this.metricsFeed);
-    const kept = [...(this.memory.open ?? [])].filter((key) => this.outline.at.has(key));
-    if (this.memory.title !== payload.title || !kept.length) {
+    if (this.memory.title !== payload.title || !this.memory.open) {
       this.memory.open = (this.linked && this.outline.decode(this.linked)) || this.outline.firstLook();
       this.memory.place = null;
-    }
+      this.memory.touched = false;
+    } else if (this.memory.touched) this.tellFold();
     this.memory.title = payload.title;
     this.controls.refresh();
     this.layOut({ begin: isNew });
+    this.awaitFont();
+  }
+
+  // Words that were measured before the page's font was there are measured again.
+  awaitFont() {
+    const fonts = [FONT.main, FONT.quiet].map((font) => `${font} ${this.labels.family}`);
+    if (!document.fonts?.load || fonts.every((font) => document.fonts.check(font))) return;
+    Promise.all(fonts.map((font) => document.fonts.load(font))).then(() => {
+      this.labels.widths.clear();
+      if (this.root.isConnected) this.layOut({});
+    });
   }
 
   takeChosen({ layer, fold, sync: name }) {
@@ -91,8 +102,14 @@ class GraphView {
   }
 
   folded(how) {
+    this.memory.touched = true;
     this.layOut(how);
     sync.folded(this);
+    this.tellFold();
+  }
+
+  // Said when it has rested a while, as whoever hears of it computes the page anew.
+  tellFold() {
     clearTimeout(this.telling);
     this.telling = setTimeout(() => {
       const text = this.outline.encode(this.open);
@@ -174,7 +191,9 @@ class GraphView {
   settle(how, before, isDown) {
     const after = this.drawing.boxes.get(how.anchor);
     const { x, y, k } = this.canvas.view;
+    const beside = how.begin && sync.others(this).find((other) => other.memory.place);
     if (how.begin && this.memory.place) this.canvas.set(this.memory.place, false);
+    else if (beside) this.canvas.set(beside.memory.place, false);
     else if (how.begin || how.fit) this.canvas.begin(isDown);
     else if (before && after) this.canvas.set({ x: x + (before.x - after.x) * k, y: y + (before.y - after.y) * k, k });
     if (how.layer !== undefined) {

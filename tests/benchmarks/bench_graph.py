@@ -1,0 +1,191 @@
+"""The graph: its payload, and in Chromium its first paint, the whole of DenseNet-201, and one module that opens."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+import explorer
+import models
+from explorer.figures.graph_payload import graph_payload
+from explorer.ui.components.graph import source, style
+from tests.benchmarks.timing import Table, best_seconds, seconds
+from tests.browser.driver import launch, serve
+from tests.support.dot_page import dot_of
+from tests.support.graph_page import analysis_of
+from tests.support.places import ROOT
+from tests.support.preset_sizes import input_size
+
+ROUNDS = 5
+BIG = ["densenet201", "torchvision:densenet201", "efficientnet_b7"]
+PATIENCE_MS = 120_000
+THEME = "--st-text-color: #1c2733; --st-background-color: #fff; --st-secondary-background-color: #f3f6f9;"
+BLANK = "<!doctype html><style>:root {{ {theme} --height: 860px }} {style}</style><div class=root></div>"
+# `watched(act)`: milliseconds until what it does is painted, and the longest time the page's thread did nothing else.
+WATCH = """
+window.root = document.querySelector(".root");
+window.watched = (act) => new Promise((done, fail) => {
+  setTimeout(() => fail(new Error("nothing was drawn in 60 s")), 60_000);
+  const before = Number(root.dataset.drawn ?? 0);
+  const channel = new MessageChannel();
+  const began = performance.now();
+  let [last, gap, goes] = [began, 0, true];
+  channel.port1.onmessage = () => {
+    gap = Math.max(gap, performance.now() - last);
+    last = performance.now();
+    if (goes) channel.port2.postMessage(0);
+  };
+  channel.port2.postMessage(0);
+  act();
+  const end = () => {
+    const took = performance.now() - began;
+    setTimeout(() => { goes = false; done([took, gap]); }, 100);
+  };
+  const look = () => {
+    if (Number(root.dataset.drawn ?? 0) > before) requestAnimationFrame(() => setTimeout(end));
+    else setTimeout(look, 1);
+  };
+  look();
+});
+window.level = (value) => () => {
+  const select = root.querySelector("[aria-label=Open]");
+  select.value = value;
+  select.dispatchEvent(new Event("change"));
+};
+window.toggle = (part) => () => {
+  const groups = [...root.querySelectorAll(".box.group, .frame.group > .title")];
+  const box = groups.find((group) => group.textContent.startsWith(part));
+  box.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+};
+window.show = (payload) => () => {
+  window.close_?.();
+  window.close_ = kit.alone(root, payload, { values: {}, shares: [] }, "", {});
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright.chromium)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Page:
+    return empty(browser)
+
+
+def empty(browser: Browser) -> Page:
+    """A page with the graph's code and no graph."""
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page.set_content(BLANK.format(theme=THEME, style=style()))
+    page.evaluate(
+        """([code, css]) => {
+          window.kit = new Function("SOURCE", "STYLE", `${code}; return explorerGraph(SOURCE, STYLE)`)(code, css);
+        }""",
+        [source(), style()],
+    )
+    page.evaluate(WATCH)
+    return page
+
+
+def watched(page: Page, act: str, argument: Any = None) -> tuple[float, float]:
+    """Seconds until what `act` does is painted, and the longest gap on the page's thread."""
+    took, gap = page.evaluate(f"(argument) => watched({act})", argument)
+    return took / 1000, gap / 1000
+
+
+@pytest.mark.parametrize("name", BIG)
+def test_payload(name: str, table: Table) -> None:
+    analysis = analysis_of(name)
+    (best,) = best_seconds([lambda: json.dumps(graph_payload(analysis))], ROUNDS)
+    table.limit(f"payload of {name}", best, 0.05)
+    size = len(json.dumps(graph_payload(analysis)))
+    table.limit(f"its size, {name}", size, 200_000, lambda value: f"{value / 1000:.0f} KB")
+
+
+def test_first_paint_of_every_preset(page: Page, table: Table) -> None:
+    found = {}
+    for name in models.presets():
+        analysis = explorer.analyze(models.build(name, device="meta"), input_size(name, 224))
+        payload = graph_payload(analysis, title=name)
+        found[name] = min(watched(page, "show(argument)", payload)[0] for _ in range(2))
+    slowest = max(found, key=lambda name: found[name])
+    table.limit(f"first paint, folded: the slowest of {len(found)} presets ({slowest})", found[slowest], 0.5)
+
+
+@pytest.mark.parametrize("name", BIG)
+def test_opened_whole(name: str, browser: Browser, page: Page, table: Table) -> None:
+    """The first time on pages of their own, as a layout that was made once is kept."""
+    payload = graph_payload(analysis_of(name), title=f"whole {name}")
+    watched(page, "show(argument)", payload)
+    levels = page.locator("[aria-label=Open] option").evaluate_all("all => all.map((option) => option.value)")[1:]
+    gaps = {level: [watched(page, "level(argument)", level)[1] for _ in range(ROUNDS)] for level in levels}
+    first = [opened_afresh(browser, payload) for _ in range(3)]
+    gaps[levels[-3]] += [gap for _, gap in first]
+    table.limit(f"{name} opened whole", min(took for took, _ in first), 1.5)
+    longest = max(min(found) for found in gaps.values())
+    table.limit(f"longest gap on the page's thread, any level of {name}", longest, 0.1)
+
+
+def opened_afresh(browser: Browser, payload: dict[str, Any]) -> tuple[float, float]:
+    """All modules opened on a page that has laid out nothing yet."""
+    page = empty(browser)
+    watched(page, "show(argument)", payload)
+    deepest = page.locator("[aria-label=Open] option").evaluate_all("all => all.at(-3).value")
+    found = watched(page, "level(argument)", deepest)
+    page.close()
+    return found
+
+
+@pytest.mark.parametrize(("name", "part"), [("resnet50", "layer2"), ("densenet201", "denseblock3")])
+def test_one_module_opens_and_closes(name: str, part: str, page: Page, table: Table) -> None:
+    payload = graph_payload(analysis_of(name), title=f"toggle {name}")
+    watched(page, "show(argument)", payload)
+    times = [watched(page, "toggle(argument)", part)[0] for _ in range(2 * ROUNDS)]
+    table.limit(f"{part} of {name} opens or closes", max(min(times[::2]), min(times[1::2])), 0.1)
+
+
+def test_graphviz_beside_it(browser: Browser, table: Table, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same DenseNet-201, every layer, as Graphviz draws it: `dot` where it is installed, else Streamlit's own."""
+    graph = analysis_of("densenet201").graph
+    payload = graph_payload(analysis_of("densenet201"), title="beside")
+    ours = min(opened_afresh(browser, payload)[0] for _ in range(3))
+    if shutil.which("dot"):
+        dot = took(
+            lambda: subprocess.run(["dot", "-Tsvg"], input=dot_of(graph).encode(), capture_output=True, check=True)
+        )
+        table.against("DenseNet-201 whole; Graphviz dot -Tsvg, layout alone", seconds(ours), seconds(dot), ours / dot)
+    with serve(ROOT / "tests" / "support" / "dot_page.py", tmp_path_factory.mktemp("dot") / "log.txt") as address:
+        chart_page = browser.new_page()
+        times = [chart(chart_page, address, network) for network in ("densenet201", "", "densenet201", "")]
+    dot = min(times[::2]) - min(times[1::2])
+    table.against(
+        "DenseNet-201 whole; st.graphviz_chart, beyond that of two nodes", seconds(ours), seconds(dot), ours / dot
+    )
+    if not importlib.util.find_spec("torchview"):
+        table.alone("torchview", "is not installed")
+
+
+def chart(page: Page, address: str, network: str) -> float:
+    def opened() -> None:
+        page.goto(f"{address}/?network={network}", timeout=PATIENCE_MS)
+        expect(page.locator("[data-testid=stGraphVizChart] svg .node").first).to_be_visible(timeout=PATIENCE_MS)
+
+    return took(opened)
+
+
+def took(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
