@@ -251,7 +251,7 @@ def _plain(value: Any) -> Any:
 
 
 def _output(program: TracedProgram) -> fx.Node:
-    return next(reversed(program.program.nodes))
+    return next(iter(reversed(program.program.nodes)))
 
 
 def _input_size(program: TracedProgram) -> tuple[int, ...]:

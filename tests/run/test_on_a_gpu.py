@@ -64,7 +64,7 @@ def test_uses_of_channels_and_effective_fields_are_those_of_the_cpu(name: str) -
         list(effective_field_steps(trace(m), unit, centre, (x.to(d) for x in noise((3, 224, 224), 2))))[-1].mass
         for m, d in ((cpu, "cpu"), (cuda, "cuda"))
     ]
-    close(mass[0], mass[1])
+    close(mass[0], mass[1], relative=2e-2)  # a unit near 0 that falls on the other side of a ReLU shuts its gradient
 
 
 def test_latencies_wait_for_the_device() -> None:
