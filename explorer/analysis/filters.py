@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class LayerFilters:
         """Whether a filter has no extent, so that there is nothing to see in one alone."""
         return self.weights.shape[2:] == (1, 1)
 
-    @property
+    @cached_property
     def norms(self) -> np.ndarray:
         """The L2 norm of each filter, [output channels]."""
         return np.sqrt(np.array([np.square(one, dtype=np.float64).sum() for one in self.weights]))

@@ -44,11 +44,13 @@ class LayerLatencies:
     def sentence(self) -> str:
         """How it was measured, and what the sum and the whole are, for people."""
         share = f"{abs(self.difference):.0%}".replace("%", " %")
+        waits = "" if self.whole.device == "cpu" else " Waiting for the device after each layer is part of it."
         compared = f"{share} {'more' if self.difference > 0 else 'less'}" if share != "0 %" else "as much"
         total, whole = _milliseconds(self.total_s), _milliseconds(self.whole.median_s)
         return (
             f"Medians of {self.passes:,} passes of one image on {self.whole.device}. The layers add up to {total}, "
             f"{compared} {'as' if share == '0 %' else 'than'} the {whole} of passes in which none is timed."
+            f"{waits}"
         )
 
 

@@ -101,12 +101,19 @@ def _click() -> None:
     """Open the network of the point that was clicked; the line and the ring have none."""
     points = st.session_state[SCATTER].selection.points
     if points and (data := points[0].get("customdata")):
-        state.put("preset", data[-1])
+        _open(data[-1])
 
 
 def _select(key: str, entrants: list[Entrant]) -> None:
     if rows := st.session_state[key].selection.rows:
-        state.put("preset", entrants[rows[0]].preset)
+        _open(entrants[rows[0]].preset)
+
+
+def _open(preset: str) -> None:
+    """Go to the network that was trained, also from one that was changed."""
+    state.put("preset", preset)
+    state.put("weights", "")
+    state.clear_knobs()
 
 
 def _row(entrant: Entrant, entrants: list[Entrant]) -> dict[str, Any]:

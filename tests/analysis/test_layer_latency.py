@@ -86,6 +86,9 @@ def test_the_sum_is_told_beside_the_whole() -> None:
     assert "add up to 300 ms, 25 % less than the 400 ms" in said(0.3)
     assert "add up to 401 ms, as much as the 400 ms" in said(0.401)
     assert "add up to 20.5 ms" in said(0.0205)
+    assert "wait for the device" not in said(0.3)
+    on_gpu = LayerLatencies({"a": 0.3}, 5, Latency(1, "cuda:0", 9, 0.4, 0.3, 0.5)).sentence()
+    assert on_gpu.endswith("in which none is timed. Waiting for the device after each layer is part of it.")
 
 
 def test_networks_of_torch_export_and_other_types_are_timed() -> None:

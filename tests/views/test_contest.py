@@ -90,8 +90,8 @@ def test_what_may_be_chance_is_a_tie() -> None:
 
 
 def test_a_click_on_a_point_opens_its_network_and_one_on_the_ring_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[tuple[str, str]] = []
-    monkeypatch.setattr(contest.state, "put", lambda *what: opened.append(what))
+    opened: list[str] = []
+    monkeypatch.setattr(contest, "_open", opened.append)
     figure = scatter(FIELD, "macs", chosen="c").to_plotly_json()
     for trace in figure["data"]:
         for data in trace.get("customdata", [None]):
@@ -100,7 +100,24 @@ def test_a_click_on_a_point_opens_its_network_and_one_on_the_ring_none(monkeypat
                 contest.st, "session_state", {"contest": SimpleNamespace(selection=SimpleNamespace(points=points))}
             )
             contest._click()
-    assert opened == [("preset", name) for name in "abcd"]
+    assert opened == list("abcd")
+
+
+def opening() -> None:
+    from explorer.ui import session, state
+    from explorer.views import contest
+
+    session.begin(session.SETTINGS, ())
+    contest._open("zfnet_mini")
+    state.end()
+
+
+def test_the_trained_network_is_opened_from_a_changed_one_of_its_preset() -> None:
+    app = AppTest.from_function(opening, default_timeout=60)
+    app.query_params.update({"k.activation": "silu", "weights": "random"})
+    app.run()
+    assert not app.exception
+    assert not app.query_params
 
 
 @pytest.mark.parametrize("group", ["families", "blocks"])
