@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -67,8 +68,19 @@ def test_the_device_is_waited_for_on_both_sides_of_a_layer(monkeypatch: pytest.M
         assert events[at - 1] == events[at + 1] == "wait"
 
 
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other on a busy machine make any layer slow."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_one_thread")
 def test_what_costs_most_takes_longest() -> None:
-    layers = (nn.Conv2d(3, 32, 1), nn.ReLU(), nn.Conv2d(32, 128, 3), nn.MaxPool2d(8), nn.Conv2d(128, 8, 1))
+    """A thousand times as many multiply-accumulates as the others."""
+    layers = (nn.Conv2d(3, 32, 1), nn.ReLU(), nn.Conv2d(32, 256, 5), nn.MaxPool2d(8), nn.Conv2d(256, 8, 1))
     found = layer_latencies(trace(nn.Sequential(*layers).eval(), (3, 96, 96)))
     assert max(found.seconds, key=found.seconds.__getitem__) == "2"
     assert found.whole.passes >= latency.SLOW_PASSES
