@@ -21,6 +21,7 @@ from explorer.figures.prediction import plotly_safe
 FATES: dict[Fate, str] = {
     "changed": "changed", "added": "added", "removed": "removed", "follows": "follows", "same": "same"
 }  # fmt: skip
+DASHES = ("solid", "dash", "dot", "dashdot")  # so that one line is seen below another
 _SHOWN = 2  # shapes and the like that are written out of several
 
 
@@ -139,10 +140,10 @@ def _operation(row: Correspondence, reference: Analysis, other: Analysis) -> str
 def growth_over(networks: Mapping[str, Analysis], fields: str = "strict") -> go.Figure:
     """Height of the receptive field over depth, a line per network, "strict" or "local"; images' heights as lines."""
     figure = go.Figure()
-    for (colour, _), (name, analysis) in zip(COLOURS, networks.items(), strict=False):
+    for (colour, _), dash, (name, analysis) in zip(COLOURS, DASHES, networks.items(), strict=False):
         shown = [layer for layer in analysis.layers if has_positions(layer)]
-        figure.add_scatter(**curve(shown, depths(analysis.graph), fields), name=plotly_safe(name),
-                           line={"color": colour}, legendgroup=name)  # fmt: skip
+        points = curve(shown, depths(analysis.graph), fields) | {"marker": {"size": 4}}
+        figure.add_scatter(**points, name=plotly_safe(name), line={"color": colour, "dash": dash})
     for height in sorted({analysis.graph.layers[0].output_shape[2] for analysis in networks.values()}):
         figure.add_hline(
             height, line={"color": GRAY, "dash": "dash", "width": 1}, annotation_text=f"image: {height} px",
@@ -163,7 +164,8 @@ def costs_over(networks: Mapping[str, Analysis]) -> go.Figure:
     names = _merged([list(of_stage) for of_stage in found.values()])
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06,
                            subplot_titles=("Parameters", "MACs"))  # fmt: skip
-    for (colour, ink), (name, of_stage) in zip(COLOURS, found.items(), strict=False):
+    coloured = list(zip(COLOURS, found.items(), strict=False))
+    for (colour, ink), (name, of_stage) in coloured[::-1]:  # bars of a group are drawn from below
         for column, what in enumerate(("params", "macs"), start=1):
             values = [getattr(of_stage[stage], what) if stage in of_stage else 0 for stage in names]
             figure.add_bar(
@@ -175,7 +177,8 @@ def costs_over(networks: Mapping[str, Analysis]) -> go.Figure:
     figure.update_layout(
         barmode="group", height=140 + (22 * len(networks) + 20) * len(names), bargap=0.25,
         margin={"l": 10, "r": 10, "t": 60, "b": 10},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.08, "xanchor": "left", "x": 0},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.08, "xanchor": "left", "x": 0,
+                "traceorder": "reversed"},
     )  # fmt: skip
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1])
     figure.update_yaxes(title_text="Size of the maps", col=1)

@@ -109,13 +109,21 @@ def current(session: Session) -> Look | None:
 def of(session: Session, layer: str) -> Look | None:
     """The same of a layer that has maps, by its id."""
     output = output_control.chosen()
-    key = (*session.key, layer)
 
     def work(job: Job) -> Look:
-        predicted = _predicted(session.key, output, session, job.should_stop)
-        return Look(predicted, _maps(key, layer, session, job.should_stop))
+        return Look(predicted(session, output, job.should_stop), maps_of(session, layer, job.should_stop))
 
-    return awaited("maps", (*key, output), f"Running the picture through {session.preset}", work)
+    return awaited("maps", (*session.key, layer, output), f"Running the picture through {session.preset}", work)
+
+
+def predicted(session: Session, output: Output | None, cancel: Callable[[], bool]) -> Prediction | str:
+    """What the network says of the picture, or why that is nothing; for jobs. Raises UserError, Cancelled."""
+    return _predicted(session.key, output, session, cancel)
+
+
+def maps_of(session: Session, layer: str, cancel: Callable[[], bool]) -> LayerMaps:
+    """The maps of a layer that has some; for jobs. Raises UserError, Cancelled."""
+    return _maps((*session.key, layer), layer, session, cancel)
 
 
 def middle(analysis: Analysis) -> str:

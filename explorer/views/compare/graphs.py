@@ -32,14 +32,16 @@ def render(found: list[Candidate], session: Session) -> None:
                 pick=lambda layer, entry=entry: entries.choose(found, entry, layer),
             )  # fmt: skip
     st.caption(
-        "Marked: what was added to the reference, changed in it, or removed from it. Click a layer to choose it."
+        "Outlined: what is :orange-badge[changed] or :green-badge[added] beside the reference, and :red-badge[removed] "
+        f"from it (in {found[0].letter}, beside {found[1].letter}). A closed module is changed where some of its "
+        "layers are. Click a layer to choose it in all of them."
     )
 
 
 def _says(found: list[Candidate], entry: Candidate) -> str:
     if entry is found[0]:
-        return markdown_safe(f"{entry.label}: the reference")
-    return markdown_safe(f"{entry.label}: {comparison.summary(entries.alignment(found[0], entry))}")
+        return markdown_safe(f"{entry.letter}: the reference")
+    return markdown_safe(f"{entry.letter}: {comparison.summary(entries.alignment(found[0], entry))}")
 
 
 def _marks(found: list[Candidate], entry: Candidate) -> dict[str, str]:

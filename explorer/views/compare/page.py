@@ -8,13 +8,14 @@ import streamlit as st
 
 import models
 from explorer.figures import comparison, units
+from explorer.figures.comparison import Figure
 from explorer.ui import pins, state, theme
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.compare import entries, graphs, table
+from explorer.views.compare import entries, graphs, occlusion, pictures, table
 from explorer.views.compare.entries import Candidate
 
 BADGES = ("blue", "orange", "green", "violet")  # nearest to the colours of the figures
@@ -26,14 +27,18 @@ def render(session: Session) -> None:
         st.warning("The edited network is the last one that could be built.", icon=":material/history:")
     found = entries.current(session)
     _heads(found, session)
-    _more(found, session)
     there = [entry for entry in found if entry.session]
+    if len(found) < 2:
+        st.info("Pin this network and go on editing it, or choose a preset to set beside it.", icon=":material/keep:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(there) > 1:
+            state.control(
+                st.segmented_control, "part", "What is compared", options=list(SECTIONS), required=True,
+                label_visibility="collapsed", format_func=lambda name: SECTIONS[name][0],
+            )  # fmt: skip
+        _more(found, session)
     if len(there) < 2:
         return
-    state.control(
-        st.segmented_control, "part", "What is compared", options=list(SECTIONS), required=True,
-        label_visibility="collapsed", format_func=lambda name: SECTIONS[name][0],
-    )  # fmt: skip
     with guard():
         SECTIONS[state.get("part")][1](there, session)
 
@@ -42,18 +47,20 @@ def render(session: Session) -> None:
 
 
 def _heads(found: list[Candidate], session: Session) -> None:
+    """Name and menu of each, and below them the figures of all in one table."""
     reference = next((entry for entry in found if entry.session), None)
     for entry, column in zip(found, st.columns(max(2, len(found)), gap="medium"), strict=False):
         with column, guard():
             _head(entry, entry is reference, session)
-            if entry.session and reference:
-                _figures(entry, reference)
+    if reference:
+        _figures([entry for entry in found if entry.session], reference)
 
 
 def _head(entry: Candidate, is_reference: bool, session: Session) -> None:
-    badge = f":{BADGES[entries.LETTERS.index(entry.letter)]}-badge[{entry.letter}]"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"{badge} **{markdown_safe(entry.variant.name)}**" + (" :small[reference]" if is_reference else ""))
+        st.markdown(
+            f"{_badge(entry)} **{markdown_safe(entry.variant.name)}**" + (" :small[reference]" if is_reference else "")
+        )
         if entry.place is not None:
             _menu(entry, entry.place)
         elif entry.is_edited:
@@ -79,27 +86,31 @@ def _menu(entry: Candidate, place: int) -> None:
                       type="tertiary")  # fmt: skip
 
 
-def _figures(entry: Candidate, reference: Candidate) -> None:
-    rows = comparison.figures(entry.analysis, reference.analysis)
-    st.table(
-        {
-            "Figure": [row.name for row in rows],
-            "Value": [row.text.replace(" ", units.NO_BREAK) for row in rows],
-            "Difference": [row.difference.replace(" ", units.NO_BREAK) for row in rows],
-        },
-        border="horizontal", hide_index=True, hide_header=True,
-    )  # fmt: skip
+def _figures(found: list[Candidate], reference: Candidate) -> None:
+    """A row per network, with what differs from the reference in small."""
+    columns: dict[str, list[str]] = {"": [_badge(entry) for entry in found]}
+    for entry in found:
+        for figure in comparison.figures(entry.analysis, reference.analysis):
+            columns.setdefault(figure.name, []).append(_cell(figure))
+    st.table(columns, border="horizontal", hide_index=True)
+
+
+def _cell(figure: Figure) -> str:
+    difference = f" :small[:gray[{figure.difference}]]" if figure.difference else ""
+    return f"{figure.text}{difference}".replace(" ", units.NO_BREAK)
+
+
+def _badge(entry: Candidate) -> str:
+    return f":{BADGES[entries.LETTERS.index(entry.letter)]}-badge[{entry.letter}]"
 
 
 def _more(found: list[Candidate], session: Session) -> None:
-    """A preset beside what is there; and a word to who has nothing to compare yet."""
-    if len(found) < 2:
-        st.info("Pin this network and go on editing it, or choose a preset to set beside it.", icon=":material/keep:")
+    """A preset to set beside what is there, while there is a place."""
     if len(pins.pinned()) < pins.MOST_PINS and len(found) < len(entries.LETTERS):
         offered = ["", *(name for name in models.presets() if name != session.preset or state.knobs())]
         state.keep(
-            st.selectbox, "compare preset", "Compare with a preset", "", _add, options=offered, width=320,
-            format_func=lambda name: name or "Choose a preset …", label_visibility="collapsed",
+            st.selectbox, "compare preset", "Compare with a preset", "", _add, options=offered, width=280,
+            format_func=lambda name: name or "Add a preset …", label_visibility="collapsed",
         )  # fmt: skip
 
 
@@ -133,6 +144,8 @@ SECTIONS: dict[str, tuple[str, Callable[[list[Candidate], Session], None]]] = {
     "table": ("Layers", table.render),
     "growth": ("Field", _growth),
     "costs": ("Cost", _costs),
+    "pictures": ("Picture", pictures.render),
+    "occlusion": ("Occlusion", occlusion.render),
 }
 
 VIEW = View(

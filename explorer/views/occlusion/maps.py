@@ -43,13 +43,15 @@ SETTINGS = (
 class Shown:
     """What is drawn: the map found so far, what its squares are filled with, and the position that a person chose.
 
-    chosen is None while the map still fills in. Files are made of it in threads that cannot ask for the state.
+    chosen is None while the map still fills in. key: tells it from others on the page. Files are made of it in threads
+    that cannot ask for the state.
     """
 
     session: Session
     found: OcclusionMap
     filling: Tensor
     chosen: Cell | None = None
+    key: str = ""
     opacity: float = field(default_factory=lambda: state.get("opacity"))
     smooth: bool = field(default_factory=lambda: state.get("smooth"))
 
@@ -102,7 +104,7 @@ def _at(text: str, row: int, column: int) -> str:
 
 def draw(shown: Shown) -> None:
     """All maps side by side, and the picture with the square at the chosen position if there is one."""
-    parts = [_probability, _classes]
+    parts = [probability, _classes]
     parts += [_activation] if shown.found.activation is not None else []
     parts += [_occluded] if shown.chosen else []
     with st.grid(min_column_width=250 if len(parts) < 4 else 205, gap="medium"):
@@ -128,12 +130,13 @@ def _live(shown: Shown, picture: np.ndarray, title: str, texts: list[list[str]],
                                           Outline(found.box(*chosen), "chosen")]  # fmt: skip
     st.markdown(f"**{markdown_safe(title)}**")
     components.picture(
-        picture, f"{title} by position of the square", key=f"map {title}", at=shown.placement, texts=texts,
+        picture, f"{title} by position of the square", key=f"map {shown.key}{title}", at=shown.placement, texts=texts,
         outlines=outlines, legend=legend, chosen=chosen, pick=move if chosen else None,
     )  # fmt: skip
 
 
-def _probability(shown: Shown) -> None:
+def probability(shown: Shown) -> None:
+    """The map of the target's probability, or value, over the picture."""
     found, name = shown.found, shown.names[shown.found.target]
     low, high = scale = shown.scale(found.probability, found.baseline, LEAST_SPAN)
     legend = Legend("Low (dark): hiding this matters", raster.CIVIDIS, shown.said(low), shown.said(high))
