@@ -50,8 +50,14 @@ class LayerLatencies:
         return (
             f"Medians of {self.passes:,} passes of one image on {self.whole.device}. The layers add up to {total}, "
             f"{compared} {'as' if share == '0 %' else 'than'} the {whole} of passes in which none is timed."
-            f"{waits}"
+            f"{waits}{self._unrest()}"
         )
+
+    def _unrest(self) -> str:
+        """A caution where whole passes took so differently long that the sum need not be like one of them."""
+        low, high = (_milliseconds(seconds) for seconds in (self.whole.low_s, self.whole.high_s))
+        unsteady = f" Half of these took from {low} to {high}: something else was at work."
+        return "" if self.whole.is_steady else unsteady
 
 
 def _milliseconds(seconds: float) -> str:

@@ -89,7 +89,7 @@ def test_what_costs_most_takes_longest() -> None:
 
 def test_the_sum_is_told_beside_the_whole() -> None:
     def said(total_s: float) -> str:
-        return LayerLatencies({"a": 0.02, "b": total_s - 0.02}, 1234, Latency(1, "cpu", 9, 0.4, 0.3, 0.5)).sentence()
+        return LayerLatencies({"a": 0.02, "b": total_s - 0.02}, 1234, Latency(1, "cpu", 9, 0.4, 0.39, 0.41)).sentence()
 
     assert said(0.43) == (
         "Medians of 1,234 passes of one image on cpu. The layers add up to 430 ms, 7 % more than the 400 ms of passes "
@@ -99,8 +99,13 @@ def test_the_sum_is_told_beside_the_whole() -> None:
     assert "add up to 401 ms, as much as the 400 ms" in said(0.401)
     assert "add up to 20.5 ms" in said(0.0205)
     assert "wait for the device" not in said(0.3)
-    on_gpu = LayerLatencies({"a": 0.3}, 5, Latency(1, "cuda:0", 9, 0.4, 0.3, 0.5)).sentence()
+    on_gpu = LayerLatencies({"a": 0.3}, 5, Latency(1, "cuda:0", 9, 0.4, 0.39, 0.41)).sentence()
     assert on_gpu.endswith("in which none is timed. Waiting for the device after each layer is part of it.")
+
+
+def test_a_busy_machine_is_told() -> None:
+    told = LayerLatencies({"a": 0.3}, 5, Latency(1, "cpu", 5, 0.4, 0.04, 0.5)).sentence()
+    assert told.endswith("in which none is timed. Half of these took from 40 ms to 500 ms: something else was at work.")
 
 
 def test_networks_of_torch_export_and_other_types_are_timed() -> None:
