@@ -36,9 +36,13 @@ def test_a_filter_that_is_clicked_chooses_its_channel(server: str, page: Page) -
     expect(page.locator(f"button[title^='L2 norm'][data-id='{number}']")).to_have_attribute("aria-pressed", "true")
 
 
-def test_latency_by_layer_is_measured_on_demand(server: str, page: Page) -> None:
+def test_latency_by_layer_and_dead_channels_are_found_on_demand_and_colour_the_graph(server: str, page: Page) -> None:
     opened(page, f"{server}/?panel=costs")
     page.get_by_role("button", name="Measure latency").click()
     expect(page.get_by_text("The layers add up to")).to_be_visible(timeout=120_000)
     page.get_by_role("button", name="Find dead channels").click()
     expect(page.get_by_text("Dead for this picture: ")).to_be_visible(timeout=60_000)
+    colour = page.get_by_label("Colour", exact=True)
+    for name in ("Latency (ms)", "Dead channels", "Zeros"):
+        colour.select_option(label=name)
+    expect(page.locator(".legend").first).to_contain_text("Zeros")

@@ -9,6 +9,12 @@ const ICONS = {
   help: "M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .8-1 1.7M12 17h.01",
 };
 
+function option(value, text) {
+  const found = part("option", "", { value });
+  found.textContent = text;
+  return found;
+}
+
 class Controls {
   constructor(view) {
     this.view = view;
@@ -86,12 +92,17 @@ class Controls {
     this.depth.onchange = () => { view.fold(view.outline.level(Number(this.depth.value)), { fit: true }); this.depth.value = ""; };
   }
 
-  // Fills the lists for a new network.
-  refresh() {
-    const { outline, metrics, memory } = this.view;
-    const option = (value, text) => { const found = part("option", "", { value }); found.textContent = text; return found; };
+  // What boxes can be filled by: more once something was measured.
+  listMetrics() {
+    const { metrics, memory } = this.view;
     this.metric.replaceChildren(...metrics.names().map((name) => option(name, metrics.title(name))));
     this.metric.value = metrics.names().includes(memory.metric) ? memory.metric : "kind";
+  }
+
+  // Fills the lists for a new network.
+  refresh() {
+    this.listMetrics();
+    const { outline } = this.view;
     const deepest = outline.deepest();
     const levels = Array.from({ length: deepest }, (_, i) => option(i + 1, i === 0 ? "1 level" : i + 1 === deepest ? "all modules" : `${i + 1} levels`));
     const choose = option("", "…");

@@ -29,8 +29,16 @@ class GraphView {
 
   take(part, value) {
     if (part === "payload") this.takePayload(value);
-    if (part === "metrics") { this.metricsFeed = value; this.metrics?.take(value); this.recolour(); }
+    if (part === "metrics") this.takeMetrics(value);
     if (part === "chosen") this.takeChosen(value);
+  }
+
+  takeMetrics(value) {
+    this.metricsFeed = value;
+    if (!this.metrics) return;
+    this.metrics.take(value);
+    this.controls.listMetrics();
+    this.recolour();
   }
 
   takePayload(payload) {
