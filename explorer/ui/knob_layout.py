@@ -1,40 +1,48 @@
-"""How the knobs of a Spec are laid out: groups, labels, paths into nested values. No Streamlit."""
+"""How the knobs of a Spec are laid out: groups, tables, labels. No Streamlit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, get_args, get_origin
 
 from models.spec import Knob, NetSpec, Spec
-
-KnobPath = tuple[Any, ...]
 
 FEW_STEPS = 40  # up to here a slider can be set with a finger
 
 _WORDS = {"fc": "FC", "lrn": "LRN", "mlp": "MLP", "aux": "auxiliary", "ceil": "rounding up",
           "kernel5": "kernel of the 5×5 branch"}  # fmt: skip
-_SHARED = "Per stage"
+# Headings of narrow columns, as the papers' tables have them.
+_SYMBOLS = {
+    "expansion": "t", "width": "c", "depth": "n", "stride": "s", "kernel": "k", "block": "op",  # MobileNet v2, table 2
+    "expanded": "exp", "attention": "SE", "activation": "NL",  # MobileNet v3, table 1
+    "conv1": "1×1", "reduce3": "3×3 r", "conv3": "3×3", "reduce5": "5×5 r", "conv5": "5×5", "pool_conv": "pool",
+    "reduce_double": "2·3×3 r", "conv_double": "2·3×3", "branch_pool": "pool by",  # Inception, table 1
+    "squeeze": "s1×1", "expand1": "e1×1", "expand3": "e3×3",  # SqueezeNet, table 1
+    "widths": "c", "kernels": "k", "strides": "s", "paddings": "p", "groups": "g", "pools": "pool",
+}  # fmt: skip
+_FEW_COLUMNS = 3
+SHARED = "Per stage"
 _GENERAL = "Layers"
 _INPUT = "Input and classes"
 
 
 def groups(spec: type[Spec]) -> dict[str, list[str]]:
     """Field names by the title of their group: stages first, then what shares the first word of its name."""
-    shared = {name for names in lengths(spec) if len(names) > 1 for name in names}
+    shared = in_tables(spec)
     prefixes = [name.partition("_")[0] for name in spec.model_fields]
     found: dict[str, list[str]] = {}
     for name in spec.model_fields:
         found.setdefault(_group(spec, name, shared, prefixes), []).append(name)
-    order = {_SHARED: 0, _GENERAL: 1, _INPUT: 99}
+    order = {SHARED: 0, _GENERAL: 1, _INPUT: 99}
     return dict(sorted(found.items(), key=lambda item: order.get(item[0], 2)))
 
 
 def _group(spec: type[Spec], name: str, shared: set[str], prefixes: list[str]) -> str:
     if name in NetSpec.model_fields:
         return _INPUT
-    if name in shared or is_nested(spec.model_fields[name].annotation):
-        return _SHARED
+    if name in shared:
+        return SHARED
     first = name.partition("_")[0]
     return label(first) if prefixes.count(first) > 1 else _GENERAL
 
@@ -48,6 +56,16 @@ def lengths(spec: type[Spec]) -> list[list[str]]:
     return list(found.values())
 
 
+def in_tables(spec: type[Spec]) -> set[str]:
+    """The fields whose values stand in a table: tuples that grow together, and tuples of Specs."""
+    beside = {name for names in lengths(spec) if len(names) > 1 for name in names}
+    return beside | {
+        name
+        for name, field in spec.model_fields.items()
+        if get_origin(field.annotation) is tuple and is_nested(field.annotation)
+    }
+
+
 def is_nested(annotation: Any) -> bool:
     """Whether a field holds Specs, or tuples of them."""
     if get_origin(annotation) is tuple:
@@ -59,6 +77,13 @@ def label(name: str) -> str:
     """A field name as a person reads it: head_size → Head size."""
     text = " ".join(_WORDS.get(word, word) for word in name.split("_"))
     return text[:1].upper() + text[1:]
+
+
+def headings(names: Sequence[str]) -> dict[str, str]:
+    """What stands above each column of a table: words where there is room for them, else the papers' symbols."""
+    if len(names) <= _FEW_COLUMNS:
+        return {name: label(name) for name in names}
+    return {name: _SYMBOLS.get(name, label(name)) for name in names}
 
 
 def show(value: Any) -> str:
@@ -79,20 +104,3 @@ def is_slider(knob: Knob) -> bool:
         return False
     ends = knob.low / knob.step, knob.high / knob.step
     return ends[1] - ends[0] <= FEW_STEPS and all(math.isclose(end, round(end), abs_tol=1e-6) for end in ends)
-
-
-def changed(value: Any, path: KnobPath, new: Any) -> Any:
-    """Plain data with the value at `path` replaced; everything else is shared."""
-    if not path:
-        return new
-    first, rest = path[0], path[1:]
-    if isinstance(value, Mapping):
-        return {**value, first: changed(value[first], rest, new)}
-    return (*value[:first], changed(value[first], rest, new), *value[first + 1 :])
-
-
-def at(value: Any, path: KnobPath) -> Any:
-    """The part of plain data at `path`; of tuples with fewer entries, their last."""
-    for step in path:
-        value = value[min(step, len(value) - 1) if isinstance(value, tuple) else step]
-    return value

@@ -66,24 +66,25 @@ def test_opening(server: str, browser: Browser, table: Table) -> None:
 
 
 def test_a_changed_knob(server: str, browser: Browser, table: Table) -> None:
-    depths = count(2)
+    classes = count(1000)
 
     def change() -> None:
         shown = value.inner_text()
-        field.fill(str(next(depths)))
+        field.fill(str(next(classes)))
         field.press("Enter")
         expect(value).not_to_have_text(shown, timeout=PATIENCE_MS)
 
     with watched_page(browser, 1440, 900) as page:
-        page.goto(f"{server}/?preset=vgg16", timeout=PATIENCE_MS)
+        page.goto(f"{server}/?preset=vgg16&panel=knobs", timeout=PATIENCE_MS)
         wait_until_idle(page, 120)
         value = page.get_by_test_id("stMetric").filter(has_text="Parameters").get_by_test_id("stMetricValue")
-        field = page.get_by_label("Depths 5", exact=True)
+        page.get_by_text("Input and classes").click()
+        field = page.get_by_label("Num classes", exact=True)
         times = []
         for _ in range(ROUNDS):
             times.append(took(change))
             wait_until_idle(page, 120)
-    table.limit("VGG-16 with another depth, until its figures change", min(times), 1)
+    table.limit("VGG-16 with other classes, until its figures change", min(times), 1)
 
 
 def test_a_network_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:

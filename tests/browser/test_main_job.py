@@ -10,6 +10,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.driver import wait_until_idle
+from tests.browser.grid import edit_cell
 from tests.browser.test_workbench import choose, figures, opened
 
 
@@ -29,13 +30,11 @@ def view(page: Page, name: str) -> None:
 
 
 def test_from_the_first_look_to_a_stopped_occlusion(server: str, page: Page, tmp_path: Path) -> None:
-    opened(page, server)
+    opened(page, f"{server}/?panel=knobs")
     choose(page, "Architecture", "vgg")
     choose(page, "Preset", "vgg_mini")
     before, graph = figures(page), page.get_by_test_id("stGraphVizChart").inner_text()
-    depth = page.get_by_label("Depths 3", exact=True)
-    depth.fill("3")
-    depth.press("Enter")
+    edit_cell(page, "Depths", 3, "3")
     page.wait_for_url(re.compile("k.depths=1%2C1%2C3%2C2"))
     wait_until_idle(page)
     assert all(old != new for old, new in zip(before, figures(page), strict=True))

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driver import wait_until_idle
+from tests.browser.grid import cell, edit_cell
 
 
 def metric(page: Page, label: str) -> str:
@@ -52,16 +53,15 @@ def test_vgg_is_found_by_typing_and_a_depth_changes_graph_counts_and_field(serve
     expect(page.get_by_role("heading", name="VGG")).to_be_visible()
     before = figures(page)
     graph = drawn(page).all_text_contents()
-    field = page.get_by_label("Depths 5", exact=True)
-    field.fill("4")
-    field.press("Enter")
+    edit_cell(page, "Depths", 5, "4")
     page.wait_for_url(re.compile("k.depths=1%2C1%2C2%2C2%2C4"))
     wait_until_idle(page)
     assert all(a != b for a, b in zip(before, figures(page), strict=True))
     assert drawn(page).all_text_contents() != graph
     page.go_back()
-    expect(field).to_have_value("2")
+    page.wait_for_url(lambda url: "k.depths" not in url)
     wait_until_idle(page)
+    assert cell(page, "Depths", 5) == "2"
     assert figures(page) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -47,3 +48,17 @@ def load_with_nan(monkeypatch: pytest.MonkeyPatch) -> None:
         return loaded
 
     monkeypatch.setattr(Session, "load", broken)
+
+
+def edit_cell(app: AppTest, row: int, column: str, value: Any, table: int = 0) -> AppTest:
+    """Change one cell of a grid that can be edited, whose rows count from 0, and run the page."""
+    grid = app.data_editor[table]
+    assert grid.key
+    kept = app.session_state[grid.key]["edited_rows"] if grid.key in app.session_state else {}
+    rows = {int(place): cells for place, cells in kept.items()}
+    rows[row] = {**rows.get(row, {}), column: value}  # the browser tells all edits since the grid was first drawn
+    states = app._tree.get_widget_states()  # AppTest itself cannot edit grids
+    state = states.widgets.add()
+    state.id = grid.proto.id
+    state.string_value = json.dumps({"edited_rows": rows, "added_rows": [], "deleted_rows": []})
+    return app._run(states)

@@ -18,7 +18,7 @@ from explorer.networks.knob_text import decode_knob, encode_knob, plain
 from explorer.ui import state
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
-from tests.support.page import errors, link, open_app
+from tests.support.page import edit_cell, errors, link, open_app
 
 
 @pytest.mark.parametrize("went_back", [True, False])
@@ -35,10 +35,10 @@ def test_the_link_replaces_the_state_where_a_person_went_back_to_it(
 
 
 def test_a_persons_picture_stays_when_they_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = open_app(preset="vgg11")
+    app = open_app(preset="vgg11", panel="knobs")
     app.segmented_control(key="widget:source").set_value("upload").run()
     app.file_uploader[0].upload("mine.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
-    app.number_input(key="widget:knob vgg11 depths 0").set_value(2).run()
+    edit_cell(app, 0, "depths", 2)
     app.query_params.clear()
     app.query_params["preset"] = "vgg11"
     monkeypatch.setattr(ScriptRunContext, "reset", history_navigation(ScriptRunContext.reset, True))
@@ -112,11 +112,11 @@ def history_navigation(reset: Any, went_back: bool) -> Any:
 
 
 def test_a_click_with_the_link_of_the_click_before_does_not_undo_it() -> None:
-    app = open_app(preset="vgg11")
-    app.number_input(key="widget:knob vgg11 depths 0").set_value(2).run()
+    app = open_app(preset="vgg11", panel="knobs")
+    edit_cell(app, 0, "depths", 2)
     app.query_params.clear()
     app.query_params["preset"] = "vgg11"  # as a browser does that has not seen the answer yet
-    app.number_input(key="widget:knob vgg11 depths 1").set_value(3).run()
+    edit_cell(app, 1, "depths", 3)
     assert link(app)["k.depths"] == "2,3,2,2,2"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from explorer.ui import weights
-from tests.support.page import APP, errors, link, metrics, open_app
+from tests.support.page import APP, edit_cell, errors, link, metrics, open_app
 
 
 def test_where_a_preset_cannot_be_opened_the_first_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,9 +39,9 @@ def test_a_page_that_cannot_begin_is_a_sentence_without_a_traceback(monkeypatch:
 def test_a_spec_that_cannot_be_says_which_knob_and_keeps_the_last_figures() -> None:
     app = open_app(preset="zfnet", panel="knobs")
     good = metrics(app)
-    app.number_input(key="widget:knob zfnet widths 1").set_value(254).run()
+    edit_cell(app, 1, "widths", 254)
     changed = metrics(app)
-    app.selectbox(key="widget:knob zfnet groups 1").set_value(4).run()
+    edit_cell(app, 1, "groups", 4)
     (error,) = errors(app)
     assert "widths" in error
     assert "groups" in error

@@ -15,7 +15,7 @@ from explorer.run import device
 from explorer.ui import session as sessions
 from explorer.ui import weights
 from explorer.views import discover
-from tests.support.page import APP, errors, link, metrics, open_app
+from tests.support.page import APP, edit_cell, errors, link, metrics, open_app
 
 # -- opening ----------------------------------------------------------------------------------------------------------
 
@@ -58,7 +58,7 @@ def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_li
     assert before["Parameters"] == "138.4 M"
     assert before["Receptive field"] == "212 px"
     assert before["Depth"] == "16"
-    app.number_input(key="widget:knob vgg16 depths 2").set_value(4).run()
+    edit_cell(app, 2, "depths", 4)
     assert link(app) == {"panel": "knobs", "preset": "vgg16", "k.depths": "2,2,4,3,3"}
     after = metrics(app)
     assert after["Depth"] == "17"

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import models
+from explorer.networks import knob_paths
 from explorer.networks.knob_text import plain
 from explorer.ui import knob_layout
 from models.spec import NetSpec, Spec, knob
@@ -23,6 +24,7 @@ def script() -> None:
     from explorer.ui import state, widgets
 
     state.begin(())
+    state.put_knobs(st.session_state.get("values", {}))
     widgets.knobs(models.preset(state.get("preset")).spec)
     st.session_state["changed"] = dict(state.knobs())
     state.end()
@@ -58,7 +60,9 @@ def test_every_knob_has_a_control_with_its_value(name: str) -> None:
     found = controls(app)
     for field, described in type(spec).knobs().items():
         value = getattr(spec, field)
-        if isinstance(value, tuple):
+        if field in knob_layout.in_tables(type(spec)):
+            assert list(app.data_editor[0].value[field]) == list(value)
+        elif isinstance(value, tuple):
             assert [found[f"{field} {i}"].value for i in range(len(value))] == list(value)
         else:
             assert found[field].value == value
@@ -85,8 +89,7 @@ def test_every_field_is_in_one_group(name: str) -> None:
         ("pool_ceil", False, {"pool_ceil": False}),
         ("pool_stride", 1, {"pool_stride": 1}),
         ("num_classes", 7, {"num_classes": 7}),
-        ("widths 2", 512, {"widths": (96, 256, 512, 384, 256)}),
-        ("pools 0", "average", {"pools": ("average", "max", "none", "none", "max")}),
+        ("fc_widths 1", 512, {"fc_widths": (4096, 512)}),
     ],
 )
 def test_a_control_changes_its_knob_and_reset_brings_it_back(path: str, value: Any, expected: dict[str, Any]) -> None:
@@ -126,17 +129,26 @@ def test_a_list_that_may_be_empty_can_be_emptied_and_filled() -> None:
     assert len(changed(app)["fc_widths"]) == 1
 
 
-def test_knobs_of_a_module_inside_a_stage_can_be_changed() -> None:
+def test_each_stage_of_modules_has_a_table_and_the_stages_can_be_added_to() -> None:
     app = page("googlenet")
-    app.session_state["nested googlenet ('stages',) 0"] = True
-    app.run()
-    controls(app)["stages 0 1 reduce3"].set_value(64).run()
-    stages = changed(app)["stages"]
-    assert stages[0][1]["reduce3"] == 64
-    spec = models.spec("googlenet", **changed(app))
-    assert plain(spec)["stages"][1] == plain(models.preset("googlenet").spec)["stages"][1]
+    stages = models.preset("googlenet").spec.model_dump()["stages"]
+    assert [list(table.value["reduce3"]) for table in app.data_editor] == [
+        [module["reduce3"] for module in stage] for stage in stages
+    ]
     click(app, "Remove stage")
     assert len(changed(app)["stages"]) == 2
+    click(app, "Add block")  # the first stage's
+    assert len(changed(app)["stages"][0]) == len(stages[0]) + 1
+    models.spec("googlenet", **changed(app))
+
+
+def test_a_value_that_the_knob_refuses_is_said_below_the_table_with_what_it_takes_and_is_not_lost() -> None:
+    app = page("resnet50")
+    app.session_state["values"] = {"depths": (3, 40, 6, 3)}
+    app.run()
+    said = [element.value for element in app.markdown if "error" in element.value]
+    assert said == [":red[:material/error: Stage 2: depths=40 is above its highest value 36; it takes 1 to 36.]"]
+    assert list(app.data_editor[0].value["depths"]) == [3, 40, 6, 3]
 
 
 def test_a_tiny_float_is_shown_and_moves_by_steps_of_its_own_size() -> None:
@@ -151,7 +163,7 @@ def test_a_tiny_float_is_shown_and_moves_by_steps_of_its_own_size() -> None:
     [
         ("mobilenet_v2", "stages", "[]", "Add stage"),
         ("googlenet", "stages", "[]", "Add stage"),
-        ("googlenet", "stages", "[[]]", "Add module"),
+        ("googlenet", "stages", "[[]]", "Add block"),
         ("inception_v2", "modules", "[]", "Add module"),
     ],
 )
@@ -159,8 +171,7 @@ def test_a_list_that_a_link_emptied_is_filled_with_what_the_preset_has(
     preset: str, name: str, text: str, added: str
 ) -> None:
     app = page(preset, **{name: text})
-    app.session_state[f"nested {preset} ('{name}',) 0"] = True
-    click(app.run(), added)
+    click(app, added)
     own = plain(models.preset(preset).spec)[name]
     assert changed(app)[name] == ((own[0][-1],),) if text == "[[]]" else (own[-1],)
 
@@ -198,7 +209,7 @@ def test_knobs_of_equal_length_form_the_stages_and_words_shared_by_names_form_gr
 
 def test_values_inside_nested_data_are_replaced_without_touching_the_rest() -> None:
     before = {"stages": (({"width": 1}, {"width": 2}),), "act": "relu"}
-    after = knob_layout.changed(before, ("stages", 0, 1, "width"), 9)
+    after = knob_paths.changed(before, ("stages", 0, 1, "width"), 9)
     assert after == {"stages": (({"width": 1}, {"width": 9}),), "act": "relu"}
     assert before["stages"][0][1] == {"width": 2}
     assert after["stages"][0][0] is before["stages"][0][0]
