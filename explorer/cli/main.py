@@ -76,6 +76,14 @@ def _add_structure(commands: Any) -> None:
     _on_network(counting)
     counting.set_defaults(run=_receipt)
 
+    drawing = commands.add_parser("graph", help="the graph of layers, as a DOT file or drawn by Graphviz")
+    drawing.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
+    _knobs(drawing)
+    drawing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    drawing.add_argument("--depth", type=_whole, help="levels of modules to open (default: what fits 60 boxes)")
+    drawing.add_argument("--out", required=True, metavar="FILE.dot|.svg|.pdf|.png")
+    drawing.set_defaults(run=_graph)
+
     comparing = commands.add_parser("compare", help="blocks side by side on the same input")
     comparing.add_argument("names", nargs="+", metavar="block:NAME")
     comparing.add_argument("--match", choices=tuple(FIGURES), help="change the others to cost as much as the first")
@@ -213,6 +221,12 @@ def _receipt(**options: Any) -> None:
     from explorer.cli.receipt import receipt_command
 
     receipt_command(**options)
+
+
+def _graph(**options: Any) -> None:
+    from explorer.cli.graph import graph_command
+
+    graph_command(**options)
 
 
 def _compare(**options: Any) -> None:

@@ -8,11 +8,12 @@ import streamlit as st
 
 import models
 from explorer.analysis.latency import Latency
-from explorer.figures import graph_dot, units
+from explorer.figures import units
 from explorer.figures.blocks import Bar, relative
-from explorer.graph import fold
+from explorer.figures.graph_payload import graph_payload
 from explorer.receptive_field.report import ReceptiveField
 from explorer.ui import state, theme, widgets
+from explorer.ui.components.graph import layer_graph
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -21,7 +22,7 @@ from explorer.views.blocks import latency, lineup, match
 from explorer.views.blocks.latency import BATCHES
 from explorer.views.blocks.lineup import Slot
 
-GRAPH_DEPTH = 3  # levels of modules that a block's graph is opened to
+GRAPH_HEIGHT = "28rem"
 
 
 def render(session: Session) -> None:
@@ -43,9 +44,9 @@ def render(session: Session) -> None:
         st.divider()
         with guard():
             latency.render(slots, session)
-    for slot, column in zip(slots, st.columns(len(slots), gap="medium"), strict=True):
+    for place, column in enumerate(st.columns(len(slots), gap="medium")):
         with column, guard():
-            _graph(slot)
+            _graph(slots[place], place)
 
 
 # -- what is chosen ---------------------------------------------------------------------------------------------------
@@ -153,13 +154,10 @@ def _chart(slots: Sequence[Slot], session: Session) -> None:
 # -- graphs -----------------------------------------------------------------------------------------------------------
 
 
-def _graph(slot: Slot) -> None:
+def _graph(slot: Slot, place: int) -> None:
     if slot.built:
-        graph = slot.built.analysis.graph
-        folded = fold.fold(graph, min(fold.max_depth(graph), GRAPH_DEPTH))
-        source = graph_dot.dot(folded, dark=theme.is_dark())
-        with st.container(border=True, horizontal_alignment="center"):
-            st.graphviz_chart(source, width="content", alt=f"Graph of {slot.label}")
+        payload = graph_payload(slot.built.analysis, title=slot.label)
+        layer_graph(payload, key=f"graph of block {place}", height=GRAPH_HEIGHT)
     st.markdown(f"**{slot.label}.** {slot.block.summary}")
     widgets.paper(slot.block.paper)
 
