@@ -17,7 +17,7 @@ _PARTS = (
     "svg", "model", "layout", "labels", "colours", "canvas", "hover", "keys", "draw", "controls", "placer", "view",
     "pdf", "exports", "mount",
 )  # fmt: skip
-_HEIGHTS = {"tall": "max(26rem, calc(100vh - 13.5rem))"}
+_TALL = "max(26rem, calc(100vh - 16rem))"  # until the browser knows where the graph begins
 _HERE = Path(__file__).parent
 
 
@@ -26,7 +26,8 @@ def source() -> str:
     """The graph's JavaScript with dagre, as a classic script that defines `explorerGraph`."""
     dagre = asset("vendor", "dagre", "dagre.min.js").read_text(encoding="utf-8")
     parts = "\n".join((_HERE / f"{name}.js").read_text(encoding="utf-8") for name in _PARTS)
-    return f"{dagre}\nfunction explorerGraph(SOURCE, STYLE) {{\n{parts}\nreturn {{ mount, work, alone }};\n}}\n"
+    names = "mount, work, alone, fillWindow"
+    return f"{dagre}\nfunction explorerGraph(SOURCE, STYLE) {{\n{parts}\nreturn {{ {names} }};\n}}\n"
 
 
 @cache
@@ -68,7 +69,7 @@ def layer_graph(
     length in CSS. sync: graphs of the same name on a page pan, zoom and fold together. fold: what is opened, as
     `on_fold` was told of it; a text of another network is ignored.
     """
-    data = {"graph": key, "height": _HEIGHTS.get(height, height), "live": pick is not None}
+    data = {"graph": key, "height": _TALL if height == "tall" else height, "tall": height == "tall", "live": bool(pick)}
     with st.container(gap=None):
         _graph()(
             key=key,

@@ -1,6 +1,6 @@
 // Pan and zoom of a drawing, and the small map of it.
 const ZOOM = { least: 0.04, most: 4, step: 1.25 };
-const MAP = { w: 132, h: 190 };
+const MAP = { w: 84, h: 150 };
 
 class Canvas {
   constructor(root, moved) {
@@ -77,6 +77,16 @@ class Canvas {
     const [left, top] = [x + box.x * k, y + box.y * k];
     const move = { x: x + shift(left, left + box.w * k, w), y: y + shift(top, top + box.h * k, h), k };
     if (move.x !== x || move.y !== y) this.set(move);
+  }
+
+  // After a box has opened or closed: its beginning and the line that enters it stay where they were, and it is in view.
+  keep(before, after, isDown) {
+    const { x, y, k } = this.view;
+    const [room, size] = isDown ? [this.frame().w, after.w] : [this.frame().h, after.h];
+    const place = isDown ? [x + before.port * k, y + before.y * k] : [x + before.x * k, y + before.port * k];
+    const narrow = size * k > room - 24 ? Math.max(Math.min(k, 0.5), Math.min(k, (room - 24) / size)) : k;
+    this.set({ k: narrow, x: place[0] - (isDown ? after.port : after.x) * narrow, y: place[1] - (isDown ? after.y : after.port) * narrow });
+    this.reveal({ ...after, w: isDown ? after.w : Math.min(after.w, 300), h: isDown ? Math.min(after.h, 200) : after.h }, 12);
   }
 
   listen() {

@@ -3,6 +3,7 @@ const kit = new Function("SOURCE", "STYLE", `${SOURCE}\nreturn explorerGraph(SOU
 export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const root = parentElement.querySelector(".root");
   root.style.setProperty("--height", data.height);
+  if (data.tall) kit.fillWindow(root);
   return kit.mount(data.graph, root, {
     pick: (layer) => data.live && setTriggerValue("picked", layer),
     fold: (text) => setStateValue("fold", text),

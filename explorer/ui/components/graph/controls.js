@@ -22,8 +22,8 @@ class Controls {
     this.place = -1;
     this.search = part("input", "", { type: "search", placeholder: "Search layers", "aria-label": "Search layers", spellcheck: "false" });
     this.hits = part("output", "hits", { "aria-live": "polite" });
-    this.metric = part("select", "", { "aria-label": "Colour" });
-    this.depth = part("select", "", { "aria-label": "Open" });
+    this.metric = part("select", "", { "aria-label": "Colour", title: "What boxes are filled by" });
+    this.depth = part("select", "", { "aria-label": "Open", title: "How much is opened" });
     this.legend = part("div", "legend");
     const buttons = [
       ["minus", "Zoom out (-)", () => view.canvas.zoom(1 / ZOOM.step)],
@@ -34,7 +34,7 @@ class Controls {
       ["help", "Help (?)", () => this.help()],
     ].map(([icon, label, act]) => this.button(icon, label, act));
     this.finder = part("div", "finder", {}, this.search, this.hits);
-    this.bar = part("div", "bar", {}, this.finder, this.named("Colour", this.metric), this.named("Open", this.depth), part("div", "buttons", {}, ...buttons, this.menu()));
+    this.bar = part("div", "bar", {}, this.finder, this.named("Colour", this.metric), this.depth, part("div", "buttons", {}, ...buttons, this.menu()));
     this.listen();
   }
 
@@ -105,7 +105,7 @@ class Controls {
     const { outline } = this.view;
     const deepest = outline.deepest();
     const levels = Array.from({ length: deepest }, (_, i) => option(i + 1, i === 0 ? "1 level" : i + 1 === deepest ? "all modules" : `${i + 1} levels`));
-    const choose = option("", "…");
+    const choose = option("", "Open …");
     this.depth.replaceChildren(choose, ...levels, option(deepest + 1, "every layer"), option(deepest + 2, "repeats too"));
   }
 

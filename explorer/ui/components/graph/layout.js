@@ -1,12 +1,12 @@
 // Where boxes and lines go: dagre once per open box, from the inside out, and buses for what a longer way implies.
 // Everything here is (along, across) the flow; only `place` knows whether the flow runs down or to the right.
-const GAP = { along: 26, close: 14, port: 9, word: 14, across: 22, lane: 8, dense: 5 };
+const GAP = { along: 26, close: 14, port: 9, word: 18, across: 22, lane: 8, dense: 5 };
 const FRAME = { title: 26, pad: 12 };
 const IN = "in";
 const OUT = "out";
 const layoutCache = new Map();
 
-// tree: {id, along, across, title, note, open, children}; edges: [source, target, frame that it runs through or -1]. Returns boxes {id, x, y, w, h} and
+// tree: {id, along, across, title, note, open, children}; edges: [source, target, frame that it runs through or -1]. Returns boxes {id, x, y, w, h, port} and
 // lines {points, edges, width, head} in pixels.
 function layout(tree, edges, isDown) {
   const segments = chains(tree, edges);
@@ -199,11 +199,14 @@ function stack(spots, plain, implied, size, isDown) {
     const noted = isDown && before?.names.some((name) => size(name).note);
     const isPort = [band, before].some((b) => b?.names.length === 1 && (b.names[0] === IN || b.names[0] === OUT));
     const isCrossed = before && (besides(before) || besides(band));
-    const gap = !before ? 0 : noted && isCrossed ? GAP.along + GAP.word : shifts.has(before) || noted || isCrossed ? GAP.along : isPort ? GAP.port : GAP.close;
+    const turns = before && (shifts.has(before) || isCrossed);
+    if (before) before.turn = before.to + (noted && turns ? GAP.word : 0);
+    const gap = !before ? 0 : noted && turns ? GAP.along + GAP.word : turns || noted ? GAP.along : isPort ? GAP.port : GAP.close;
     band.from = end + gap;
     band.to = band.from + 2 * band.half;
     band.middle = band.from + band.half;
     band.names.forEach((name) => { spots.get(name).along = band.middle; });
+    band.turn = band.to; // lines turn below the words that stand there
     end = band.to;
   });
 }
@@ -212,8 +215,8 @@ function stack(spots, plain, implied, size, isDown) {
 function route(link, spots, size) {
   const [from, to] = [spots.get(link.from), spots.get(link.to)];
   const start = from.across + size(link.from).out;
-  const points = [[from.along + size(link.from).along / 2, start], [from.band.to, start]];
-  spots.bends.get(link).forEach(({ band, across }) => points.push([band.from, across], [band.to, across]));
+  const points = [[from.along + size(link.from).along / 2, start], [from.band.turn, start]];
+  spots.bends.get(link).forEach(({ band, across }) => points.push([band.from, across], [band.turn, across]));
   points.push([to.band.from, to.across], [to.along - size(link.to).along / 2, to.across]);
   return { line: [link.line], points, from: link.from, to: link.to, head: link.to !== OUT && !size(link.to).open, bus: false };
 }
@@ -259,8 +262,7 @@ function entry(name, spots, size, leaves) {
   }
   const x = spot.across + (leaves ? out : 0);
   const edge = leaves ? spot.along + along / 2 : spot.along - along / 2;
-  const noted = band.names.some((other) => size(other).note);
-  const at = leaves ? band.to + 7 + (noted ? GAP.word : 0) : band.from - 9;
+  const at = leaves ? band.turn + 7 : band.from - 9;
   return { along: at, across: x, points: [[edge, x], [at, x]], head: !leaves && !isPort && !open };
 }
 
@@ -311,7 +313,7 @@ function framed(box, names, spots, size, routes, isDown, isRoot) {
 function place(plan, along, across, isDown, found) {
   const xy = ([a, c]) => (isDown ? [across + c, along + a] : [along + a, across + c]);
   const [x, y] = xy([0, 0]);
-  found.boxes.push({ id: plan.id, x, y, w: isDown ? plan.across : plan.along, h: isDown ? plan.along : plan.across });
+  found.boxes.push({ id: plan.id, x, y, port: xy([0, plan.port.in])[isDown ? 0 : 1], w: isDown ? plan.across : plan.along, h: isDown ? plan.along : plan.across });
   plan.lines.forEach((line) => {
     found.lines.push(line.bus
       ? { ...line, leave: line.leave.map(xy), lane: [xy([line.lane[1], line.lane[0]]), xy([line.lane[2], line.lane[0]])], stops: line.stops.map((stop) => ({ ...stop, points: stop.points.map(xy) })) }

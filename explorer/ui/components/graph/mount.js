@@ -7,6 +7,20 @@ function slot(key) {
   return graphs.get(key);
 }
 
+// As tall as what the window has below the element's beginning; on a phone more than half of it.
+function fillWindow(root) {
+  const scroller = root.getRootNode().host?.closest("[data-testid=stMain]");
+  const fit = () => {
+    if (!root.isConnected) return window.removeEventListener("resize", fit);
+    const top = root.getBoundingClientRect().top + (scroller?.scrollTop ?? 0);
+    const height = window.innerWidth < 640 ? "60vh" : `max(26rem, calc(100vh - ${Math.round(top)}px - 1.2rem))`;
+    return root.style.setProperty("--height", height);
+  };
+  window.addEventListener("resize", fit);
+  fit();
+  setTimeout(fit, 1500); // what stands above may still have grown
+}
+
 // Shows the graph of a key in an element; `tell` is told of a layer that is picked, and of what is opened.
 function mount(key, root, tell) {
   const own = slot(key);

@@ -198,12 +198,11 @@ class GraphView {
   // What was opened or closed stays where it was; a new network begins at its beginning.
   settle(how, before, isDown) {
     const after = this.drawing.boxes.get(how.anchor);
-    const { x, y, k } = this.canvas.view;
     const beside = how.begin && sync.others(this).find((other) => other.memory.place);
     if (how.begin && this.memory.place) this.canvas.set(this.memory.place, false);
     else if (beside) this.canvas.set(beside.memory.place, false);
     else if (how.begin || how.fit) this.canvas.begin(isDown);
-    else if (before && after) this.canvas.set({ x: x + (before.x - after.x) * k, y: y + (before.y - after.y) * k, k });
+    else if (before && after) this.canvas.keep(before, after, isDown);
     if (how.layer !== undefined) {
       const box = this.drawing.boxes.get(this.owner[how.layer]);
       if (box) this.canvas.reveal(box);
