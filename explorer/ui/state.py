@@ -196,6 +196,13 @@ def put_knobs(values: Mapping[str, Any], of: KnobSet = PRESET) -> None:
     _keep(of, settings.changed_knobs(base(of), {**knobs(of), **values}))
 
 
+def open_network(preset: str, values: Mapping[str, Any]) -> None:
+    """A preset with these knobs, given as plain values, and no others: one step that can be undone."""
+    if preset != get("preset"):
+        _open_preset(preset)
+    _keep(PRESET, settings.changed_knobs(base(), dict(values)))
+
+
 def clear_knobs(names: Iterable[str] | None = None, of: KnobSet = PRESET) -> None:
     """Back to the preset's values, for some knobs or all."""
     gone = set(knobs(of) if names is None else names)

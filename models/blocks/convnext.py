@@ -28,8 +28,18 @@ class ConvNeXtBlockSpec(knobs.AttentionKnobs):
     kernel: int = knobs.depthwise_kernel(7, choices=(1, 3, 5, 7, 9, 11), unit="px")
     expansion: float = knob(4.0, low=0.25, high=8.0, step=0.25, help="Hidden over outer channels.", paper=4.0)
     layer_scale: float = knob(
-        1e-6, low=0.0, high=1.0, help="First value of the factors, one per channel, on the learned change.", paper=1e-6
-    )
+        1e-6, low=0.0, high=1.0, paper=1e-6,
+        help="First value of the factors, one per channel, on the learned change; 0 leaves them out.",
+    )  # fmt: skip
+    norms: str = knob(
+        "one", choices=("one", "all"), paper="one",
+        help="A normalisation after the depthwise convolution only, or after each of the three, as in a ResNet.",
+    )  # fmt: skip
+    activations: str = knob(
+        "one", choices=("one", "all"), paper="one",
+        help="A non-linearity between the two linear layers only, or after each convolution and the add too, as in a "
+        "ResNet.",
+    )  # fmt: skip
     drop_path: float = knobs.block_drop_path(0.0, paper=None)
     activation: str = knobs.activation("gelu", help="The one non-linearity of a block.")
     norm: str = knobs.norm("channel_layer", help="The one normalisation of the block.")
@@ -46,31 +56,64 @@ class ConvNeXtBlockSpec(knobs.AttentionKnobs):
 
 
 class ConvNeXtBlock(nn.Module):
-    """x + drop(layer_scale · MLP(norm(depthwise x))), under torchvision's names; the MLP works with channels last."""
+    """x + drop(layer_scale · MLP(norm(depthwise x))), under torchvision's names; the MLP works with channels last.
 
-    def __init__(self, spec: ConvNeXtBlockSpec) -> None:
+    With a `width` or `stride` the block brings them itself, as a ResNet's does, and a strided 1×1 convolution projects
+    what is added.
+    """
+
+    def __init__(self, spec: ConvNeXtBlockSpec, width: int | None = None, stride: int = 1) -> None:
         super().__init__()
-        channels = spec.in_channels
-        last, first = Permute(0, 2, 3, 1), Permute(0, 3, 1, 2)
-        normalise = [norm(spec.norm, channels), last]
-        if spec.norm == "channel_layer":
-            normalise = [last, layer(nn.LayerNorm, channels, NORM_EPS)]
-        self.block = sequence(
-            conv(channels, channels, spec.kernel, groups=channels),
-            normalise,
-            layer(nn.Linear, channels, spec.hidden),
-            activation(spec.activation),
-            layer(nn.Linear, spec.hidden, channels),
-            first,
-        )
+        channels = width or spec.in_channels
+        self.block = branch(spec, channels, stride)
         self.attention = attention(spec.attention, channels, spec.attention_reduction)
-        self.layer_scale = nn.Parameter(torch.full((channels, 1, 1), spec.layer_scale))
-        self.scale = Scale()
+        self.layer_scale = nn.Parameter(torch.full((channels, 1, 1), spec.layer_scale)) if spec.layer_scale else None
+        self.scale = Scale() if spec.layer_scale else None
         self.stochastic_depth = StochasticDepth(spec.drop_path)
+        changes = channels != spec.in_channels or stride > 1
+        self.projection = projection(spec, channels, stride) if changes else None
         self.add = Add()
+        self.act = activation(spec.activation) if spec.activations == "all" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.add(self.stochastic_depth(self.scale(self.attention(self.block(x)), self.layer_scale)), x)
+        out = self.attention(self.block(x))
+        if self.scale is not None:
+            out = self.scale(out, self.layer_scale)
+        out = self.add(self.stochastic_depth(out), x if self.projection is None else self.projection(x))
+        return out if self.act is None else self.act(out)
+
+
+def branch(spec: ConvNeXtBlockSpec, width: int, stride: int) -> nn.Sequential:
+    """Depthwise convolution, norm, and the two linear layers; these are 1×1 convolutions where each has a norm."""
+    channels, hidden = spec.in_channels, spec.replace(in_channels=width).hidden
+    acts = [activation(spec.activation)] if spec.activations == "all" else []
+    if spec.norms == "all":
+        bias = spec.norm == "none"
+        return sequence(
+            [conv(channels, channels, spec.kernel, stride, groups=channels, bias=bias), norm(spec.norm, channels)],
+            acts,
+            [conv(channels, hidden, 1, bias=bias), norm(spec.norm, hidden), activation(spec.activation)],
+            [conv(hidden, width, 1, bias=bias), norm(spec.norm, width)],
+        )
+    last, first = Permute(0, 2, 3, 1), Permute(0, 3, 1, 2)
+    normalise = [norm(spec.norm, channels), last]
+    if spec.norm == "channel_layer":
+        normalise = [last, layer(nn.LayerNorm, channels, NORM_EPS)]
+    return sequence(
+        conv(channels, channels, spec.kernel, stride, groups=channels),
+        normalise,
+        acts,
+        layer(nn.Linear, channels, hidden),
+        activation(spec.activation),
+        layer(nn.Linear, hidden, width),
+        first,
+    )
+
+
+def projection(spec: ConvNeXtBlockSpec, width: int, stride: int) -> nn.Sequential:
+    """What a block that changes the shape adds to its branch (He et al. 2016, option B)."""
+    bias = spec.norm == "none"
+    return nn.Sequential(conv(spec.in_channels, width, 1, stride, bias=bias), norm(spec.norm, width))
 
 
 def downsample(kind: str, in_channels: int, out_channels: int, factor: int) -> nn.Sequential:

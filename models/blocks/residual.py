@@ -20,7 +20,7 @@ PAPER = Paper(
 WIDE_PAPER = Paper(
     "S. Zagoruyko, N. Komodakis", "Wide Residual Networks", "BMVC 2016", "https://arxiv.org/abs/1605.07146"
 )
-SHORTCUTS = ("projection", "pool_projection", "all_projection", "zero_pad")
+SHORTCUTS = ("projection", "pool_projection", "all_projection", "zero_pad", "none")
 
 
 class ResidualAddSpec(knobs.AttentionKnobs):
@@ -35,7 +35,7 @@ class ResidualAddSpec(knobs.AttentionKnobs):
         choices=SHORTCUTS,
         help="How the input reaches the add where its shape must change: a strided 1×1 convolution (paper, option B), "
         "an average pool before an unstrided one, a 1×1 convolution in every block (option C), or zeros for the "
-        "new channels (option A).",
+        "new channels (option A); with none it does not, in any block: a plain network (section 3.3).",
         paper="projection",
     )
     activation: str = knobs.activation("relu", help="Non-linearity of a block.")
@@ -102,6 +102,12 @@ class BottleneckSpec(BasicSpec):
     in_channels: int = knobs.like(BasicSpec, "in_channels", 256, paper=None)
     expansion: int = knobs.like(BasicSpec, "expansion", 4)
     stride_in: str = knobs.like(BasicSpec, "stride_in", "conv2", paper="conv1")
+    depthwise: bool = knob(False, help="The k×k convolution filters each channel by itself.", paper=False)
+
+    @property
+    def inner_groups(self) -> int:
+        """Groups of the k×k convolution: as many as channels where it is depthwise."""
+        return self.inner if self.depthwise else 1
 
 
 class WideSpec(BottleneckSpec):
@@ -124,6 +130,8 @@ class PadChannels(nn.Module):
 def shortcut(spec: ResidualAddSpec, normalised: bool = True) -> nn.Module | None:
     """What the input passes on its way to the add; None is the identity."""
     grows = spec.in_channels != spec.out_channels
+    if spec.shortcut == "none":
+        return None
     if spec.stride == 1 and not grows and spec.shortcut != "all_projection":
         return None
     stride = spec.stride
@@ -151,14 +159,16 @@ class ResidualAdd(nn.Module):
         )
         self.stochastic_depth = StochasticDepth(spec.drop_path) if spec.drop_path else None
         self.downsample = shortcut(spec, normalised)
-        self.add = Add()
+        self.add = None if spec.shortcut == "none" else Add()
 
     def join(self, branch: Tensor, x: Tensor) -> Tensor:
-        """The sum of the branch's end and what the shortcut makes of x."""
+        """The sum of the branch's end and what the shortcut makes of x; the branch alone in a plain network."""
         if self.attention is not None:
             branch = self.attention(branch)
         if self.stochastic_depth is not None:
             branch = self.stochastic_depth(branch)
+        if self.add is None:
+            return branch
         return self.add(branch, x if self.downsample is None else self.downsample(x))
 
 

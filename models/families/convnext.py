@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.convnext import PAPER, ConvNeXtBlock, ConvNeXtBlockSpec, downsample, initialise
-from models.layers import conv, global_pool, norm
+from models.layers import activation, conv, global_pool, norm, sequence
 from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
 
@@ -29,13 +29,20 @@ class ConvNeXtSpec(knobs.AttentionKnobs, NetSpec):
     kernel: int = knobs.like(ConvNeXtBlockSpec, "kernel")
     expansion: float = knobs.like(ConvNeXtBlockSpec, "expansion")
     layer_scale: float = knobs.like(ConvNeXtBlockSpec, "layer_scale")
+    norms: str = knobs.like(ConvNeXtBlockSpec, "norms")
+    activations: str = knobs.like(ConvNeXtBlockSpec, "activations")
+    downsampling: str = knob(
+        "separate", choices=("separate", "block"), paper="separate",
+        help="What shrinks the map between stages: a norm and a convolution of their own, with a norm before the head, "
+        "or the first block's depthwise convolution, as in a ResNet.",
+    )  # fmt: skip
     drop_path: float = knobs.drop_path(0.1)
     activation: str = knobs.like(ConvNeXtBlockSpec, "activation")
     norm: str = knobs.norm("channel_layer", help="Normalisation everywhere.")
     head_pool: str = knobs.head_pool("average")
 
     def check(self) -> None:
-        if self.norm == "instance":
+        if self.norm == "instance" and self.downsampling == "separate":
             self.refuse("norm", why="the head normalises a map of one pixel, which has no variance of its own")
 
 
@@ -48,15 +55,19 @@ class ConvNeXt(nn.Module):
         stem = nn.Sequential(
             conv(spec.in_channels, spec.widths[0], first, first, padding=0), norm(spec.norm, spec.widths[0])
         )
+        if spec.activations == "all":
+            stem.append(activation(spec.activation))
         layers: list[nn.Module] = [stem]
+        separate = spec.downsampling == "separate"
         for index, width in enumerate(spec.widths):
-            if index:
+            if index and separate:
                 layers.append(downsample(spec.norm, spec.widths[index - 1], width, spec.strides[index]))
             layers.append(stage(spec, index))
         self.features = nn.Sequential(*layers)
         self.avgpool = global_pool(spec.head_pool)
         width = spec.widths[-1]
-        self.classifier = nn.Sequential(norm(spec.norm, width), nn.Flatten(1), nn.Linear(width, spec.num_classes))
+        last_norm = [norm(spec.norm, width)] if separate else []
+        self.classifier = sequence(last_norm, nn.Flatten(1), nn.Linear(width, spec.num_classes))
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,11 +79,16 @@ def stage(spec: ConvNeXtSpec, index: int) -> nn.Sequential:
     before, last = sum(spec.depths[:index]), max(1, sum(spec.depths) - 1)
     block = ConvNeXtBlockSpec(
         in_channels=spec.widths[index], kernel=spec.kernel, expansion=spec.expansion,
-        layer_scale=spec.layer_scale, activation=spec.activation, norm=spec.norm,
+        layer_scale=spec.layer_scale, norms=spec.norms, activations=spec.activations,
+        activation=spec.activation, norm=spec.norm,
         attention=spec.attention, attention_reduction=spec.attention_reduction,
     )  # fmt: skip
     chances = [spec.drop_path * (before + i) / last for i in range(spec.depths[index])]
-    return nn.Sequential(*(ConvNeXtBlock(block.replace(drop_path=chance)) for chance in chances))
+    blocks = [ConvNeXtBlock(block.replace(drop_path=chance)) for chance in chances]
+    if index and spec.downsampling == "block":
+        first = block.replace(in_channels=spec.widths[index - 1], drop_path=chances[0])
+        blocks[0] = ConvNeXtBlock(first, spec.widths[index], spec.strides[index])
+    return nn.Sequential(*blocks)
 
 
 def _presets() -> dict[str, Preset]:

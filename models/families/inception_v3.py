@@ -40,6 +40,10 @@ class InceptionV3Spec(NetSpec):
         (32, 32, 64, 80, 192), low=8, high=512, step=8, length=(5, 5),
         help="Channels of the stem's convolutions: three 3×3, a 1×1, a 3×3.",
     )  # fmt: skip
+    stem_window: int = knob(
+        3, choices=(3, 7), unit="px", paper=3,
+        help="The stem's first windows: three of 3×3, or in their place the one of 7×7 that they factorise.",
+    )  # fmt: skip
     stem_padding: int = knob(
         0, choices=(0, 1), unit="px", help="Zeros around the stem's unpadded 3×3 windows.", paper=0
     )
@@ -53,6 +57,7 @@ class InceptionV3Spec(NetSpec):
     channels_7x7: tuple[int, ...] = knob(
         (128, 160, 160, 192), low=8, high=512, step=8, length=(1, 16), help="C modules: channels inside each one."
     )
+    long: int = knobs.like(InceptionCSpec, "long")
     last_modules: int = knob(2, low=1, high=8, step=1, help="E modules.", paper=2)
     activation: str = knobs.activation("relu")
     norm: str = knobs.norm("batch")
@@ -64,8 +69,10 @@ class InceptionV3Spec(NetSpec):
     def aux_map(self) -> int:
         """Side in pixels of the map that the auxiliary head reads."""
         shrink = 2 - 2 * self.stem_padding
-        side = (self.image_size - 1 - shrink) // self.stem_stride + 1
-        side -= shrink
+        if self.stem_window == 7:
+            side = (self.image_size - 1 - 3 * shrink) // self.stem_stride + 1
+        else:
+            side = (self.image_size - 1 - shrink) // self.stem_stride + 1 - shrink
         for index, halves in enumerate(self.stem_pools):
             side = (side - 3) // 2 + 1 if halves else side
             side -= shrink if index == 0 else 0
@@ -119,9 +126,12 @@ class InceptionV3(nn.Module):
     def _add_stem(self, spec: InceptionV3Spec) -> int:
         shared, pad = unit_spec(spec), spec.stem_padding
         first, second, third, fourth, last = (scaled(spec, width) for width in spec.stem_widths)
-        self._append("Conv2d_1a_3x3", unit(shared, spec.in_channels, first, 3, spec.stem_stride, pad))
-        self._append("Conv2d_2a_3x3", unit(shared, first, second, 3, padding=pad))
-        self._append("Conv2d_2b_3x3", unit(shared, second, third, 3))
+        if spec.stem_window == 7:
+            self._append("Conv2d_1a_7x7", unit(shared, spec.in_channels, third, 7, spec.stem_stride, 3 * pad))
+        else:
+            self._append("Conv2d_1a_3x3", unit(shared, spec.in_channels, first, 3, spec.stem_stride, pad))
+            self._append("Conv2d_2a_3x3", unit(shared, first, second, 3, padding=pad))
+            self._append("Conv2d_2b_3x3", unit(shared, second, third, 3))
         if spec.stem_pools[0]:
             self._append("maxpool1", pool(spec.pool, 3, 2))
         self._append("Conv2d_3b_1x1", unit(shared, third, fourth))
@@ -140,7 +150,7 @@ class InceptionV3(nn.Module):
         self._append("Mixed_6a", InceptionB(first))
         channels = first.out_channels
         for letter, inner in zip("bcdefghijklmnopq", spec.channels_7x7, strict=False):
-            block = module_spec(spec, InceptionCSpec, channels, inner7=inner, mid7=inner)
+            block = module_spec(spec, InceptionCSpec, channels, inner7=inner, mid7=inner).replace(long=spec.long)
             self._append(f"Mixed_6{letter}", InceptionC(block))
             channels = block.out_channels
         self._aux_after = self._order[-1]

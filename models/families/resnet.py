@@ -12,19 +12,25 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.blocks.residual import PAPER, BasicBlock, BasicSpec, Bottleneck, BottleneckSpec, ResidualSpec
-from models.layers import activation, conv, global_pool, norm, pool
+from models.layers import activation, global_pool, norm, pool
 from models.registry import Architecture, Preset, register
-from models.skeletons.residual_net import BASIC, DEPTHS, MINI, ResidualNetSpec, block_specs, start
+from models.skeletons.residual_net import BASIC, DEPTHS, MINI, ResidualNetSpec, block_specs, start, stem_conv
 
 
 class ResNetSpec(ResidualNetSpec):
     """The plan: the columns of table 1 differ in `block` (with `expansion`) and `depths`."""
 
     width_factor: float = knobs.like(BasicSpec, "width_factor")
+    depthwise: bool = knobs.like(BottleneckSpec, "depthwise")
 
     def block_type(self) -> tuple[type[BasicSpec], type[BasicBlock | Bottleneck]]:
         """The unit's plan and module: two k×k convolutions, or 1×1, k×k, 1×1 (figure 5)."""
         return (BasicSpec, BasicBlock) if self.block == "basic" else (BottleneckSpec, Bottleneck)
+
+    def check(self) -> None:
+        if self.depthwise and self.block == "basic":
+            why = "a block of two convolutions has no 1×1 that would mix the channels"
+            self.refuse("depthwise", "block", why=why)
 
 
 def unit(spec: ResNetSpec, plan: ResidualSpec) -> BasicBlock | Bottleneck:
@@ -42,8 +48,7 @@ class ResNet(nn.Module):
 
     def __init__(self, spec: ResNetSpec) -> None:
         super().__init__()
-        bias = spec.norm == "none"
-        self.conv1 = conv(spec.in_channels, spec.stem_width, spec.stem_kernel, spec.stem_stride, bias=bias)
+        self.conv1 = stem_conv(spec)
         self.bn1 = norm(spec.norm, spec.stem_width)
         self.act = activation(spec.activation)
         self.maxpool = pool(spec.stem_pool, 3, 2, 1) if spec.stem_pool != "none" else None

@@ -16,6 +16,7 @@ from models.layers import activation, conv, global_pool, initialise, norm, pool
 from models.spec import NetSpec, knob
 
 BLOCKS = ("basic", "bottleneck")
+STEM_KERNELS = (1, 3, 4, 5, 7, 9, 11)
 # He et al. 2016, table 1.
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 BASIC = {"block": "basic", "expansion": 1, "stride_in": "conv1"}
@@ -47,7 +48,10 @@ class ResidualNetSpec(knobs.AttentionKnobs, NetSpec):
     shortcut: str = knobs.like(ResidualAddSpec, "shortcut")
     activation: str = knobs.like(ResidualAddSpec, "activation")
     norm: str = knobs.norm("batch")
-    stem_kernel: int = knobs.stem_kernel(7)
+    stem_kernel: int = knobs.stem_kernel(
+        7, choices=STEM_KERNELS,
+        help="Side of the first convolution's window; one of 4, with that stride, cuts the image into patches.",
+    )  # fmt: skip
     stem_stride: int = knobs.stem_stride(2)
     stem_width: int = knobs.stem_width(64, low=1)
     stem_pool: str = knobs.stem_pool("max")
@@ -74,6 +78,8 @@ class ResidualNetSpec(knobs.AttentionKnobs, NetSpec):
     def check(self) -> None:
         if self.zero_init and self.norm == "none":
             self.refuse("zero_init", "norm", why="there is no norm whose scale could start at 0")
+        if self.zero_init and self.shortcut == "none":
+            self.refuse("zero_init", "shortcut", why="blocks that start at 0 and add nothing hand on nothing")
         if self.attention != "none" and self.attention_from > len(self.depths):
             self.refuse("attention_from", "depths", why="there is no such stage")
         channels = (self.stem_width, *(width * self.expansion for width in self.widths))
@@ -125,8 +131,7 @@ class ResidualNet(nn.Module):
 
     def __init__(self, spec: ResidualNetSpec) -> None:
         super().__init__()
-        bias = spec.norm == "none"
-        self.conv1 = conv(spec.in_channels, spec.stem_width, spec.stem_kernel, spec.stem_stride, bias=bias)
+        self.conv1 = stem_conv(spec)
         self.bn1 = None if spec.norm_first else norm(spec.norm, spec.stem_width)
         self.act = None if spec.norm_first else activation(spec.activation)
         self.maxpool = None if spec.stem_pool == "none" else pool(spec.stem_pool, 3, 2, 1)
@@ -151,6 +156,13 @@ class ResidualNet(nn.Module):
         if self.dropout is not None:
             x = self.dropout(x)
         return self.fc(x)
+
+
+def stem_conv(spec: ResidualNetSpec) -> nn.Module:
+    """The first convolution; windows of an even side, which have no middle, go without padding."""
+    padding = None if spec.stem_kernel % 2 else 0
+    bias = spec.norm == "none"
+    return conv(spec.in_channels, spec.stem_width, spec.stem_kernel, spec.stem_stride, padding, bias=bias)
 
 
 def start(network: nn.Module, spec: ResidualNetSpec) -> None:

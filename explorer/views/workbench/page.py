@@ -11,7 +11,19 @@ from explorer.ui.guard import guard
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.workbench import budget, costs, field, figures, filters, graph, inspector, knobs, layers, receipt
+from explorer.views.workbench import (
+    budget,
+    costs,
+    field,
+    figures,
+    filters,
+    graph,
+    inspector,
+    knobs,
+    layers,
+    lineage,
+    receipt,
+)
 
 
 def render(session: Session) -> None:
@@ -41,6 +53,7 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "layers": ("Layers", layers.render),
     "receipt": ("Receipt", receipt.render),
     "budget": ("Budget", budget.render),
+    "lineage": ("Lineage", lineage.render),
 }
 
 VIEW = View(
@@ -51,5 +64,6 @@ VIEW = View(
         *graph.SETTINGS,
         *receipt.SETTINGS,
         *budget.SETTINGS,
+        *lineage.SETTINGS,
     ),
 )  # fmt: skip
