@@ -1,0 +1,86 @@
+"""How large the gradient arrives at each convolution: the flow back through a network, at initialisation or after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from explorer.analysis.outputs import tensors
+from explorer.errors import Cancelled, UserError
+from explorer.graph.trace import mode
+from explorer.run.cancel import Cancellable
+from explorer.types import InputSize
+
+BATCH = 4  # images of noise, and as many labels
+
+
+@dataclass(frozen=True, slots=True)
+class GradientNorm:
+    """One convolution or linear layer, in order of execution: the L2 norm of the loss's gradient by its output."""
+
+    path: str
+    norm: float
+
+
+def gradient_norms(
+    module: nn.Module, input_size: InputSize, *, seed: int = 0, cancel: Callable[[], bool] = lambda: False
+) -> tuple[GradientNorm, ...]:
+    """The gradients of the cross-entropy of random labels on BATCH images of noise (C, H, W), in training mode.
+
+    The first of several outputs is taken. The module is left as it was: its batch statistics, its mode, its gradients.
+    Raises UserError where it returns no scores [N, classes], Cancelled.
+    """
+    device = next(module.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(BATCH, *input_size, generator=generator).to(device)
+    outputs: list[tuple[str, Tensor]] = []
+    hooks = [
+        part.register_forward_hook(_keeper(path, outputs, cancel))
+        for path, part in module.named_modules()
+        if isinstance(part, nn.Conv2d | nn.Linear)
+    ]
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    try:
+        with mode(module, training=True), torch.random.fork_rng(devices=[]), Cancellable(cancel):
+            torch.manual_seed(seed)  # of dropout
+            loss = _loss(functional_call(module, buffers, (images,)), generator)
+        # What does not lead to the scores, as an auxiliary head, gets none.
+        found = torch.autograd.grad(loss, [output for _, output in outputs], allow_unused=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    norms = [(path, gradient) for (path, _), gradient in zip(outputs, found, strict=True) if gradient is not None]
+    return tuple(GradientNorm(path, float(gradient.norm())) for path, gradient in norms)
+
+
+def _keeper(path: str, outputs: list[tuple[str, Tensor]], cancel: Callable[[], bool]) -> Callable[..., None]:
+    """A hook that keeps a layer's output, and asks on the way back whether to go on."""
+
+    def stop(gradient: Tensor) -> Tensor:
+        if cancel():
+            raise Cancelled
+        return gradient
+
+    def keep(_: nn.Module, __: Any, output: Tensor) -> None:
+        output.register_hook(stop)
+        outputs.append((path, output))
+
+    return keep
+
+
+def _loss(result: Any, generator: torch.Generator) -> Tensor:
+    scores = next((tensor for _, tensor in tensors(result)), None)
+    if scores is None or scores.dim() != 2:
+        raise UserError("The network returns no scores of classes, so there is no loss to follow back.")
+    labels = torch.randint(scores.shape[1], (len(scores),), generator=generator)
+    return nn.functional.cross_entropy(scores, labels.to(scores.device))
+
+
+def ratio(norms: tuple[GradientNorm, ...]) -> float:
+    """How many times larger the gradient is at the first convolution than at the last layer."""
+    return norms[0].norm / norms[-1].norm
