@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from explorer.graph.trace import mode
 from explorer.run.cancel import Cancellable
 from explorer.types import InputSize
 
+WEIGHTED = (nn.Conv2d, nn.Linear)
 BATCH = 4  # images of noise, and as many labels
 
 
@@ -39,23 +41,32 @@ def gradient_norms(
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(BATCH, *input_size, generator=generator).to(device)
     outputs: list[tuple[str, Tensor]] = []
-    hooks = [
-        part.register_forward_hook(_keeper(path, outputs, cancel))
-        for path, part in module.named_modules()
-        if isinstance(part, nn.Conv2d | nn.Linear)
+    parts: list[tuple[str, Any]] = list(module.named_modules())
+    hooks: list[Any] = [
+        part.register_forward_hook(_keeper(path, outputs, cancel)) for path, part in parts if type(part) in WEIGHTED
     ]
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
-        with mode(module, training=True), torch.random.fork_rng(devices=[]), Cancellable(cancel):
-            torch.manual_seed(seed)  # of dropout
+        with mode(module, training=True), _seeded(seed), Cancellable(cancel):
             loss = _loss(functional_call(module, buffers, (images,)), generator)
         # What does not lead to the scores, as an auxiliary head, gets none.
-        found = torch.autograd.grad(loss, [output for _, output in outputs], allow_unused=True)
+        found: Any = torch.autograd.grad(loss, [y for _, y in outputs], allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()
-    norms = [(path, gradient) for (path, _), gradient in zip(outputs, found, strict=True) if gradient is not None]
-    return tuple(GradientNorm(path, float(gradient.norm())) for path, gradient in norms)
+    arrived = [(path, gradient) for (path, _), gradient in zip(outputs, found, strict=True) if gradient is not None]
+    return tuple(GradientNorm(path, float(gradient.square().sum().sqrt())) for path, gradient in arrived)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Generator[None]:
+    """Within it dropout draws from this seed; the generator of before goes on after it."""
+    before = torch.random.get_rng_state()
+    torch.random.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(before)
 
 
 def _keeper(path: str, outputs: list[tuple[str, Tensor]], cancel: Callable[[], bool]) -> Callable[..., None]:
@@ -67,7 +78,7 @@ def _keeper(path: str, outputs: list[tuple[str, Tensor]], cancel: Callable[[], b
         return gradient
 
     def keep(_: nn.Module, __: Any, output: Tensor) -> None:
-        output.register_hook(stop)
+        output.register_hook(stop)  # pyright: ignore[reportUnknownMemberType]
         outputs.append((path, output))
 
     return keep

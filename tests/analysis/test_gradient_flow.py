@@ -45,10 +45,9 @@ def test_the_module_is_left_as_it_was() -> None:
 
 def test_a_plain_stack_of_fifty_layers_has_the_steepest_gradients_and_a_pre_activated_one_the_flattest() -> None:
     """He et al. 2016, Identity Mappings: what stands in the way of the identity stands in that of the gradient."""
-    at = {"image_size": 64}
-    plain = ratio(gradient_norms(models.build("resnet50", shortcut="none", **at), SIZE))
-    post = ratio(gradient_norms(models.build("resnet50", **at), SIZE))
-    pre = ratio(gradient_norms(models.build("preact_resnet50", **at), SIZE))
+    plain = ratio(gradient_norms(models.build("resnet50", shortcut="none", image_size=64), SIZE))
+    post = ratio(gradient_norms(models.build("resnet50", image_size=64), SIZE))
+    pre = ratio(gradient_norms(models.build("preact_resnet50", image_size=64), SIZE))
     assert plain > 3 * post
     assert post > pre
 
