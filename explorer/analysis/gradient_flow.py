@@ -17,7 +17,6 @@ from explorer.graph.trace import mode
 from explorer.run.cancel import Cancellable
 from explorer.types import InputSize
 
-WEIGHTED = (nn.Conv2d, nn.Linear)
 BATCH = 4  # images of noise, and as many labels
 
 
@@ -41,10 +40,9 @@ def gradient_norms(
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(BATCH, *input_size, generator=generator).to(device)
     outputs: list[tuple[str, Tensor]] = []
-    parts: list[tuple[str, Any]] = list(module.named_modules())
-    hooks: list[Any] = [
-        part.register_forward_hook(_keeper(path, outputs, cancel)) for path, part in parts if type(part) in WEIGHTED
-    ]
+    parts: dict[str, Any] = dict(module.named_modules())
+    mixing = [path for path, part in parts.items() if isinstance(part, nn.Conv2d | nn.Linear)]
+    hooks: list[Any] = [parts[path].register_forward_hook(_keeper(path, outputs, cancel)) for path in mixing]
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
         with mode(module, training=True), _seeded(seed), Cancellable(cancel):
