@@ -19,11 +19,11 @@ def render(session: Session) -> None:
     """Draw the three that people compare by loud, the others beside them; dimmed where they are of another network."""
     now, before = session.analysis, session.preset_analysis
     refused = session.spec_error is not None
-    with st.container(border=True, key=DIMMED if refused else None):
+    with st.container(key=DIMMED if refused else None):
         if refused:
             st.html(f"<style>.st-key-{DIMMED} {{ opacity: 0.55 }}</style>")
             st.caption("Of the last network that could be built:")
-        with st.grid(min_column_width=104, gap="small"):
+        with st.container(horizontal=True, wrap=False, gap="large"):  # a phone scrolls through them
             _metric("Parameters", now, before, lambda a: a.params, units.count, "Learned numbers, at any time.")
             _metric("MACs", now, before, lambda a: a.macs, units.count, "Multiply-accumulates for one image.")
             _receptive_field(now, before)
@@ -39,6 +39,7 @@ def _metric(
     difference = units.difference(value, old)
     st.metric(
         label, show(value), difference or SAME, delta_color="off", delta_arrow="auto" if difference else "off",
+        width="content",
         help=f"{help} Exactly {value:,}{unit}; the preset has {old:,}.",
     )  # fmt: skip
 
@@ -50,8 +51,8 @@ def _quiet(
     value, old = figure(now), figure(before)
     st.markdown(
         f":small[{label}]  \n{markdown_safe(show(value))}  \n:small[:gray[{units.difference(value, old) or SAME}]]",
-        help=f"{help} Exactly {value:,}{unit}; the preset has {old:,}.",
-    )
+        help=f"{help} Exactly {value:,}{unit}; the preset has {old:,}.", width="content",
+    )  # fmt: skip
 
 
 def _receptive_field(now: Analysis, before: Analysis) -> None:
@@ -66,6 +67,7 @@ def _receptive_field(now: Analysis, before: Analysis) -> None:
         delta or unlike,
         delta_color="off",
         delta_arrow="auto" if delta else "off",
+        width="content",
         help=f"Pixels that one unit of the last map ({now.head_layer}) sees; global is the whole image. Stride "
         f"{units.pair(strict.stride)} px, padding {units.pair(strict.padding)} px.{gates}",
     )  # fmt: skip
@@ -75,7 +77,7 @@ def _seen(field: ReceptiveField) -> str:
     return "global" if field.is_global else f"{units.pair(field.size)} px"
 
 
-SAME = "as the preset"  # stands where a difference would, so that nothing moves when there is one
+SAME = "± 0"  # stands where a difference would, so that nothing moves when there is one
 DIMMED = "figures-of-the-last-network"
 QUIET: tuple[tuple[str, Callable[[Analysis], int], Callable[[int], str], str, str], ...] = (
     ("Activations", lambda a: a.activation_bytes, units.format_bytes,
