@@ -16,6 +16,7 @@ NORM_NAMES = ("none", "batch", "group", "layer", "instance", "channel_layer")
 POOL_NAMES = ("max", "average")
 ATTENTION_NAMES = ("none", "se", "non_local", "global_context")
 SIDES = (1, 3, 5, 7)
+CHANNEL_STEPS = (4, 8)  # by which knobs that count channels go up; in a block no other knob does
 WIDE_SIDES = (1, 3, 5, 7, 9, 11)
 
 

@@ -14,6 +14,7 @@ from explorer.errors import TraceError, UserError
 from explorer.networks.knob_text import encode_knob
 from explorer.types import InputSize
 from models.errors import SpecError
+from models.knobs import CHANNEL_STEPS
 from models.registry import Block
 from models.spec import Spec, unchecked
 
@@ -21,7 +22,6 @@ FIGURES = {"macs": "MACs", "params": "parameters"}
 CLOSE = 0.01  # a budget is matched within one per cent
 ALL_WIDTHS = "all_widths"  # stands for all widths of a block of several branches, changed in proportion
 PREFERRED = ("width", ALL_WIDTHS, "expansion")
-CHANNEL_STEP = 8  # by which knobs that count channels go up
 FEW = 32  # up to here every value is tried
 FINE = 50  # parts of a step in which a knob that is no whole number is tried
 
@@ -176,7 +176,7 @@ def _is_number(spec: Spec, name: str) -> bool:
 def _widths(spec: Spec) -> list[str]:
     """The knobs that count channels of branches, where the block has no width of its own."""
     found = type(spec).knobs()
-    names = [name for name, knob in found.items() if knob.step == CHANNEL_STEP and getattr(spec, name)]
+    names = [name for name, knob in found.items() if knob.step in CHANNEL_STEPS and getattr(spec, name)]
     return [] if "width" in found else names
 
 

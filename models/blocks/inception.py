@@ -78,10 +78,10 @@ def fit(in_channels: int, width: int, stride: int) -> InceptionSpec:
 def shares(widths: Spec, total: int, outputs: tuple[str, ...]) -> dict[str, int]:
     """The channels of a module's branches scaled so that those of `outputs`, which are concatenated, sum to `total`.
 
-    Channels are the knobs in steps of 8; what rounding leaves over goes to the first of the outputs.
+    Channels are the knobs in steps of channels; what rounding leaves over goes to the first of the outputs.
     """
-    knobs = type(widths).knobs()
-    channels = {name: getattr(widths, name) for name, knob in knobs.items() if knob.step == 8}
+    found = type(widths).knobs()
+    channels = {name: getattr(widths, name) for name, knob in found.items() if knob.step in knobs.CHANNEL_STEPS}
     factor = total / sum(channels[name] for name in outputs)
     scaled = {name: max(1, round(value * factor)) for name, value in channels.items()}
     scaled[outputs[0]] += total - sum(scaled[name] for name in outputs)

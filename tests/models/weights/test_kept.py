@@ -180,3 +180,17 @@ def test_a_header_with_wrong_shapes_keeps_nothing() -> None:
 def test_of_a_file_of_another_network_it_is_told_before_it_is_loaded() -> None:
     with pytest.raises(WeightsError, match=r"mine\.safetensors holds the weights of another network: none"):
         keeps(own(trained()), "resnet_mini", models.spec("resnet_mini", num_classes=3))
+
+
+RECTIFIED = [
+    name for name in models.presets()
+    if models.preset(name).compact and getattr(models.spec(name), "activation", None) == "relu"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECTIFIED)
+def test_a_swapped_activation_keeps_every_trained_tensor_of_any_family(name: str) -> None:
+    found = keeps(shipped(name), name, models.spec(name, activation="gelu"))
+    assert found is not None
+    assert found.fresh == ()
+    assert {*found.tensors} >= {key for key, _ in models.build(name, device="meta").named_parameters()}
