@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocket, expect
 
 from tests.browser.driver import record_problems, serve, wait_until_idle
 from tests.support import graph_page
@@ -277,6 +277,79 @@ def test_five_thousand_layers_stay_usable(graphs: str, page: Page) -> None:
     redrawn(page, lambda: page.get_by_label("Open").select_option("every layer"))
     assert boxes(page).count() <= 320
     expect(page.locator(".notice")).to_contain_text("at most 320 are drawn at once")
+
+
+def test_two_graphs_pan_zoom_and_fold_together(graphs: str, page: Page) -> None:
+    open_graph(page, graphs, query="&beside=resnet101")
+    first, second = (page.locator("svg.canvas").nth(place) for place in (1, 2))
+    expect(second.locator(".box")).to_have_count(14)
+    first.locator(".box", has_text="conv 7×7").hover()
+    page.mouse.wheel(0, -240)
+    for graph in (first, second):
+        expect(graph.locator(".scene")).not_to_have_attribute("transform", re.compile(r"scale\(1\.0000\)"))
+    places = [graph.locator(".scene").get_attribute("transform") for graph in (first, second)]
+    assert places[0] == places[1]
+    second.locator(".frame .title", has_text="layer1").click()
+    for graph in (first, second):
+        expect(graph.locator(".box")).to_have_count(13)
+    expect(second.locator(".m-changed", has_text="conv 7×7")).to_have_count(1)
+    expect(second.locator(".m-removed", has_text="linear")).to_have_count(1)
+    expect(second.locator(".m-changed", has_text=re.compile("^Bottleneck0"))).to_have_count(
+        1
+    )  # one of its layers is new
+    expect(page.locator(".legend").nth(2)).to_contain_text("addedchangedremoved")
+
+
+# Words and what they stand on, as the browser computes them, by WCAG's formula.
+CONTRASTS = """(scene) => {
+  const pen = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+  const seen = (...colours) => {
+    pen.clearRect(0, 0, 1, 1);
+    colours.forEach((colour) => { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); });
+    return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (rgb) => rgb.map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const page = getComputedStyle(document.querySelector("[data-testid=stApp]")).backgroundColor;
+  return [...scene.querySelectorAll("text")].map((text) => {
+    const body = text.closest(".box")?.querySelector(".body");
+    const ground = light(seen(page, ...(body ? [getComputedStyle(body).fill] : [])));
+    const ink = light(seen(page, getComputedStyle(text).fill));
+    return [text.textContent, (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05)];
+  });
+}"""
+
+
+@pytest.mark.parametrize("fixture", ["page", "dark_page"])
+def test_words_can_be_read_in_either_theme(graphs: str, fixture: str, request: pytest.FixtureRequest) -> None:
+    page: Page = request.getfixturevalue(fixture)
+    open_graph(page, graphs)
+    redrawn(page, lambda: page.get_by_label("Open").select_option("every layer"))
+    for figure in ("kind", "macs", "channels"):
+        page.get_by_label("Colour").select_option(figure)
+        found = page.locator("svg.canvas .scene").evaluate(CONTRASTS)
+        assert len(found) > 150
+        assert [(text, ratio) for text, ratio in found if ratio < 4.5] == []  # WCAG 2.2, 1.4.3
+
+
+def test_a_choice_sends_the_network_again_in_neither_direction(graphs: str, page: Page) -> None:
+    frames: list[int] = []
+
+    def watch(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: frames.append(len(frame)))
+        socket.on("framesent", lambda frame: frames.append(len(frame)))
+
+    page.on("websocket", watch)
+    open_graph(page, graphs, "densenet201")
+    wait_until_idle(page)
+    whole = len(json.dumps(graph_page.payload_of("densenet201")))
+    assert sum(frames) > 80_000
+    frames.clear()
+    box(page, "conv 7×7").click()
+    expect(page.get_by_test_id("stCode")).to_contain_text("picked features.conv0")
+    wait_until_idle(page)
+    assert whole > 80_000
+    assert sum(frames) < 10_000  # the page's own messages are in it: each element of the script is confirmed
 
 
 # The longest time in which the page's thread did nothing else, while the graph is opened to a level.

@@ -68,6 +68,10 @@ def page() -> None:
         on_fold=lambda text: told.update(folded=text),
         height="640px",
     )
+    if beside := st.query_params.get("beside"):
+        layer_graph(payload_of(name), key="first", sync="two", height="400px")
+        marks = {"conv1": "changed", "fc": "removed", "layer2.0.conv1": "added"}
+        layer_graph(graph_payload(analysis_of(beside), marks=marks), key="second", sync="two", height="400px")
     st.code(f"picked {told.get('picked')}\nfold {told.get('folded')}", language=None)
 
 
