@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +23,19 @@ from tests.support.places import ROOT
 
 ROUNDS = 3
 PATIENCE_MS = 120_000
+IDLE_S = 0.3  # how long `wait_until_idle` watches a page that rests
+PLAIN = Path(__file__).with_name("plain_page.py")
+KINDS = (
+    "stSelectbox",
+    "stNumberInput",
+    "stSlider",
+    "stCheckbox",
+    "stTextInput",
+    "stButton",
+    "stButtonGroup",
+    "stDataFrame",
+)
+WIDGETS = ", ".join(f'[data-testid="{kind}"]' for kind in KINDS)
 HUGE = {"widths": "1024,1024,1024,1024,1024", "image_size": "1024", "fc_widths": "65536,65536,{}"}  # of vgg19: 41 GB
 
 
@@ -43,8 +57,7 @@ def open_all(page: Page, address: str) -> None:
     """Ask for the page, and wait for all that the first view shows."""
     page.goto(address, timeout=PATIENCE_MS)
     expect(page.get_by_test_id("stMetric")).to_have_count(3, timeout=PATIENCE_MS)
-    nodes = page.get_by_test_id("stGraphVizChart").locator("svg .node")
-    expect(nodes).not_to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.locator("g.box")).not_to_have_count(0, timeout=PATIENCE_MS)
     expect(page.get_by_test_id("stSidebar").get_by_test_id("stImage")).to_be_visible(timeout=PATIENCE_MS)
 
 
@@ -85,6 +98,42 @@ def test_a_changed_knob(server: str, browser: Browser, table: Table) -> None:
             times.append(took(change))
             wait_until_idle(page, 120)
     table.limit("VGG-16 with other classes, until its figures change", min(times), 1)
+
+
+def settled(page: Page, label: str, values: Iterator[int]) -> float:
+    """The least seconds from a new number in a field until the page rests again."""
+    field = page.get_by_label(label, exact=True)
+
+    def change() -> None:
+        field.fill(str(next(values)))
+        field.press("Enter")
+        wait_until_idle(page, 120)
+
+    change()
+    return min(took(change) for _ in range(ROUNDS)) - IDLE_S
+
+
+@pytest.mark.parametrize(
+    ("preset", "goal"), [("lenet5", 1.3), ("resnet50", 2), ("densenet201", 2), ("efficientnet_b7", 2), ("vgg16", 2)]
+)
+def test_a_knob_against_a_plain_page(
+    preset: str, goal: float, server: str, browser: Browser, table: Table, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Another number of classes changes weights, costs and graph; the plain page has as many widgets and no network."""
+    with watched_page(browser, 1440, 900) as page:
+        page.goto(f"{server}/?preset={preset}&panel=knobs&weights=random", timeout=PATIENCE_MS)
+        wait_until_idle(page, 120)
+        page.get_by_text("Input and classes").click()
+        mine = settled(page, "Num classes", count(900))
+        widgets = page.locator(WIDGETS).count()
+    monkeypatch.setenv("WIDGETS", str(widgets))
+    with serve(PLAIN, tmp_path / "log.txt") as address, watched_page(browser, 1440, 900) as page:
+        page.goto(address, timeout=PATIENCE_MS)
+        wait_until_idle(page, 120)
+        plain = settled(page, "Number", count(1))
+    what = f"{preset} with other classes, until the page rests"
+    table.against(what, seconds(mine), f"{seconds(plain)} a page of {widgets} widgets", mine / plain, f"≤ {goal:g}")
 
 
 def test_a_network_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
