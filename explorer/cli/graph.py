@@ -13,7 +13,7 @@ from explorer.graph import fold
 from explorer.networks import catalog
 from explorer.whole_file import write_whole
 
-FORMATS = (".dot", ".svg", ".pdf", ".png")
+ENDINGS = (".dot", ".svg", ".pdf", ".png")
 PATIENCE_S = 120  # Graphviz takes a minute for what a person could not read anyway
 
 
@@ -26,8 +26,8 @@ def graph_command(
 ) -> None:
     """Write the graph with modules closed below `depth` levels. Raises UserError that names the file or its ending."""
     path = Path(out)
-    if path.suffix not in FORMATS:
-        raise UserError(f"--out={shown(path.name)} does not end in one of {', '.join(FORMATS)}.")
+    if path.suffix not in ENDINGS:
+        raise UserError(f"--out={shown(path.name)} does not end in one of {', '.join(ENDINGS)}.")
     graph = catalog.find(name, dict(knobs)).analysis(input_size).graph
     levels = fold.best_depth(graph) if depth is None else min(depth, fold.max_depth(graph))
     source = graph_dot.dot(fold.fold(graph, levels))
