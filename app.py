@@ -12,6 +12,7 @@ from explorer.ui.guard import attempt, guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
 from explorer.views import broken_files, discover
+from explorer.views.workbench import stories
 
 
 def page() -> None:
@@ -42,6 +43,8 @@ def page() -> None:
         st.warning(markdown_safe(problem), icon=":material/extension_off:")
     for notice in state.notices():
         st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
+    with guard():
+        stories.banner(chosen)
     with guard():
         view.render(chosen)
     state.end()

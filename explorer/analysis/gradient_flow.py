@@ -40,7 +40,7 @@ def gradient_norms(
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(BATCH, *input_size, generator=generator).to(device)
     outputs: list[tuple[str, Tensor]] = []
-    parts: dict[str, Any] = dict(module.named_modules())
+    parts: dict[str, Any] = dict(module.named_modules())  # pyright: ignore[reportUnknownArgumentType]
     mixing = [path for path, part in parts.items() if isinstance(part, nn.Conv2d | nn.Linear)]
     hooks: list[Any] = [parts[path].register_forward_hook(_keeper(path, outputs, cancel)) for path in mixing]
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}

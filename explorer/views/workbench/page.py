@@ -17,12 +17,14 @@ from explorer.views.workbench import (
     field,
     figures,
     filters,
+    gradients,
     graph,
     inspector,
     knobs,
     layers,
     lineage,
     receipt,
+    stories,
 )
 
 
@@ -52,6 +54,7 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "costs": ("Cost", costs.render),
     "layers": ("Layers", layers.render),
     "receipt": ("Receipt", receipt.render),
+    "gradients": ("Gradients", gradients.render),
     "budget": ("Budget", budget.render),
     "lineage": ("Lineage", lineage.render),
 }
@@ -65,5 +68,6 @@ VIEW = View(
         *receipt.SETTINGS,
         *budget.SETTINGS,
         *lineage.SETTINGS,
+        *stories.SETTINGS,
     ),
 )  # fmt: skip
