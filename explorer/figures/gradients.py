@@ -9,13 +9,13 @@ import plotly.graph_objects as go
 from explorer.analysis.gradient_flow import GradientNorm, ratio
 from explorer.figures.layers import BLUE, GREEN, ORANGE
 
-COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#d55e00")  # Okabe and Ito
+CURVE_COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#d55e00")  # Okabe and Ito
 
 
 def gradient_chart(curves: Mapping[str, tuple[GradientNorm, ...]]) -> go.Figure:
     """One line for each network, by name: the norm on a logarithmic axis over the layers in order of execution."""
     figure = go.Figure()
-    for colour, (name, norms) in zip(COLOURS, curves.items(), strict=False):
+    for colour, (name, norms) in zip(CURVE_COLOURS, curves.items(), strict=False):
         figure.add_scatter(
             x=list(range(1, len(norms) + 1)), y=[one.norm for one in norms], text=[one.path for one in norms],
             name=name, mode="lines", line={"color": colour}, hovertemplate="%{text}<br>%{y:.3g}<extra></extra>",

@@ -11,7 +11,7 @@ from explorer.analysis.structure import Analysis
 from explorer.networks.budget import figures, in_slot
 
 BLOCKS_COMPARED = ("residual_bottleneck", "depthwise_separable", "mbconv")
-MAP = (128, 28, 28)  # what these blocks take and hand on
+COMPARED_MAP = (128, 28, 28)  # what these blocks take and hand on
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def _image(_: StoryStep, analysis: Analysis) -> str:
 
 
 def _block_macs(place: int) -> str:
-    block = in_slot(models.block(BLOCKS_COMPARED[place]), MAP[0])
-    return _giga(figures(block, MAP).macs)  # pyright: ignore[reportArgumentType]  (frozen, so hashable)
+    block = in_slot(models.block(BLOCKS_COMPARED[place]), COMPARED_MAP[0])
+    return _giga(figures(block, COMPARED_MAP).macs)  # pyright: ignore[reportArgumentType]  (frozen, so hashable)
 
 
 _FIGURES: Mapping[str, Callable[[StoryStep, Analysis], str]] = {
@@ -79,7 +79,7 @@ _FIGURES: Mapping[str, Callable[[StoryStep, Analysis], str]] = {
 _GRADIENTS = {"view": "workbench", "panel": "gradients"}
 _FIELD = {"view": "workbench", "panel": "field"}
 _BLOCKS = {f"block{place}": name for place, name in enumerate(BLOCKS_COMPARED, start=1)}
-_SIZE = dict(zip(("input_channels", "input_height", "input_width"), MAP, strict=True))
+_SIZE = dict(zip(("input_channels", "input_height", "input_width"), COMPARED_MAP, strict=True))
 
 WHY_SKIPS = Story(
     "skips", "Why skips", ":material/alt_route:",

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 import models
 from explorer.networks.catalog import structure
-from explorer.networks.stories import BLOCKS_COMPARED, MAP, STORIES, told
+from explorer.networks.stories import BLOCKS_COMPARED, COMPARED_MAP, STORIES, told
 from explorer.views.workbench.page import PANELS
 from tests.support.page import errors, link, open_app
 
@@ -68,7 +68,7 @@ def test_the_compared_blocks_hand_on_what_they_take() -> None:
     """At equal output: in each, 128 channels of 28 × 28 come in and leave."""
     for name in BLOCKS_COMPARED:
         block = models.block(name)
-        assert block.output_shape(block.fit(MAP[0], MAP[0]), MAP[1]) == MAP
+        assert block.output_shape(block.fit(COMPARED_MAP[0], COMPARED_MAP[0]), COMPARED_MAP[1]) == COMPARED_MAP
 
 
 def test_three_quarters_of_mobilenet_v1s_multiply_accumulates_and_more_are_in_1x1_convolutions() -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 import models
 from explorer.analysis.gradient_flow import BATCH, GradientNorm, gradient_norms
-from explorer.figures.gradients import COLOURS, gradient_chart, gradient_sentence
+from explorer.figures.gradients import CURVE_COLOURS, gradient_chart, gradient_sentence
 from explorer.run import device
 from explorer.ui import state, theme
 from explorer.ui.awaited import awaited
@@ -27,7 +27,7 @@ def render(session: Session) -> None:
             return
         curves[key] = name_of(session), found
     own = curves[key]
-    others = [curve for other, curve in curves.items() if other != key][-len(COLOURS) + 1 :]
+    others = [curve for other, curve in curves.items() if other != key][-len(CURVE_COLOURS) + 1 :]
     figure = gradient_chart({markdown_safe(name): norms for name, norms in (own, *others)})
     st.plotly_chart(figure, key="gradients", config=theme.PLAIN)
     st.markdown(markdown_safe(gradient_sentence(own[1])))
