@@ -12,6 +12,7 @@ from explorer.analysis.channels import channel_use
 from explorer.analysis.layer_latency import layer_latencies
 from explorer.errors import UserError
 from explorer.figures import units
+from explorer.figures.prediction import percent
 from explorer.graph.trace import trace
 from explorer.run import device
 from explorer.run.cancel import Cancellable
@@ -34,6 +35,12 @@ def metrics(session: Session) -> LayerMetrics:
     SHARES from 0 to 1."""
     found = [_measured().get(key) for key in (_timed_key(session), _looked_key(session))]
     return {name: figures for one in found if one for name, figures in one[0].items()}
+
+
+def of_layer(session: Session, layer: str) -> dict[str, str]:
+    """What has been measured of one layer, by name, in words."""
+    found = {name: figures[layer] for name, figures in metrics(session).items() if layer in figures}
+    return {name: percent(value) if name in SHARES else f"{value:.3g}" for name, value in found.items()}
 
 
 def render(session: Session) -> None:

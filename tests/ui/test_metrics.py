@@ -60,6 +60,13 @@ def test_latency_is_told_beside_the_whole_pass_and_stands_in_the_table() -> None
     assert column.isna().tolist() == [True, *[False] * (len(column) - 1)], "the image alone takes no time"
 
 
+def test_a_chosen_layer_has_what_was_measured_among_its_figures() -> None:
+    app = asked(open_app(panel="costs", layer="features.0"), metrics.TIMED)
+    app.session_state["state"] = {**app.session_state["state"], "panel": "layer"}
+    app.run()
+    assert f":small[{metrics.LATENCY}]  \n**2**" in [text.value for text in app.markdown]
+
+
 def test_dead_channels_and_zeros_are_those_of_the_picture() -> None:
     app = asked(open_app(panel="costs"), metrics.LOOKED)
     assert "Dead for this picture: " in captions(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -18,6 +19,7 @@ from explorer.ui.components import Tile
 from explorer.ui.jobs import Job
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
+from explorer.views.workbench import selection
 
 FEW, MOST = 24, 256  # filters that are shown, the strongest first; those of a layer with so many channels never all
 SETTINGS = (
@@ -56,7 +58,8 @@ def render(session: Session, layer_id: str) -> None:
     if drawn.channels:
         _controls(layer, inputs, place)
         tiles = [_tile(*each) for each in zip(drawn.channels, drawn.norms, drawn.pictures, strict=True)]
-        components.tiles(tiles, session.channel, _choose, key="filter tiles", columns=8)
+        pick = partial(selection.choose_channel, layer_id)
+        components.tiles(tiles, session.channel, pick, key="filter tiles", columns=8)
         st.caption(_explained(drawn, outputs))
     else:
         (picture,) = drawn.pictures
@@ -103,8 +106,3 @@ def _explained(drawn: Drawn, outputs: int) -> str:
     shown = f"All {outputs:,}" if len(drawn.channels) == outputs else f"The {len(drawn.channels)} of {outputs:,}"
     order = "by norm" if len(drawn.channels) == outputs else "with the greatest norms"
     return f"{shown} {order}. {drawn.how}"
-
-
-def _choose(channel: int) -> None:
-    for name, value in (("channel", channel), ("row", -1), ("column", -1)):
-        state.put(name, value)

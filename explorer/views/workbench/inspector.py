@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import streamlit as st
 
 from explorer.analysis.activations import layers_with_maps
@@ -9,7 +12,7 @@ from explorer.analysis.structure import LayerReport
 from explorer.figures import layer_words, units
 from explorer.figures.caveats import field_text
 from explorer.graph.layers import Layer
-from explorer.ui import components, layer_maps, map_picture, state
+from explorer.ui import components, layer_maps, map_picture, metrics, state
 from explorer.ui.guard import guard
 from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
@@ -25,7 +28,7 @@ def render(session: Session) -> None:
     _choice(session, layer)
     report = session.analysis[layer]
     st.markdown(f":small[{markdown_safe(layer_words.sentence(session.analysis.graph[layer]))}]")
-    _figures(report)
+    _figures(report, metrics.of_layer(session, layer))
     _parameters(session, session.analysis.graph[layer])
     if session.kept_sentence:
         st.caption(markdown_safe(session.kept_sentence))
@@ -40,7 +43,7 @@ def _choice(session: Session, layer: str) -> None:
     state.keep(st.selectbox, "inspected", "Layer", layer, selection.choose, options=names, label_visibility="collapsed")
 
 
-def _figures(report: LayerReport) -> None:
+def _figures(report: LayerReport, measured: Mapping[str, str]) -> None:
     field = report.receptive_field
     seen = field_text("whole image" if field.is_global else f"{units.pair(field.size)} px", report.certainty)
     shown = (
@@ -50,6 +53,7 @@ def _figures(report: LayerReport) -> None:
         ("Output in memory", units.format_bytes(report.activation_bytes)),
         ("Receptive field", seen),
         ("Stride", "—" if field.is_global else f"{units.pair(field.stride)} px"),
+        *measured.items(),
     )
     with st.grid(min_column_width=120, gap="xsmall"):
         for label, value in shown:
@@ -91,17 +95,13 @@ def _maps(session: Session, layer: str) -> None:
 
 def _strongest(found: LayerMaps, channels: list[int], chosen: int) -> None:
     tiles = [map_picture.tile(found, channel, found.scale(channel, False)) for channel in channels]
-    components.tiles(tiles, chosen, _channel, key="inspected tiles", columns=4)
+    pick = partial(selection.choose_channel, found.layer)
+    components.tiles(tiles, chosen, pick, key="inspected tiles", columns=4)
     count = len(found.maps)
     st.button(
         f"All {count:,} maps" if count > 1 else "The map", icon=":material/grid_view:", type="tertiary",
         on_click=lambda: state.put("view", "maps"),
     )  # fmt: skip
-
-
-def _channel(channel: int) -> None:
-    for name, value in (("channel", channel), ("row", -1), ("column", -1)):
-        state.put(name, value)
 
 
 def _unit(cell: tuple[int, int]) -> None:

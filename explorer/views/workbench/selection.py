@@ -14,3 +14,9 @@ def choose(layer: str) -> None:
             state.put(name, value)
     if state.get("panel") not in ABOUT_A_LAYER:
         state.put("panel", "layer")
+
+
+def choose_channel(layer: str, channel: int) -> None:
+    """Make a channel of a layer the chosen one; its strongest unit is then shown. A link has both."""
+    for name, value in (("layer", layer), ("channel", channel), ("row", -1), ("column", -1)):
+        state.put(name, value)
