@@ -16,10 +16,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 import explorer
 import models
 from explorer.figures.graph_payload import graph_payload
-from explorer.ui.components.graph import source, style
 from tests.benchmarks.timing import Table, best_seconds, seconds
 from tests.browser.driver import launch, serve
 from tests.support.dot_page import dot_of
+from tests.support.graph_alone import empty, watched
 from tests.support.graph_page import analysis_of
 from tests.support.places import ROOT
 from tests.support.preset_sizes import input_size
@@ -27,49 +27,6 @@ from tests.support.preset_sizes import input_size
 ROUNDS = 5
 BIG = ["densenet201", "torchvision:densenet201", "efficientnet_b7"]
 PATIENCE_MS = 120_000
-THEME = "--st-text-color: #1c2733; --st-background-color: #fff; --st-secondary-background-color: #f3f6f9;"
-BLANK = "<!doctype html><style>:root {{ {theme} --height: 860px }} {style}</style><div class=root></div>"
-# `watched(act)`: milliseconds until what it does is painted, and the longest time the page's thread did nothing else.
-WATCH = """
-window.root = document.querySelector(".root");
-window.watched = (act) => new Promise((done, fail) => {
-  setTimeout(() => fail(new Error("nothing was drawn in 60 s")), 60_000);
-  const before = Number(root.dataset.drawn ?? 0);
-  const channel = new MessageChannel();
-  const began = performance.now();
-  let [last, gap, goes] = [began, 0, true];
-  channel.port1.onmessage = () => {
-    gap = Math.max(gap, performance.now() - last);
-    last = performance.now();
-    if (goes) channel.port2.postMessage(0);
-  };
-  channel.port2.postMessage(0);
-  act();
-  const end = () => {
-    const took = performance.now() - began;
-    setTimeout(() => { goes = false; done([took, gap]); }, 100);
-  };
-  const look = () => {
-    if (Number(root.dataset.drawn ?? 0) > before) requestAnimationFrame(() => setTimeout(end));
-    else setTimeout(look, 1);
-  };
-  look();
-});
-window.level = (value) => () => {
-  const select = root.querySelector("[aria-label=Open]");
-  select.value = value;
-  select.dispatchEvent(new Event("change"));
-};
-window.toggle = (part) => () => {
-  const groups = [...root.querySelectorAll(".box.group, .frame.group > .title")];
-  const box = groups.find((group) => group.textContent.startsWith(part));
-  box.dispatchEvent(new MouseEvent("click", { bubbles: true }));
-};
-window.show = (payload) => () => {
-  window.close_?.();
-  window.close_ = kit.alone(root, payload, { values: {}, shares: [] }, "", {});
-};
-"""
 
 
 @pytest.fixture(scope="module")
@@ -83,26 +40,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Page:
     return empty(browser)
-
-
-def empty(browser: Browser) -> Page:
-    """A page with the graph's code and no graph."""
-    page = browser.new_page(viewport={"width": 1000, "height": 900})
-    page.set_content(BLANK.format(theme=THEME, style=style()))
-    page.evaluate(
-        """([code, css]) => {
-          window.kit = new Function("SOURCE", "STYLE", `${code}; return explorerGraph(SOURCE, STYLE)`)(code, css);
-        }""",
-        [source(), style()],
-    )
-    page.evaluate(WATCH)
-    return page
-
-
-def watched(page: Page, act: str, argument: Any = None) -> tuple[float, float]:
-    """Seconds until what `act` does is painted, and the longest gap on the page's thread."""
-    took, gap = page.evaluate(f"(argument) => watched({act})", argument)
-    return took / 1000, gap / 1000
 
 
 @pytest.mark.parametrize("name", BIG)
