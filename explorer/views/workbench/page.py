@@ -64,6 +64,7 @@ VIEW = View(
     settings=(
         Setting("panel", "layer", choices=tuple(PANELS)),
         *filters.SETTINGS,
+        *field.SETTINGS,
         *graph.SETTINGS,
         *receipt.SETTINGS,
         *budget.SETTINGS,

@@ -1,0 +1,328 @@
+"""One unit on the picture: the box that it can see, how much each pixel of it counts, and whom a pixel reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import streamlit as st
+from torch import Tensor
+
+from explorer.analysis.effective_field import (
+    MASS_SHARES,
+    EffectiveField,
+    Unit,
+    centre_of,
+    effective_field_steps,
+    noise,
+)
+from explorer.analysis.projective_field import projective_field
+from explorer.analysis.structure import LayerReport
+from explorer.errors import UserError
+from explorer.figures import field as figures
+from explorer.figures import layers, raster, units
+from explorer.figures.raster import Placement
+from explorer.types import Box, Cell, Size
+from explorer.ui import components, state
+from explorer.ui.awaited import awaited
+from explorer.ui.components import Legend, Outline
+from explorer.ui.guard import attempt
+from explorer.ui.jobs import Job
+from explorer.ui.markdown import markdown_safe
+from explorer.ui.session import Session
+from explorer.ui.settings import Setting
+from explorer.views.workbench import proof
+
+LENSES = {"box": "Can see", "effective": "Does see", "projective": "Reaches"}
+LENS_INPUTS = {"noise": "Noise", "picture": "The picture"}
+SUMS = {"all": "All channels", "one": "One channel"}
+MOST_INPUTS = 200
+HEAT_OPACITY = 0.85
+SETTINGS = (
+    Setting("lens", "box", choices=tuple(LENSES)),
+    Setting("lens_source", "noise", choices=tuple(LENS_INPUTS)),
+    Setting("lens_inputs", 10, low=1, high=MOST_INPUTS),
+    Setting("lens_seed", 0, low=0, high=2**31 - 1),
+    Setting("lens_sum", "all", choices=tuple(SUMS)),
+    Setting("pixel_row", -1, low=-1, high=65_535, of_network=True),
+    Setting("pixel_column", -1, low=-1, high=65_535, of_network=True),
+)
+_EDGE = 1e-9  # of the mass: what rounding may leave outside the field
+
+
+def render(session: Session, layer: str, playing: bool) -> None:
+    """Draw what is chosen of the three; while layers are played, the box alone."""
+    report = session.analysis[layer]
+    if not playing:
+        state.control(st.segmented_control, "lens", "Lens", options=list(LENSES), required=True, width="stretch",
+                      format_func=LENSES.__getitem__, label_visibility="collapsed")  # fmt: skip
+    attempt(lambda: session.view)  # why there is no picture is said once, and all is drawn on gray
+    shown = "box" if playing else state.get("lens")
+    {"box": _box, "effective": _effective, "projective": _projective}[shown](session, report)
+
+
+# -- choices ----------------------------------------------------------------------------------------------------------
+
+
+def placed_layers(session: Session) -> list[str]:
+    """The layers whose units see different parts of the picture, in order."""
+    return [layer.id for layer in session.analysis.layers if layers.has_positions(layer)]
+
+
+def layer_of(session: Session) -> str:
+    """The chosen layer; the last with positions where that has none."""
+    names = placed_layers(session)
+    return session.layer if session.layer in names else names[-1]  # the input, if no other
+
+
+def choose_layer(session: Session, name: str) -> None:
+    """Choose a layer, and in it the unit at the place of the picture where the chosen one was."""
+    if name == state.get("layer") or name not in session.analysis.graph:
+        return
+    before, after = session.analysis[layer_of(session)], session.analysis[name]
+    cell = unit_of(before) if state.get("row") >= 0 or state.get("column") >= 0 else None
+    for key, value in (("layer", name), ("channel", -1)):
+        state.put(key, value)
+    if cell is not None and layers.has_positions(after):
+        _choose_unit(_nearest(_placement(session, after), centre_of(before.local_receptive_field, cell, _size(before))))
+
+
+def _nearest(at: Placement, centre: tuple[float, float]) -> Cell:
+    row, column = (int(abs(cells - to).argmin()) for cells, to in zip((at.rows, at.columns), centre, strict=True))
+    return row, column
+
+
+def unit_of(report: LayerReport) -> Cell:
+    """The chosen (row, column) of the layer's map, its middle where none is chosen."""
+    chosen = state.get("row"), state.get("column")
+    row, column = (at if 0 <= at < n else n // 2 for at, n in zip(chosen, _size(report), strict=True))
+    return row, column
+
+
+def _choose_unit(cell: Cell) -> None:
+    state.put("row", cell[0])
+    state.put("column", cell[1])
+
+
+def _size(report: LayerReport) -> Size:
+    return report.output_shape[2], report.output_shape[3]
+
+
+def _placement(session: Session, report: LayerReport) -> Placement:
+    image = session.input_size[1:]
+    return raster.placed(report.local_receptive_field.axes, _size(report), (image[0], image[1]))
+
+
+def _backdrop(session: Session) -> np.ndarray:
+    """The picture; where none can be shown, a gray one."""
+    try:
+        return session.view
+    except UserError:
+        return np.full((*session.input_size[1:], 3), 190, np.uint8)
+
+
+# -- what it can see ---------------------------------------------------------------------------------------------------
+
+
+def _box(session: Session, report: LayerReport) -> None:
+    unit = unit_of(report)
+    box = report.local_receptive_field.box(*unit)
+    _picture(session, report, figures.seen(_backdrop(session), box), _frames(report, unit))
+    st.caption(markdown_safe(_seen(session, report, unit)))
+
+
+def _frames(report: LayerReport, unit: Cell) -> list[Outline]:
+    """The box; dashed what gates add to it."""
+    strict, local = report.receptive_field.box(*unit), report.local_receptive_field.box(*unit)
+    return [Outline(local, "theoretical field"), *([Outline(strict, "with gates", dashed=True)] * (strict != local))]
+
+
+def _picture(
+    session: Session, report: LayerReport, shown: np.ndarray, frames: list[Outline], legend: Legend | None = None
+) -> None:
+    components.picture(
+        shown, f"The picture with the field of a unit of {report.id}", key="lens", at=_placement(session, report),
+        outlines=frames, chosen=unit_of(report), pick=_choose_unit, legend=legend,
+    )  # fmt: skip
+
+
+def _seen(session: Session, report: LayerReport, unit: Cell) -> str:
+    """Which unit sees how much, and what of it lies in the padding."""
+    field, (rows, columns) = report.local_receptive_field, _size(report)
+    top, left, bottom, right = field.box(*unit)
+    sees = {"exact": "can see", "bounded": "can see at most", "unknown": "may see"}[report.certainty]
+    size = f"{field.size[0]} × {field.size[1]} px"
+    where = f"rows {top} to {bottom - 1}, columns {left} to {right - 1}" if bottom else "none of the picture"
+    gates = "; by gates, all of the picture" if report.receptive_field.is_global else ""
+    return (
+        f"Row {unit[0]}, column {unit[1]} of {rows} × {columns} {sees} {size}: {where}{gates}. "
+        f"{_clipped(session, report, unit)}Neighbours are {units.pair(field.stride)} px apart. "
+        f"Click the picture for another unit. {proof.said_of(session, report.id)}"
+    )
+
+
+def _clipped(session: Session, report: LayerReport, unit: Cell) -> str:
+    """What of the field lies beyond the picture, side by side."""
+    field, parts = report.local_receptive_field, list[str]()
+    if field.boxes is not None:
+        return ""
+    for axis, at, length, names in zip(field.axes, unit, session.input_size[1:], _BEYOND, strict=True):
+        ends = None if axis.is_global else axis.interval(at)
+        beyond = (max(0, -ends[0]), max(0, ends[1] + 1 - length)) if ends else (0, 0)
+        parts += [f"{count} px {name}" for count, name in zip(beyond, names, strict=True) if count]
+    return f"Beyond the picture, in the padding, lie {', '.join(parts)}. " if parts else ""
+
+
+_BEYOND = (("above", "below"), ("left", "right"))
+
+
+# -- what it does see --------------------------------------------------------------------------------------------------
+
+
+def _effective(session: Session, report: LayerReport) -> None:
+    unit = Unit(report.id, *unit_of(report), _channel(session))
+    settings = (state.get("lens_source"), state.get("lens_inputs"), state.get("lens_seed"))
+    centre = centre_of(report.local_receptive_field, (unit.row, unit.column), _size(report))
+
+    def work(job: Job) -> EffectiveField:
+        program = session.load(job.should_stop).program
+        steps = effective_field_steps(program, unit, centre, _inputs(session, *settings), job.should_stop)
+        found = None
+        for found in steps:
+            job.progress(found.inputs, _count(*settings), found)
+        assert found is not None
+        return found
+
+    def partial(job: Job) -> None:
+        if job.partial is not None:
+            _heat(session, report, unit, job.partial)
+
+    found = awaited("effective field", (*session.key, unit, settings), "Gradients", work, partial)
+    if found is not None:
+        _heat(session, report, unit, found)
+        st.caption(markdown_safe(_mass(session, report, unit, found)))
+    _effective_controls(session)
+
+
+def _effective_controls(session: Session) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        state.control(st.segmented_control, "lens_source", "Inputs", options=list(LENS_INPUTS), required=True,
+                      format_func=LENS_INPUTS.__getitem__)  # fmt: skip
+        if state.get("lens_source") == "noise":
+            state.control(
+                st.number_input, "lens_inputs", "How many", min_value=1, max_value=MOST_INPUTS, step=1, width=110
+            )
+            state.control(st.number_input, "lens_seed", "Seed", min_value=0, max_value=2**31 - 1, step=1, width=82)
+        if session.channel is not None:
+            state.control(st.segmented_control, "lens_sum", "Unit", options=list(SUMS), required=True,
+                          format_func=SUMS.__getitem__)  # fmt: skip
+
+
+def _channel(session: Session) -> int | None:
+    return session.channel if state.get("lens_sum") == "one" else None
+
+
+def _count(source: str, count: int, _seed: int) -> int:
+    return count if source == "noise" else 1
+
+
+def _inputs(session: Session, source: str, count: int, seed: int) -> Iterable[Tensor]:
+    if source == "picture":
+        return [session.input]
+    return (image.to(session.device) for image in noise(session.input_size, count, seed))
+
+
+def _heat(session: Session, report: LayerReport, unit: Unit, found: EffectiveField) -> None:
+    cell = unit.row, unit.column
+    shares = () if found.is_zero else MASS_SHARES
+    frames = [Outline(_square(found, share), f"{share:.0%} of the mass", dashed=True) for share in shares]
+    frames.append(Outline(report.local_receptive_field.box(*cell), "theoretical field"))
+    legend = Legend("Mean |gradient|, root scale: 1 is the strongest pixel", raster.CIVIDIS, "0", "1")
+    _picture(session, report, figures.heat(_backdrop(session), found.mass, HEAT_OPACITY), frames, legend)
+
+
+def _square(found: EffectiveField, share: float) -> Box:
+    (row, column), radius = found.centre, found.radius(share)
+    ends = row - radius, column - radius, row + radius, column + radius
+    top, left, bottom, right = (round(end) for end in ends)
+    return top, left, bottom, right
+
+
+def _mass(session: Session, report: LayerReport, unit: Unit, found: EffectiveField) -> str:
+    what = "the sum of all channels" if unit.channel is None else f"channel {unit.channel}"
+    of = f"{found.inputs:,} noise inputs" if state.get("lens_source") == "noise" else "the picture"
+    if found.is_zero:
+        return f"The gradient of {what} at row {unit.row}, column {unit.column} is 0 for {of}: the unit is off."
+    radii = ", ".join(f"{share:.0%} within {found.radius(share):g} px" for share in MASS_SHARES).replace("%", " %")
+    half = max(report.local_receptive_field.size) / 2
+    return (
+        f"|Gradient| of {what} at row {unit.row}, column {unit.column}, over {of}: {radii} of the unit's centre "
+        f"(dashed squares; the theoretical field ends at {half:g} px). {_outside(report, unit, found)}"
+        f"{proof.said_of(session, report.id)}"
+    )
+
+
+def _outside(report: LayerReport, unit: Unit, found: EffectiveField) -> str:
+    """Whether the gradient keeps to the theoretical field, and how much of it comes by gates."""
+    cell = unit.row, unit.column
+    strict, local = (
+        1 - found.within(field.box(*cell)) for field in (report.receptive_field, report.local_receptive_field)
+    )
+    if strict > _EDGE:
+        return f"{strict:.2%} lies outside the theoretical field, which is a counter-example to it. "
+    return (
+        f"{local:.1%} comes by gates, from outside the local field. "
+        if local > _EDGE
+        else "None lies outside the field. "
+    )
+
+
+# -- whom a pixel reaches ----------------------------------------------------------------------------------------------
+
+
+def _projective(session: Session, report: LayerReport) -> None:
+    pixel = _pixel(session)
+    local, analysis = report.local_receptive_field is not report.receptive_field, session.analysis
+
+    def work(job: Job) -> dict[str, np.ndarray]:
+        return projective_field(analysis, pixel, local=local, cancel=job.should_stop)
+
+    found = awaited("projective field", (*session.key, pixel, local), "Following the pixel", work)
+    if found is None:
+        return
+    mask = found.get(report.id)
+    if mask is None:
+        st.caption(
+            markdown_safe(f"Nothing is told of {report.id}: it is the picture, or behind what has no rule here.")
+        )
+        return
+    (height, width), (row, column) = session.input_size[1:], pixel
+    pixels = raster.stretched((height, width), (height, width))
+    components.picture(
+        figures.reached(_backdrop(session), mask, _placement(session, report)),
+        f"Units of {report.id} that a pixel reaches", key="projective", at=pixels,
+        outlines=[Outline((row, column, row + 1, column + 1), "the pixel")], chosen=pixel, pick=_choose_pixel,
+    )  # fmt: skip
+    st.caption(markdown_safe(_reached(report, pixel, mask)))
+
+
+def _pixel(session: Session) -> Cell:
+    chosen = state.get("pixel_row"), state.get("pixel_column")
+    row, column = (at if 0 <= at < n else n // 2 for at, n in zip(chosen, session.input_size[1:], strict=True))
+    return row, column
+
+
+def _choose_pixel(pixel: Cell) -> None:
+    state.put("pixel_row", pixel[0])
+    state.put("pixel_column", pixel[1])
+
+
+def _reached(report: LayerReport, pixel: Cell, mask: np.ndarray) -> str:
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    ends = f": rows {rows[0]} to {rows[-1]}, columns {columns[0]} to {columns[-1]}" if len(rows) else ""
+    gates = "Gates carry it to all others. " if report.receptive_field.is_global and not mask.all() else ""
+    return (
+        f"The pixel at row {pixel[0]}, column {pixel[1]} reaches {int(mask.sum()):,} of the {mask.size:,} units of "
+        f"{report.id}{ends} (yellow, each at the middle of what it sees). {gates}"
+        "Click the picture for another pixel."
+    )
