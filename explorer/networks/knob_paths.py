@@ -40,3 +40,13 @@ def leaves(value: Any, path: KnobPath = ()) -> Iterator[KnobPath]:
 def written(path: KnobPath) -> str:
     """A path as code writes it: ("stages", 2, "width") → "stages[2].width"."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def differences(before: Any, after: Any, path: KnobPath = ()) -> list[KnobPath]:
+    """The paths at which plain data differ: single values, or whole tuples where their lengths do."""
+    if isinstance(before, Mapping):
+        return [found for name in before for found in differences(before[name], after[name], (*path, name))]
+    if isinstance(before, tuple) and len(before) == len(after):
+        parts = zip(before, after, strict=True)
+        return [found for i, (old, new) in enumerate(parts) for found in differences(old, new, (*path, i))]
+    return [path] if before != after else []

@@ -12,7 +12,9 @@ from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
 from explorer.views.workbench import (
+    actions,
     budget,
+    changes,
     costs,
     field,
     figures,
@@ -30,6 +32,8 @@ from explorer.views.workbench import (
 
 def render(session: Session) -> None:
     """Draw the whole page: figures on top, the graph, a panel beside it."""
+    with guard():
+        actions.render(session)
     with guard():
         figures.render(session)
     left, right = st.columns([3, 2], gap="medium")
@@ -57,12 +61,14 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "gradients": ("Gradients", gradients.render),
     "budget": ("Budget", budget.render),
     "lineage": ("Lineage", lineage.render),
+    "changes": ("Changes", changes.render),
 }
 
 VIEW = View(
     "workbench", "Workbench", ":material/account_tree:", 0, render,
     settings=(
         Setting("panel", "layer", choices=tuple(PANELS)),
+        *actions.SETTINGS,
         *filters.SETTINGS,
         *field.SETTINGS,
         *graph.SETTINGS,

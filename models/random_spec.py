@@ -1,0 +1,83 @@
+"""A network at random: a preset of a family with some of its knobs drawn anew, always one that can be built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from random import Random
+from typing import Any
+
+from models.errors import SpecError
+from models.registry import build, check
+from models.spec import Knob, NetSpec, Spec
+
+MAX_PARAMS = 200_000_000
+ATTEMPTS = 60
+MOST_CHANGES = 6
+NEAR = 2.0  # a number is drawn from half to twice what the preset has: farther off hardly anything fits together
+
+
+@lru_cache(maxsize=64)
+def random_spec(family: str, base: NetSpec, seed: int) -> NetSpec:
+    """The Spec of a family's network, drawn from `base` and a seed: the same for the same three.
+
+    It can be built, and has at most MAX_PARAMS parameters, or no more than `base`. Input and classes stay. Raises
+    SpecError where ATTEMPTS draws give none.
+    """
+    draw = Random(f"{family} {base.model_dump_json()} {seed}")
+    most = max(MAX_PARAMS, _params(base))
+    for attempt in range(ATTEMPTS):
+        changes = max(1, draw.randint(1, MOST_CHANGES) - attempt // 10)  # few changes are refused less often
+        spec = _drawn(draw, base, changes)
+        if spec is not None and spec != base and _params(spec) <= most:
+            return spec
+    raise SpecError(f"seed={seed} gives no network in {ATTEMPTS} draws.")
+
+
+def _params(spec: NetSpec) -> int:
+    return sum(parameter.numel() for parameter in build(spec, device="meta").parameters())
+
+
+def _drawn(draw: Random, base: NetSpec, changes: int) -> NetSpec | None:
+    """The Spec with some knobs drawn anew, None where no network can have them together."""
+    names = [name for name in type(base).model_fields if name not in NetSpec.model_fields]
+    try:
+        spec = base.replace(**{n: _value(draw, base, n) for n in draw.sample(names, min(changes, len(names)))})
+        check(spec)
+    except SpecError:
+        return None
+    return spec
+
+
+def _value(draw: Random, spec: Spec, name: str) -> Any:
+    value, knob = getattr(spec, name), type(spec).knobs().get(name)
+    if knob is None:
+        return _nested(draw, value)
+    if isinstance(value, tuple):
+        return tuple(_single(draw, knob, part) if draw.random() < 0.5 else part for part in value)
+    return _single(draw, knob, value)
+
+
+def _nested(draw: Random, value: Any) -> Any:
+    """Tuples of Specs of which some have one knob drawn anew."""
+    if isinstance(value, tuple):
+        return tuple(_nested(draw, part) for part in value)
+    if draw.random() < 0.5:
+        return value
+    name = draw.choice(list(type(value).knobs()))
+    changes: Mapping[str, Any] = {name: _value(draw, value, name)}
+    return value.replace(**changes)
+
+
+def _single(draw: Random, knob: Knob, value: Any) -> Any:
+    if knob.choices is not None:
+        return draw.choice(knob.choices)
+    if isinstance(value, bool):
+        return draw.random() < 0.5
+    step = knob.step or abs(value) / 4 or 0.1
+    low, high = (knob.low or 0, value + step) if knob.high is None else (knob.low or 0, knob.high)
+    first, last = max(low, value / NEAR), min(high, max(value * NEAR, value + step))
+    points = [
+        value + step * i for i in range(-int((value - first) / step + 1e-9), int((last - value) / step + 1e-9) + 1)
+    ]
+    return type(value)(round(draw.choice(points), 9))
