@@ -267,7 +267,7 @@ def test_the_file_with_zoom_search_and_folding(graphs: str, page: Page, browser:
 def test_a_refused_network_opens_at_what_fails(graphs: str, page: Page) -> None:
     open_graph(page, graphs, "broken")
     failed = box(page, "Conv2d cannot run")
-    expect(failed).to_be_visible()
+    expect(failed).to_be_in_viewport()
     expect(failed).to_have_attribute("aria-label", re.compile("Invalid channel dimensions"))
 
 

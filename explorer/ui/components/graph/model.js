@@ -85,9 +85,12 @@ class Outline {
       if (this.count(open) > FIRST) break;
       best = open;
     }
-    const failing = [...this.marks].filter(([, mark]) => mark === "failed").map(([layer]) => layer);
-    failing.forEach((layer) => this.openTo(layer, best));
     return best;
+  }
+
+  // Layers at which a network that cannot run stops.
+  failing() {
+    return [...this.marks].filter(([, mark]) => mark === "failed").map(([layer]) => layer);
   }
 
   openTo(layer, open) {

@@ -55,7 +55,9 @@ class GraphView {
     } else if (this.memory.touched) this.tellFold();
     this.memory.title = payload.title;
     this.controls.refresh();
-    this.layOut({ begin: isNew });
+    const [failing] = this.outline.failing();
+    if (failing !== undefined) this.outline.openTo(failing, this.open);
+    this.layOut({ begin: isNew, layer: failing });
     this.awaitFont();
   }
 
