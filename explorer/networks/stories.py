@@ -89,7 +89,7 @@ WHY_SKIPS = Story(
         StoryStep("The same layers with skips: each block adds to its input, so the gradient has a way around every "
                   "block, and the curve is flatter.", "resnet50", {}, _GRADIENTS),
         StoryStep("Norm and activation move before the convolutions, and nothing stands in the way around: the "
-                  "flattest of the three curves.", "preact_resnet50", {}, _GRADIENTS),
+                  "curve is flatter still.", "preact_resnet50", {}, _GRADIENTS),
     ),
 )  # fmt: skip
 WHY_DEPTHWISE = Story(
