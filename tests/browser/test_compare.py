@@ -1,0 +1,61 @@
+"""A person pins ResNet-50, makes it ResNeXt-50, and sees which layers changed."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.driver import wait_until_idle
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Choose an entry of a list that can be typed into."""
+    box = page.get_by_role("combobox", name=label)
+    box.click()
+    box.fill(option)
+    page.get_by_role("option", name=option, exact=True).click()
+    wait_until_idle(page)
+
+
+def graphs(page: Page) -> list[Locator]:
+    return page.locator(".root:has(svg .box)").all()
+
+
+def test_resnet_50_is_pinned_and_made_a_resnext_50_whose_changes_are_marked(server: str, page: Page) -> None:
+    page.goto(f"{server}/?view=compare&preset=resnet50")
+    wait_until_idle(page, 60)
+    page.get_by_role("button", name="Pin").click()
+    wait_until_idle(page)
+    expect(page).to_have_url(re.compile(r"pin1=resnet50"))
+    choose(page, "Architecture", "2017 · ResNeXt")
+    expect(page.get_by_text("B: 32 changed, 80 follow, 64 the same")).to_be_visible(timeout=30_000)
+    expect(page.locator("svg .box.m-changed")).not_to_have_count(0, timeout=30_000)
+    assert len(graphs(page)) == 2
+    for graph in graphs(page):
+        marked = graph.locator(".box.m-changed").all()
+        assert marked
+        assert all("Bottleneck" in (box.get_attribute("aria-label") or "") for box in marked)
+        plain = graph.locator(".box:not(.m-changed)").filter(has_text="max pool")
+        expect(plain).to_have_count(1)
+        colours = {
+            box.locator(".body").first.evaluate("body => getComputedStyle(body).stroke") for box in (marked[0], plain)
+        }
+        assert len(colours) == 2, "a mark is seen on a closed module too"
+
+
+def test_a_link_with_pins_opens_the_same_comparison_in_a_fresh_browser(server: str, page: Page) -> None:
+    link = f"{server}/?view=compare&preset=resnext50_32x4d&pin1=resnet50%21n%3Dbefore&part=table"
+    page.goto(link)
+    wait_until_idle(page, 60)
+    expect(page.get_by_text("A before")).to_be_visible()
+    expect(
+        page.get_by_text("B · resnext50_32x4d beside A · before: 32 changed, 80 follow, 64 the same.")
+    ).to_be_visible()
+
+
+def test_the_comparison_fits_a_phone(server: str, phone_page: Page) -> None:
+    phone_page.goto(f"{server}/?view=compare&preset=resnext50_32x4d&pin1=resnet50&pin2=se_resnet50")
+    wait_until_idle(phone_page, 60)
+    expect(phone_page.locator("svg .box.m-added, svg .box.m-changed").first).to_be_visible(timeout=30_000)
+    assert phone_page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
