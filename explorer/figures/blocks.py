@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from explorer.analysis.latency import Latency
+from explorer.figures import units
+
 WHITE, INK = "#ffffff", "#1c2733"
 COLOURS = (("#0072b2", WHITE), ("#e69f00", INK), ("#009e73", INK), ("#cc79a7", INK))  # Okabe and Ito; text on them
 FAR = 20.0  # from here on the axis is logarithmic: a small bar would not be seen beside a large one
@@ -29,6 +32,15 @@ class Bar:
     def over(self, base: Bar) -> str:
         """How many times that of another block: 1.02×."""
         return f"{self.value / base.value:,.2f}×" if base.value and self.is_firm and base.is_firm else ""
+
+
+def timed_bar(found: Latency) -> Bar:
+    """A measured time: the median; where half of the passes lie far apart, only between what."""
+    if found.is_steady:
+        text = units.milliseconds(found.median_s, found.spread_s)
+    else:
+        text = units.unsteady(found.low_s, found.high_s)
+    return Bar(found.median_s, text, f"{found.passes:,} passes", found.spread_s, found.is_steady)
 
 
 def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str]) -> go.Figure:

@@ -13,7 +13,7 @@ from explorer.analysis.latency import Latency
 from explorer.errors import Cancelled
 from explorer.figures.blocks import Bar, relative
 from explorer.figures.units import milliseconds
-from explorer.views.blocks import latency
+from explorer.ui import timing
 from tests.support.places import APP
 
 SMALL = {"input_height": "8", "input_width": "8"}
@@ -206,7 +206,7 @@ def quick(found: dict[str, int]) -> Any:
 
 
 def measured(app: AppTest) -> AppTest:
-    assert app.session_state["jobs"][latency.KIND].wait(30)
+    assert app.session_state["jobs"][timing.KIND].wait(30)
     return checked(app.run())
 
 
@@ -214,7 +214,7 @@ def test_latency_is_measured_when_asked_for_and_kept_for_blocks_that_do_not_chan
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: dict[str, int] = {}
-    monkeypatch.setattr(latency.latency, "measure", quick(calls))
+    monkeypatch.setattr(timing.latency, "measure", quick(calls))
     app = open_blocks()
     assert {table["Latency, batch 1"] for table in tables(app)} == {"–"}
     assert not calls
@@ -250,10 +250,10 @@ def test_stop_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
                 raise Cancelled
         return Latency(batch, device, 9, 0.001, 0.001, 0.001)
 
-    monkeypatch.setattr(latency.latency, "measure", measure)
+    monkeypatch.setattr(timing.latency, "measure", measure)
     app = open_blocks(measured="1")
     assert second.wait(20)
-    job = app.session_state["jobs"][latency.KIND]
+    job = app.session_state["jobs"][timing.KIND]
     job.stop()
     stopped.set()
     assert job.wait(20)
@@ -265,7 +265,7 @@ def test_stop_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_latency_waits_for_what_would_slow_it(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: dict[str, int] = {}
-    monkeypatch.setattr(latency.latency, "measure", quick(calls))
+    monkeypatch.setattr(timing.latency, "measure", quick(calls))
     app = open_blocks(view="occlusion", window="12", stride="1")
     click(app, "Run")
     app.segmented_control(key="widget:view").set_value("blocks").run()
@@ -277,8 +277,8 @@ def test_latency_waits_for_what_would_slow_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_batch_that_does_not_fit_is_one_sentence_and_the_rest_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency.latency, "measure", quick({}))
-    monkeypatch.setattr(latency.device, "free_bytes", lambda where: 400_000)
+    monkeypatch.setattr(timing.latency, "measure", quick({}))
+    monkeypatch.setattr(timing.device, "free_bytes", lambda where: 400_000)
     app = measured(open_blocks(measured="1", block2="residual_basic"))
     assert [warning.split(" needs about ")[0] for warning in texts(app.warning)] == [
         "Residual bottleneck at batch 32", "Residual basic block at batch 32"
@@ -287,8 +287,8 @@ def test_a_batch_that_does_not_fit_is_one_sentence_and_the_rest_is_measured(monk
 
 
 def test_what_would_take_minutes_on_a_cpu_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency.latency, "measure", quick({}))
-    monkeypatch.setattr(latency, "MOST_MACS", 10**6)
+    monkeypatch.setattr(timing.latency, "measure", quick({}))
+    monkeypatch.setattr(timing, "MOST_MACS", 10**6)
     app = measured(open_blocks(measured="1"))  # 0.3 M MACs and 3.4 M
     assert [text.split("; ")[1] for text in texts(app.warning)] == ["on a CPU at most 1.0 M are timed."] * 3
     first, second = tables(app)
@@ -302,7 +302,7 @@ def test_a_measurement_that_is_not_steady_is_told_as_a_range_and_compared_with_n
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     unsteady = Latency(1, "cpu", 9, 0.00172, 0.0015, 0.988)
-    monkeypatch.setattr(latency.latency, "measure", lambda *_, **__: unsteady)
+    monkeypatch.setattr(timing.latency, "measure", lambda *_, **__: unsteady)
     first, second = tables(measured(open_blocks(measured="1")))
     assert first["Latency, batch 1"] == second["Latency, batch 1"] == "not steady: 1.50 to 988 ms"
     blocks = {"a": [Bar(1, "1"), Bar(1, "1", is_firm=False)], "b": [Bar(2, "2"), Bar(2, "2")]}

@@ -10,7 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 import models
 from explorer.analysis.alignment import align
+from explorer.analysis.latency import Latency
 from explorer.networks import catalog
+from explorer.ui import timing
 from explorer.ui.markdown import markdown_safe
 from tests.support.page import errors, link, open_app
 
@@ -130,3 +132,21 @@ def test_a_network_whose_weights_are_not_here_says_so_in_its_column() -> None:
     app = open_app(view="compare", preset="zfnet_mini", pin1="resnet18!w=IMAGENET1K_V1", part="pictures")
     settle(app, lambda app: bool(errors(app)) and len(bars(app)) == 1)
     assert "download" in errors(app)[0]
+
+
+def test_latency_is_measured_of_each_network_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter((0.004, 0.010))
+
+    def quick(*args: Any, **options: Any) -> Latency:
+        median = next(seconds)
+        return Latency(1, "cpu", 9, median, median, median)
+
+    monkeypatch.setattr(timing.latency, "measure", quick)
+    app = open_app(view="compare", preset="zfnet_mini", pin1="alexnet_mini", part="measured")
+    assert list(app.table[1].value["Latency"]) == ["–", "–"]
+    next(button for button in app.button if button.label == "Measure latency").click().run()
+    settle(app, lambda app: "–" not in list(app.table[1].value["Latency"]))
+    told = [text.replace("\u00a0", " ") for text in app.table[1].value["Latency"]]
+    assert told == ["4.00 ± 0.00 ms", "10.0 ± 0.0 ms :small[:gray[2.50×]]"]
+    assert link(app)["timed"] == "1"
+    assert not errors(app)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 import models
-from explorer.analysis.latency import Latency
 from explorer.figures import units
-from explorer.figures.blocks import Bar, relative
+from explorer.figures.blocks import Bar, relative, timed_bar
 from explorer.figures.graph_payload import graph_payload
 from explorer.receptive_field.report import ReceptiveField
 from explorer.ui import state, theme, widgets
@@ -126,17 +125,8 @@ def _bars(slot: Slot, session: Session) -> list[Bar | None]:
         Bar(found.params, units.count(found.params), f"{found.params:,} parameters"),
         Bar(found.macs, units.count(found.macs), f"{found.macs:,} MACs"),
         Bar(memory, units.format_bytes(memory), f"{memory:,} bytes"),
-        *(one and _timed(one) for one in timed),
+        *(one and timed_bar(one) for one in timed),
     ]
-
-
-def _timed(found: Latency) -> Bar:
-    """The median; where half of the passes lie far apart, only between what."""
-    if found.is_steady:
-        text = units.milliseconds(found.median_s, found.spread_s)
-    else:
-        text = units.unsteady(found.low_s, found.high_s)
-    return Bar(found.median_s, text, f"{found.passes:,} passes", found.spread_s, found.is_steady)
 
 
 def _chart(slots: Sequence[Slot], session: Session) -> None:

@@ -15,7 +15,7 @@ from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.compare import entries, graphs, occlusion, pictures, table
+from explorer.views.compare import entries, graphs, measured, occlusion, pictures, table
 from explorer.views.compare.entries import Candidate
 
 BADGES = ("blue", "orange", "green", "violet")  # nearest to the colours of the figures
@@ -144,6 +144,7 @@ SECTIONS: dict[str, tuple[str, Callable[[list[Candidate], Session], None]]] = {
     "table": ("Layers", table.render),
     "growth": ("Field", _growth),
     "costs": ("Cost", _costs),
+    "measured": ("Latency", measured.render),
     "pictures": ("Picture", pictures.render),
     "occlusion": ("Occlusion", occlusion.render),
 }
@@ -155,5 +156,6 @@ VIEW = View(
         Setting("part", "graphs", choices=tuple(SECTIONS)),
         Setting("looked", ""),
         *table.SETTINGS,
+        *measured.SETTINGS,
     ),
 )  # fmt: skip

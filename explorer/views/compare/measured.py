@@ -1,0 +1,50 @@
+"""How long a forward pass of each compared network takes on the device, beside the memory that it needs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from explorer.analysis.latency import Latency
+from explorer.figures import units
+from explorer.figures.blocks import Bar, relative, timed_bar
+from explorer.ui import state, theme, timing
+from explorer.ui.markdown import markdown_safe
+from explorer.ui.session import Session, input_size
+from explorer.ui.settings import Setting
+from explorer.ui.timing import Task
+from explorer.views.compare.entries import Candidate
+
+COMPARED_FIGURES = ("MACs", "Peak memory", "Latency")
+SETTINGS = (Setting("timed", False),)
+
+
+def render(found: list[Candidate], session: Session) -> None:
+    """Draw the figures of each network over the reference's, and the button that measures."""
+    tasks = [Task(entry.known.spec, entry.analysis, input_size(entry.known.spec), 1, session.device) for entry in found]
+    bars = {entry.label: _bars(entry, task) for entry, task in zip(found, tasks, strict=True)}
+    first = bars[found[0].label]
+    columns = {name: [_cell(row[i], first[i]) for row in bars.values()] for i, name in enumerate(COMPARED_FIGURES)}
+    st.table({"": [*map(markdown_safe, bars)], **columns}, border="horizontal", hide_index=True)
+    st.plotly_chart(relative(bars, COMPARED_FIGURES), key="compared latency", config=theme.PLAIN)
+    timing.render(tasks, session, "timed")
+    st.caption(
+        f"× is over {found[0].letter}. One input a pass. Peak memory is computed: the most that a pass in float32 "
+        "holds at once beside the weights, where each output is let go after its last use."
+    )
+
+
+def _bars(entry: Candidate, task: Task) -> list[Bar | None]:
+    figures = entry.analysis
+    taken: Latency | None = timing.of(task) if state.get("timed") else None
+    return [
+        Bar(figures.macs, units.count(figures.macs), f"{figures.macs:,} MACs"),
+        Bar(figures.peak_bytes, units.format_bytes(figures.peak_bytes), f"{figures.peak_bytes:,} bytes"),
+        taken and timed_bar(taken),
+    ]
+
+
+def _cell(bar: Bar | None, base: Bar | None) -> str:
+    if bar is None:
+        return "–"
+    over = f" :small[:gray[{bar.over(base)}]]" if base and bar is not base and bar.over(base) else ""
+    return f"{bar.text}{over}".replace(" ", units.NO_BREAK)
