@@ -17,14 +17,19 @@ MOST_CHANGES = 6
 NEAR = 2.0  # a number is drawn from half to twice what the preset has: farther off hardly anything fits together
 
 
-@lru_cache(maxsize=64)
 def random_spec(family: str, base: NetSpec, seed: int) -> NetSpec:
     """The Spec of a family's network, drawn from `base` and a seed: the same for the same three.
 
     It can be built, and has at most MAX_PARAMS parameters, or no more than `base`. Input and classes stay. Raises
     SpecError where ATTEMPTS draws give none.
     """
-    draw = Random(f"{family} {base.model_dump_json()} {seed}")
+    return _random(family, type(base), base.model_dump_json(), seed)
+
+
+@lru_cache(maxsize=64)
+def _random(family: str, cls: type[NetSpec], values: str, seed: int) -> NetSpec:
+    base = cls.model_validate_json(values)
+    draw = Random(f"{family} {values} {seed}")
     most = max(MAX_PARAMS, _params(base))
     for attempt in range(ATTEMPTS):
         changes = max(1, draw.randint(1, MOST_CHANGES) - attempt // 10)  # few changes are refused less often
@@ -43,7 +48,7 @@ def _drawn(draw: Random, base: NetSpec, changes: int) -> NetSpec | None:
     names = [name for name in type(base).model_fields if name not in NetSpec.model_fields]
     try:
         spec = base.replace(**{n: _value(draw, base, n) for n in draw.sample(names, min(changes, len(names)))})
-        check(spec)
+        check(spec)  # pyright: ignore[reportArgumentType]  (pydantic makes it hashable)
     except SpecError:
         return None
     return spec

@@ -7,27 +7,28 @@ import pytest
 import models
 from explorer.networks.knob_text import plain
 from models.random_spec import MAX_PARAMS, random_spec
+from models.random_spec import _random as drawn_before
 from models.spec import NetSpec
 
 
 @pytest.mark.parametrize("family", models.architectures(), ids=lambda entry: entry.name)
 def test_every_family_gives_networks_that_can_be_built(family: models.Architecture) -> None:
     base = list(family.presets.values())[-1].spec
-    drawn = [random_spec(family.name, base, seed) for seed in range(3)]
+    drawn = [random_spec(family.name, base, seed) for seed in range(2)]
     for spec in drawn:
-        models.check(spec)
+        models.check(spec)  # pyright: ignore[reportArgumentType]  (pydantic makes it hashable)
         module = models.build(spec, device="meta")
         assert sum(parameter.numel() for parameter in module.parameters()) <= MAX_PARAMS
         assert spec != base
         assert all(getattr(spec, name) == getattr(base, name) for name in NetSpec.model_fields)
         assert type(spec).parse(plain(spec)) == spec, "a link brings it back"
-    assert len(set(drawn)) > 1
+    assert any(spec != drawn[0] for spec in drawn)
 
 
 def test_the_seed_says_all() -> None:
     base = models.spec("resnet50")
     first = random_spec("resnet", base, 7)
-    random_spec.cache_clear()
+    drawn_before.cache_clear()
     assert random_spec("resnet", base, 7) == first
     assert random_spec("resnet", base, 8) != first
 
