@@ -9,7 +9,7 @@ from explorer.analysis.depth import depths
 from explorer.analysis.structure import Analysis
 from explorer.analysis.unproductive import OutgrownImage
 from explorer.figures import layers
-from explorer.figures.raster import Placement, blend, colourise, enlarge, spread, zoom_of
+from explorer.figures.raster import Placement, blend, colourise, spread
 from explorer.types import Box
 
 DIM_SHARE = 0.62  # how much of the page's gray lies over what is not seen
@@ -44,29 +44,27 @@ def marked_growth(analysis: Analysis, selected: str, outgrown: OutgrownImage, he
 
 
 def seen(picture: np.ndarray, box: Box) -> np.ndarray:
-    """The picture uint8 [H, W, 3], enlarged and gray outside the box."""
-    zoom = zoom_of((picture.shape[0], picture.shape[1]))
-    large = enlarge(picture, zoom)
-    top, left, bottom, right = (end * zoom for end in box)
-    outside = np.ones(large.shape[:2], bool)
+    """The picture uint8 [H, W, 3], gray outside the box."""
+    top, left, bottom, right = box
+    outside = np.ones(picture.shape[:2], bool)
     outside[top:bottom, left:right] = False
-    return blend(large, np.full_like(large, _GRAY), outside, DIM_SHARE)
+    return _dulled(picture, outside)
 
 
 def heat(picture: np.ndarray, mass: np.ndarray, opacity: float) -> np.ndarray:
     """How much each pixel counts, [H, W], in cividis over the picture, by the root of its share of the greatest; what
     counts nothing stays the picture, in gray."""
-    zoom = zoom_of((picture.shape[0], picture.shape[1]))
-    large = enlarge(picture, zoom)
-    strength = np.sqrt(mass / (mass.max() or 1.0)).repeat(zoom, 0).repeat(zoom, 1)
-    dull = blend(large, np.full_like(large, _GRAY), np.ones(large.shape[:2], bool), DIM_SHARE)
+    strength = np.sqrt(mass / (mass.max() or 1.0))
+    dull = _dulled(picture, np.ones(picture.shape[:2], bool))
     return blend(dull, colourise(strength, (0.0, 1.0)), np.minimum(1.0, 2 * strength), opacity)
 
 
 def reached(picture: np.ndarray, mask: np.ndarray, at: Placement) -> np.ndarray:
     """The picture, gray but where the cells [rows, columns] of a map are reached: those in yellow."""
-    zoom = zoom_of(at.size)
-    large = enlarge(picture, zoom)
-    dull = blend(large, np.full_like(large, _GRAY), np.ones(large.shape[:2], bool), DIM_SHARE)
-    shown, covered = spread(mask, at, zoom, smooth=False)
-    return blend(dull, np.full_like(large, REACHED), shown & covered, 0.7)
+    shown, covered = spread(mask, at, 1, smooth=False)
+    dull = _dulled(picture, np.ones(picture.shape[:2], bool))
+    return blend(dull, np.full_like(picture, REACHED), shown & covered, 0.7)
+
+
+def _dulled(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
+    return blend(picture, np.full_like(picture, _GRAY), where, DIM_SHARE)

@@ -67,7 +67,7 @@ def test_vgg_is_found_by_typing_and_a_depth_changes_graph_counts_and_field(serve
 
 def test_a_copied_link_opens_the_same_view(server: str, page: Page) -> None:
     opened(page, f"{server}/?preset=resnet18&k.widths=32,64,128,256&panel=field&layer=layer2.0.conv1&row=0&column=0")
-    caption = page.get_by_text(re.compile(r"^The unit at row 0, column 0 of the 28 × 28 map"))
+    caption = page.get_by_text(re.compile(r"^Row 0, column 0 of 28 × 28 can see"))
     expect(caption).to_be_visible()
     url, told, shown = page.url, caption.inner_text(), metric(page, "Parameters")
     opened(page, url)

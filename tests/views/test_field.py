@@ -32,28 +32,26 @@ def said(app: AppTest) -> str:
 def test_what_is_not_seen_is_gray_and_what_is_stays() -> None:
     picture = np.full((8, 8, 3), 255, np.uint8)
     shown = figures.seen(picture, (2, 0, 5, 8))
-    zoom = raster.zoom_of((8, 8))
-    assert (shown[2 * zoom : 5 * zoom] == 255).all()
-    assert (shown[: 2 * zoom] < 255).all()
-    assert (shown[5 * zoom :] < 255).all()
+    assert (shown[2:5] == 255).all()
+    assert (shown[:2] < 255).all()
+    assert (shown[5:] < 255).all()
 
 
 def test_heat_is_brightest_where_the_mass_is_greatest_and_gray_where_there_is_none() -> None:
     picture, mass = np.full((8, 8, 3), 100, np.uint8), np.zeros((8, 8))
     mass[3, 4], mass[3, 5] = 0.8, 0.2
-    shown, zoom = figures.heat(picture, mass, 1.0), raster.zoom_of((8, 8))
-    assert shown[3 * zoom, 4 * zoom].tolist() == [0xFE, 0xE8, 0x38]
+    shown = figures.heat(picture, mass, 1.0)
+    assert shown[3, 4].tolist() == [0xFE, 0xE8, 0x38]
     half = raster.colourise(np.array([0.5]), (0.0, 1.0))[0]  # the root of a quarter
-    assert shown[3 * zoom, 5 * zoom].tolist() == half.tolist()
-    assert len(np.unique(shown[: 2 * zoom].reshape(-1, 3), axis=0)) == 1
+    assert shown[3, 5].tolist() == half.tolist()
+    assert len(np.unique(shown[:2].reshape(-1, 3), axis=0)) == 1
 
 
 def test_reached_cells_are_yellow() -> None:
     at = raster.stretched((2, 2), (8, 8))
     shown = figures.reached(np.zeros((8, 8, 3), np.uint8), np.array([[True, False], [False, False]]), at)
-    zoom = raster.zoom_of((8, 8))
     assert shown[0, 0, 0] > 150 > shown[-1, -1, 0]
-    assert (shown[4 * zoom :] == shown[-1, -1]).all()
+    assert (shown[4:] == shown[-1, -1]).all()
 
 
 def test_unproductive_convolutions_are_crossed_in_the_curve() -> None:
