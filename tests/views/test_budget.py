@@ -60,6 +60,9 @@ def test_what_cannot_be_met_is_said_and_the_knobs_stay() -> None:
     app = click(open_app(**BUDGET, max_params="0.01", scale_by="resolution"), "Fit to the limits")
     assert "No resolution of this network keeps params" in errors(app)[0]
     assert not [name for name in link(app) if name.startswith("k.")]
+    again = settled(app.run())
+    assert len(errors(again)) == 1
+    assert "budget asked" not in again.session_state
 
 
 def test_latency_is_measured_on_request() -> None:

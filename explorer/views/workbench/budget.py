@@ -9,6 +9,7 @@ import streamlit as st
 import models
 from explorer.analysis import latency
 from explorer.analysis.latency import Latency
+from explorer.errors import UserError
 from explorer.networks import scaling
 from explorer.networks.fit_budget import LATENCY, LIMITED, BudgetFit, fit
 from explorer.networks.footprint import footprint
@@ -119,9 +120,17 @@ def _fit(session: Session) -> None:
         help="The largest network that keeps all limits. It goes into the knobs; one step back undoes it.",
     )  # fmt: skip
     if st.session_state.get("budget asked") == asked:
-        found = awaited(_FIT, (*session.key, *asked), "Fitting", lambda job: _search(session, way, wanted, job))
+        try:
+            found = awaited(_FIT, (*session.key, *asked), "Fitting", lambda job: _search(session, way, wanted, job))
+        except UserError as error:  # said below until something else is asked, and not tried again at every rerun
+            st.session_state.pop("budget asked")
+            st.session_state["budget refused"] = asked, str(error)
+            found = None
         if found is not None:
             _take(found)
+    refused, why = st.session_state.get("budget refused", (None, ""))
+    if refused == asked:
+        st.error(markdown_safe(why), icon=":material/error:")
     key, sentence = st.session_state.get("budget found", ("", ""))
     if key == spec_key(session.spec):
         st.success(markdown_safe(sentence), icon=":material/straighten:")
@@ -129,6 +138,8 @@ def _fit(session: Session) -> None:
 
 def _ask(asked: tuple[str, str, tuple[tuple[str, float], ...]]) -> None:
     st.session_state["budget asked"] = asked
+    st.session_state.pop("budget refused", None)
+    st.session_state.pop("budget found", None)
     jobs.discard(_FIT)
 
 
