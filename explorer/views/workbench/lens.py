@@ -269,12 +269,10 @@ def _outside(report: LayerReport, unit: Unit, found: EffectiveField) -> str:
         1 - found.within(field.box(*cell)) for field in (report.receptive_field, report.local_receptive_field)
     )
     if strict > _EDGE:
-        return f"{strict:.2%} lies outside the theoretical field, which is a counter-example to it. "
-    return (
-        f"{local:.1%} comes by gates, from outside the local field. "
-        if local > _EDGE
-        else "None lies outside the field. "
-    )
+        return f"{100 * strict:.2g} % lies outside the theoretical field, which is a counter-example to it. "
+    if local > _EDGE:
+        return f"{100 * local:.2g} % comes by gates, from outside the local field. "
+    return "None lies outside the field. "
 
 
 # -- whom a pixel reaches ----------------------------------------------------------------------------------------------
