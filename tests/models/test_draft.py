@@ -80,5 +80,5 @@ def test_anynet_is_drawn_up_to_the_slot_in_which_a_block_cannot_stand(
 def test_the_page_says_why_and_draws_the_stages_that_there_are() -> None:
     app = open_app(preset="resnet_mini", k__depths="1,1,1,1,1")
     assert any("each needs one entry per stage" in error for error in errors(app))
-    (drawing,) = [expander for expander in app.expander if expander.label.startswith("As far as it goes")]
-    assert drawing.label.endswith("avgpool")
+    (drawn_up_to,) = [caption.value for caption in app.caption if caption.value.startswith("As far as it goes")]
+    assert drawn_up_to.endswith("avgpool")
