@@ -15,8 +15,8 @@ from models.errors import SpecError
 from models.spec import NetSpec
 
 LATENCY = "latency_s"
-NEAR = 0.01  # of a limit: what a network may lie below it to meet it
-AIM = 1 - NEAR / 2
+NEAR_LIMIT = 0.01  # of a limit: what a network may lie below it to meet it
+AIM = 1 - NEAR_LIMIT / 2
 NEAR_MEASURED = 0.05  # the same of a latency, which two measurements of one network miss by as much
 FARTHEST = 2.0**10  # the factor, up or down, at which the search gives up
 NARROWEST = 1.0005  # between two factors: what lies between no longer differs
@@ -83,7 +83,7 @@ class BudgetFit:
     @property
     def is_close(self) -> bool:
         """Whether it meets the limit: within one per cent, or as near as a latency can be told."""
-        return 0 <= self.below <= (NEAR_MEASURED if self.binding == LATENCY else NEAR)
+        return 0 <= self.below <= (NEAR_MEASURED if self.binding == LATENCY else NEAR_LIMIT)
 
     def sentence(self) -> str:
         """What was found, for people; a limit that nothing comes near is said to be missed, and by how much."""
@@ -188,7 +188,7 @@ class _Search:
     def is_met(self, spec: NetSpec) -> bool:
         """Whether a network keeps all limits and comes close to one."""
         share = self.share(spec)
-        near = NEAR_MEASURED if LATENCY in self.limits else NEAR
+        near = NEAR_MEASURED if LATENCY in self.limits else NEAR_LIMIT
         return share is not None and 1 - near <= share <= 1
 
     def largest(self, base: NetSpec, way: str) -> NetSpec | None:
