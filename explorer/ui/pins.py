@@ -62,7 +62,7 @@ def why_not(session: Session) -> str | None:
 def button(session: Session) -> None:
     """Keeps the network that is edited."""
     reason = why_not(session)
-    st.button("Pin", key="pin", icon=":material/keep:", disabled=reason is not None, on_click=add,
+    st.button("Pin", key="pin", icon=":material/keep:", type="tertiary", disabled=reason is not None, on_click=add,
               args=(of_session(session),),
               help=reason or "Keep this network to compare it with what you make of it.")  # fmt: skip
 

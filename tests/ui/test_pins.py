@@ -137,3 +137,11 @@ def test_two_of_one_preset_have_two_names() -> None:
     assert names == ["resnet18", "resnet18 (2)"]
     assert replace(decode_variant(pinned(app)[1]), name="") == replace(decode_variant("resnet18"), name="")
     assert len(names) <= pins.MOST_PINS
+
+
+def test_the_workbench_pins_what_is_edited_there() -> None:
+    app = open_app(view="workbench", preset="resnet18", k__depths="2,2,3,2")
+    assert pinned(press(app, "pin")) == ["resnet18!k.depths=2,2,3,2"]
+    (button,) = [button for button in app.button if button.key == "pin"]
+    assert button.disabled
+    assert not errors(app)

@@ -1,11 +1,11 @@
-"""Undo, redo, and a network at random: the row of buttons above the workbench."""
+"""Undo, redo, a network at random, and a pin: the row of buttons above the workbench."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from explorer.networks.knob_text import plain
-from explorer.ui import settings, state
+from explorer.ui import pins, settings, state
 from explorer.ui.history import step
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -31,6 +31,7 @@ def render(session: Session) -> None:
         st.button("Random", icon=":material/casino:", key="random", type="tertiary", on_click=_draw,
                   args=(session, seed), help=f"Another {session.architecture.title}, with seed {seed}: some knobs of "
                   f"{session.preset} drawn anew, always a network that can be built.")  # fmt: skip
+        pins.button(session)
         if _is_drawn(session):
             st.markdown(f":small[:blue-badge[seed {state.get('drawn')}]]", width="content")
         if said := st.session_state.pop("not drawn", None):
