@@ -76,3 +76,18 @@ def test_differences_are_single_values_or_whole_tuples_of_another_length() -> No
 def test_every_preset_of_a_family_differs_from_the_next_in_something() -> None:
     specs = [preset.spec.model_dump() for preset in models.architectures()[0].presets.values()]
     assert all(differences(one, two) for one, two in zip(specs, specs[1:], strict=False))
+
+
+def test_a_layer_leads_to_the_knobs_that_made_it_and_another_layer_is_asked_anew() -> None:
+    app = open_app(preset="resnet18", panel="knobs", layer="layer2.0.conv1")
+    button(app, "made by").click().run()
+    for _ in range(40):
+        said = [element.value for element in app.markdown if "hangs on" in element.value]
+        if said:
+            break
+        app.run()
+    assert "widths\\[1\\]" in said[0]
+    assert "strides\\[1\\]" in said[0]
+    assert "stem" not in said[0]
+    edit_cell(app, 1, "widths", 120)
+    assert button(app, "made by").label.startswith("Which knobs made layer2")
