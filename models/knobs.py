@@ -68,7 +68,10 @@ norm = _shared("Normalisation of the convolutions.", choices=NORM_NAMES)
 norm_eps = _shared("Added to the variance in every normalisation.", choices=(1e-5, 1e-3))
 gate = _shared("Brings the gates of squeeze-excitation to 0…1.", choices=("sigmoid", "hardsigmoid"))
 branch_attention = _shared("What ends each block's branch.", choices=ATTENTION_NAMES)
-attention_activation = _shared("Non-linearity inside se and global_context attention.", choices=ACTIVATION_NAMES)
+attention_activation = _shared(
+    "Non-linearity inside se and global_context attention.", choices=ACTIVATION_NAMES,
+    needs={"attention": ("se", "global_context")},
+)  # fmt: skip
 skip = _shared("Add a block's input where stride and channels allow it.")
 
 # Pools
@@ -107,12 +110,18 @@ head = _shared(
 )
 head_width = _shared("Channels of the last convolution.", low=8, high=4096, step=8)
 head_pool = _shared("Global pooling before the linear layer.", choices=POOL_NAMES)
-head_size = _shared("Side of the map that the first linear layer reads.", low=1, high=14, step=1, unit="px")
-fc_widths = _shared("Widths of the hidden linear layers.", low=2, high=8192, step=2, length=(0, 3))
+head_size = _shared(
+    "Side of the map that the first linear layer reads.", low=1, high=14, step=1, unit="px", needs={"head": ("fc",)}
+)
+fc_widths = _shared(
+    "Widths of the hidden linear layers.", low=2, high=8192, step=2, length=(0, 3), needs={"head": ("fc",)}
+)
 
 # What training leaves out
 dropout = _shared("Share of features dropped in training.", low=0.0, high=0.9, step=0.05)
-hidden_dropout = _shared("Share of hidden units dropped in training.", low=0.0, high=0.9, step=0.05)
+hidden_dropout = _shared(
+    "Share of hidden units dropped in training.", low=0.0, high=0.9, step=0.05, needs={"head": ("fc",)}
+)
 block_drop_path = _shared(
     "Chance that training skips the branch of a picture (stochastic depth).", low=0.0, high=0.9, step=0.05
 )
@@ -140,5 +149,10 @@ class AttentionKnobs(Spec):
         help="Weighs channels (se), or adds to each position what it (non_local) or all (global_context) attend to.",
     )  # fmt: skip
     attention_reduction: int = knob(
-        0, low=0, high=64, step=1, help="Attention: channels outside over those inside; 0 takes its paper's."
+        0,
+        low=0,
+        high=64,
+        step=1,
+        help="Attention: channels outside over those inside; 0 takes its paper's.",
+        needs={"attention": ATTENTION_NAMES[1:]},
     )

@@ -30,6 +30,14 @@ class Knob:
     unit: str = ""
     help: str = ""
     paper: Any = None
+    needs: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+    def idle(self, values: Mapping[str, Any]) -> str | None:
+        """Why the knob does nothing beside these values of the others; None where it does something."""
+        for other, wanted in self.needs:
+            if values[other] not in wanted:
+                return f"No effect while {other} is {_said(values[other])}."
+        return None
 
     def problem(self, name: str, value: Any) -> str | None:
         """Say what is wrong with `value`, naming the knob, or None where nothing is."""
@@ -73,14 +81,21 @@ def knob(
     unit: str = "",
     help: str = "",
     paper: Any = None,
+    needs: Mapping[str, tuple[Any, ...]] | tuple[tuple[str, tuple[Any, ...]], ...] = (),
 ) -> Any:
     """Declare a field of a Spec: its default, and what a person may do with it.
 
     low, high, step, choices: of the value, or of each element of a tuple. length: the fewest and the most elements of
-    a tuple. unit, help: what the controls say. paper: the paper's value, where it has one.
+    a tuple. unit, help: what the controls say. paper: the paper's value, where it has one. needs: other knobs and the
+    values of theirs without which this one does nothing.
     """
-    description = Knob(default, low, high, step, choices, length, unit, help, paper)
+    conditions = tuple(needs.items() if isinstance(needs, Mapping) else needs)
+    description = Knob(default, low, high, step, choices, length, unit, help, paper, conditions)
     return Field(default, json_schema_extra={"knob": description})  # type: ignore[dict-item]
+
+
+def _said(value: Any) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else shown(value)
 
 
 _unchecked: ContextVar[bool] = ContextVar("unchecked", default=False)
@@ -118,6 +133,11 @@ class Spec(BaseModel):
             if isinstance(extra, Mapping) and "knob" in extra:
                 found[name] = extra["knob"]
         return MappingProxyType(found)
+
+    @classmethod
+    def idle(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """The knobs that do nothing beside the others' plain values, with the reason."""
+        return {name: why for name, knob in cls.knobs().items() if (why := knob.idle(values))}
 
     @model_validator(mode="after")
     def _validated(self) -> Self:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from explorer.networks.knob_paths import KnobPath, changed
 from explorer.ui import knob_layout, state
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import KnobSet
 from models.spec import Knob, Spec
 
@@ -59,7 +60,8 @@ def help_text(knob: Knob, idle: str | None = None) -> str:
     unit = f" {knob.unit}" if knob.unit else ""
     limits = f" From {knob.low:g} to {knob.high:g}{unit}." if knob.low is not None and knob.high is not None else ""
     paper = f" Paper: {knob_layout.show(knob.paper)}." if knob.paper is not None else ""
-    return f"{idle + ' ' if idle else ''}{knob.help}{limits}{paper}"
+    why = f"{markdown_safe(idle)} " if idle else ""
+    return f"{why}{knob.help}{limits}{paper}"
 
 
 def _widget(knob: Knob, value: Any) -> tuple[Any, dict[str, Any]]:

@@ -39,21 +39,22 @@ def plain_knobs(of: KnobSet) -> None:
 
 def _listed(of: KnobSet, spec: Spec, names: list[str], values: dict[str, Any]) -> None:
     in_tables = knob_layout.in_tables(type(spec))
+    idle = type(spec).idle(values)
     if in_tables & set(names):
-        stage_grid.grids(of, {})
+        stage_grid.grids(of, idle)
     for name in names:
         knob = type(spec).knobs().get(name)
         if name not in in_tables and knob is not None:
-            _control(of, name, knob, values[name])
+            _control(of, name, knob, values[name], idle.get(name))
         _marks(of, name, knob, values[name], getattr(spec, name))
     knob_controls.lengths(of, type(spec), names, values)
 
 
-def _control(of: KnobSet, name: str, knob: Knob, value: Any) -> None:
+def _control(of: KnobSet, name: str, knob: Knob, value: Any, idle: str | None) -> None:
     if isinstance(value, tuple):
-        knob_controls.row(of, name, knob, value)
+        knob_controls.row(of, name, knob, value, idle)
     else:
-        knob_controls.control(of, (name,), knob, value, knob_controls.labelled(name, knob))
+        knob_controls.control(of, (name,), knob, value, knob_controls.labelled(name, knob), idle)
 
 
 # -- marks ------------------------------------------------------------------------------------------------------------

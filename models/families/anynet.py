@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from models.spec import NetSpec, Spec, knob, unchecked
 
 BLOCKS = tuple(sorted(block.name for block in registry.blocks()))
 OWN = "own"
+SHARED = {"block_activation": "activation", "block_norm": "norm", "attention": "attention"}  # knobs → those of blocks
 
 
 class StageSpec(Spec):
@@ -59,6 +61,12 @@ class AnyNetSpec(knobs.AttentionKnobs, NetSpec):
     )  # fmt: skip
     head_pool: str = knobs.head_pool("average")
     dropout: float = knobs.dropout(0.0)
+
+    @classmethod
+    def idle(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        inside = [registry.block(stage["block"]).spec.knobs() for stage in values["stages"]]
+        untaken = (name for name, own in SHARED.items() if not any(own in known for known in inside))
+        return super().idle(values) | dict.fromkeys(untaken, "No effect: no block of these stages takes one.")
 
     def check(self) -> None:
         if not 1 <= len(self.stages) <= 6:
@@ -149,7 +157,7 @@ def by_default(block: registry.Block, channels: int, stride: int) -> Spec:
 
 def shared(spec: AnyNetSpec, own: Spec) -> Spec:
     """A block's Spec with the activation, norm and attention of all blocks, as far as the block has such a knob."""
-    chosen = {"activation": spec.block_activation, "norm": spec.block_norm, "attention": spec.attention}
+    chosen = {own: getattr(spec, name) for name, own in SHARED.items()}
     wanted: dict[str, Any] = {name: value for name, value in chosen.items() if value != OWN}
     if "attention" in wanted:
         wanted["attention_reduction"] = spec.attention_reduction

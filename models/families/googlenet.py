@@ -55,10 +55,29 @@ class GoogLeNetSpec(NetSpec):
     aux_pool: str = knob(
         "adaptive", choices=("adaptive", "5x5"), paper="5x5",
         help="How an auxiliary head pools: to 4×4 whatever the map, or a 5×5 average of stride 3.",
+        needs={"aux_heads": (True,)},
     )  # fmt: skip
-    aux_width: int = knob(128, low=1, high=1024, step=8, help="Channels of its 1×1 convolution.", paper=128)
-    aux_hidden: int = knob(1024, low=1, high=4096, step=64, help="Width of its hidden linear layer.", paper=1024)
-    aux_dropout: float = knob(0.7, low=0.0, high=0.9, step=0.05, help="Share of its features dropped.", paper=0.7)
+    aux_width: int = knob(
+        128, low=1, high=1024, step=8, help="Channels of its 1×1 convolution.", paper=128, needs={"aux_heads": (True,)}
+    )
+    aux_hidden: int = knob(
+        1024,
+        low=1,
+        high=4096,
+        step=64,
+        help="Width of its hidden linear layer.",
+        paper=1024,
+        needs={"aux_heads": (True,)},
+    )
+    aux_dropout: float = knob(
+        0.7,
+        low=0.0,
+        high=0.9,
+        step=0.05,
+        help="Share of its features dropped.",
+        paper=0.7,
+        needs={"aux_heads": (True,)},
+    )
 
     @property
     def aux_map(self) -> int:

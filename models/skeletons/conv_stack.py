@@ -42,10 +42,18 @@ class ConvStackSpec(NetSpec):
         help="Normalisation; lrn divides by the neighbouring channels' energy.",
     )  # fmt: skip
     norm_layers: int = knob(
-        2, low=0, high=6, step=1, help="How many of the first convolutions are normalised.", paper=2
+        2,
+        low=0,
+        high=6,
+        step=1,
+        help="How many of the first convolutions are normalised.",
+        paper=2,
+        needs={"norm": (*knobs.NORM_NAMES[1:], "lrn")},
     )
-    lrn_size: int = knob(5, low=1, high=15, step=2, help="Neighbouring channels that lrn sums over.", paper=5)
-    lrn_after_pool: bool = knob(False, choices=(False, True), help="Whether lrn follows the pool or comes before it.")
+    lrn_size: int = knob(5, low=1, high=15, step=2, help="Neighbouring channels that lrn sums over.", paper=5,
+                         needs={"norm": ("lrn",)})  # fmt: skip
+    lrn_after_pool: bool = knob(False, choices=(False, True), help="Whether lrn follows the pool or comes before it.",
+                                needs={"norm": ("lrn",)})  # fmt: skip
     pools: tuple[str, ...] = knob(
         ("max", "max", "none", "none", "max"), choices=("none", *knobs.POOL_NAMES), length=LAYERS,
         help="Pooling after each convolution.",

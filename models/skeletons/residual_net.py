@@ -59,7 +59,8 @@ class ResidualNetSpec(knobs.AttentionKnobs, NetSpec):
     dropout: float = knobs.dropout(0.0)
     drop_path: float = knobs.drop_path(0.0)
     zero_init: bool = knob(False, help="Start each block as the identity: its last scale is 0.", paper=False)
-    attention_from: int = knob(1, low=1, high=6, step=1, help="Attention: the first stage whose blocks have it.")
+    attention_from: int = knob(1, low=1, high=6, step=1, help="Attention: the first stage whose blocks have it.",
+                               needs={"attention": knobs.ATTENTION_NAMES[1:]})  # fmt: skip
     attention_activation: str = knobs.attention_activation("relu")
 
     @property
@@ -99,6 +100,7 @@ class GroupedNetSpec(ResidualNetSpec):
         help="Pre-activated: where the shortcut projects, it too reads the normalised, activated input "
         "(off: the raw one).",
         paper=None,
+        needs={"preactivated": (True,)},
     )
 
     @property
