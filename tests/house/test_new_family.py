@@ -81,7 +81,9 @@ def printed(*argv):
 def metrics():
     return {metric.label: metric.value for metric in app.metric}
 
-app = AppTest.from_file("app.py", default_timeout=60).run()
+app = AppTest.from_file("app.py", default_timeout=60)
+app.query_params["panel"] = "knobs"
+app.run()
 app.selectbox(key="widget:architecture").set_value("toy").run()
 title, before = app.title[0].value, metrics()
 next(widget for widget in (*app.number_input, *app.slider) if widget.key.endswith(" width")).set_value(32).run()

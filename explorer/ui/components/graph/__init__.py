@@ -11,7 +11,8 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2 import component
 
-from explorer.resources import asset
+from explorer.errors import UserError
+from explorer.resources import asset, missing_assets
 
 _PARTS = (
     "svg", "model", "layout", "labels", "colours", "canvas", "hover", "keys", "draw", "controls", "placer", "view",
@@ -23,7 +24,12 @@ _HERE = Path(__file__).parent
 
 @cache
 def source() -> str:
-    """The graph's JavaScript with dagre, as a classic script that defines `explorerGraph`."""
+    """The graph's JavaScript with dagre, as a classic script that defines `explorerGraph`.
+
+    Raises UserError where the assets are lost.
+    """
+    if missing := missing_assets():
+        raise UserError(missing)
     dagre = asset("vendor", "dagre", "dagre.min.js").read_text(encoding="utf-8")
     parts = "\n".join((_HERE / f"{name}.js").read_text(encoding="utf-8") for name in _PARTS)
     names = "mount, work, alone, fillWindow"
