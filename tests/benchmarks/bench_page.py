@@ -79,7 +79,7 @@ def test_opening(server: str, browser: Browser, table: Table) -> None:
 
 
 def test_a_changed_knob(server: str, browser: Browser, table: Table) -> None:
-    classes = count(1000)
+    classes = count(2000, 1000)
 
     def change() -> None:
         shown = value.inner_text()
