@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.analysis.structure import Analysis
+from explorer.figures import layer_words
 from explorer.graph.layers import Layer
 from explorer.graph.outline import FAILED, Entry, LayerOutline, outline
 
@@ -106,11 +107,9 @@ def operation(layer: Layer) -> str:
         return layer.op
     if layer.window is None:
         return name
-    (rows, columns), (down, across) = layer.window.kernel, layer.window.stride
-    stride = "" if (down, across) == (1, 1) else f" /{down}" if down == across else f" /{down},{across}"
     spread = layer.window.dilation
     dilation = "" if spread == (1, 1) else f" dilated {spread[0]}" if spread[0] == spread[1] else f" dilated {spread}"
-    return f"{_grouped(layer, name)} {rows}×{columns}{stride}{dilation}"
+    return f"{layer_words.operation(_grouped(layer, name), layer.window)}{dilation}"
 
 
 def _grouped(layer: Layer, name: str) -> str:

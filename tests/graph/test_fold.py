@@ -8,25 +8,14 @@ from collections.abc import Iterable
 import pytest
 from torch import Tensor, nn
 
-import models
 from explorer.figures.graph_dot import dot
 from explorer.graph.fold import FoldedGraph, best_depth, fold, max_depth, runs
 from explorer.graph.layers import LayerGraph
 from explorer.graph.trace import trace
-from tests.oracles.light_models import torchvision_model
-from tests.support.preset_sizes import input_size
+from tests.support.layer_graphs import NETWORKS, graph_of
 from tests.support.random_networks import RandomNetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
-
-NETWORKS = [*models.presets(), "torchvision:densenet121", "torchvision:inception_v3", "torchvision:shufflenet_v2_x0_5",
-            "torchvision:regnet_y_400mf", "torchvision:vit_b_16"]  # fmt: skip
-
-
-def graph_of(name: str) -> LayerGraph:
-    library, _, bare = name.rpartition(":")
-    module = torchvision_model(bare) if library else models.build(name, device="meta")
-    return trace(module, (3, 224, 224) if library else input_size(name, 224)).graph
 
 
 def reached(start: Iterable[str], edges: dict[str, set[str]]) -> set[str]:
