@@ -16,7 +16,7 @@ from explorer.networks.knob_paths import KnobPath, at, changed, leaves
 from explorer.networks.knob_text import plain
 from models.errors import SpecError
 from models.layers import StochasticDepth
-from models.meta import on_meta
+from models.meta import on_meta, only_compared
 from models.registry import Architecture
 from models.spec import Knob, NetSpec, Spec
 
@@ -44,8 +44,9 @@ def _touched(spec: NetSpec, architecture: Architecture) -> tuple[tuple[KnobPath,
 def _touched_by_text(builder: Any, cls: type[NetSpec], text: str) -> tuple[tuple[KnobPath, frozenset[str]], ...]:
     """For each knob the modules, by path, that change or go where it has another value."""
     spec = cls.model_validate_json(text)
-    here = _signatures(builder, spec)
-    return tuple((path, _touched_by(builder, spec, here, path)) for path in leaves(plain(spec)))
+    with only_compared():
+        here = _signatures(builder, spec)
+        return tuple((path, _touched_by(builder, spec, here, path)) for path in leaves(plain(spec)))
 
 
 def _touched_by(builder: Any, spec: NetSpec, here: dict[str, Signature], path: KnobPath) -> frozenset[str]:
@@ -97,11 +98,19 @@ def _signatures(builder: Any, spec: NetSpec) -> dict[str, Signature]:
     """What each module without children is, by path: its class, arguments, and shapes of its weights."""
     with on_meta():
         module: nn.Module = builder(spec)
-    return {
-        path: (type(part).__name__, part.extra_repr(), tuple(tuple(p.shape) for p in part.parameters()))
-        for path, part in module.named_modules()
-        if not any(True for _ in part.children()) and not isinstance(part, TRAINING_ONLY)
-    }
+    found: dict[str, Signature] = {}
+    _sign(module, "", found)
+    return found
+
+
+def _sign(module: nn.Module, path: str, found: dict[str, Signature]) -> None:
+    """Add what is in a module at that path, read from its own tables: torch's iterators take longer than all else."""
+    for name, child in module._modules.items():
+        if child is not None:
+            _sign(child, f"{path}.{name}" if path else name, found)
+    if not module._modules and not isinstance(module, TRAINING_ONLY):
+        shapes = tuple(tuple(p.shape) for p in module._parameters.values() if p is not None)
+        found[path] = type(module).__name__, module.extra_repr(), shapes
 
 
 def _differing(before: dict[str, Signature], after: dict[str, Signature]) -> set[str]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from models import knobs
 from models.layers import Add, LayerNorm2d, Scale, activation, conv, global_pool, norm, pool
+from models.meta import is_unfilled
 from models.registry import Block, Paper, register
 from models.spec import Spec, knob
 
@@ -231,6 +232,8 @@ def attention(kind: str, channels: int, reduction: int = 0, **options: Any) -> n
 
 def start_attention(network: nn.Module) -> None:
     """Repeat the zero starts of attention blocks, for a network whose initialisation has drawn over them."""
+    if is_unfilled():
+        return
     for module in network.modules():
         if isinstance(module, NonLocal | GlobalContext):
             module.start()

@@ -9,7 +9,7 @@ from torch import nn
 import models
 from models.knobs import NORM_NAMES
 from models.layers import conv, norm
-from models.meta import is_unfilled, layer, on_meta
+from models.meta import is_unfilled, layer, on_meta, only_compared
 
 
 @pytest.mark.parametrize("name", ["resnet_mini", "densenet_mini", "convnext_mini", "mobilenet_v3_mini", "vgg_mini"])
@@ -62,3 +62,26 @@ def test_outside_layers_are_filled_and_an_error_ends_the_mode():
     assert isinstance(made, nn.Linear)
     assert torch.isfinite(made.weight).all()
     assert made.weight.std() > 0
+
+
+def test_networks_that_are_only_compared_share_tensors_but_not_what_is_set_on_a_layer():
+    with only_compared():
+        with on_meta():
+            first = layer(nn.BatchNorm2d, 8)
+            assert isinstance(first, nn.BatchNorm2d)
+            first.eps = 0.5
+        with on_meta():
+            second = layer(nn.BatchNorm2d, 8)
+    with on_meta():
+        outside = layer(nn.BatchNorm2d, 8)
+    assert isinstance(second, nn.BatchNorm2d)
+    assert second.eps == 1e-5
+    assert second.weight is first.weight
+    assert outside.weight is not first.weight
+
+
+@pytest.mark.parametrize("name", ["resnet_mini", "densenet_mini", "efficientnet_b0", "googlenet"])
+def test_networks_that_are_only_compared_look_like_all_others(name):
+    with only_compared():
+        compared = [models.build(name, device="meta") for _ in range(2)]
+    assert {repr(network) for network in compared} == {repr(models.build(name, device="meta"))}
