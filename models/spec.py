@@ -223,7 +223,7 @@ def first_problem(error: ValidationError, cls: type[Spec], *within: str) -> str:
         return _nested(loc[:-1], _unknown_knob(_spec_at(cls, loc[:-1]), str(loc[-1])))
     if first["type"] == "value_error":
         return _nested(loc, first["msg"].removeprefix("Value error, "))
-    takes = f"; it takes {knob.allowed()}" if (knob := _knob_at(cls, loc)) else ""
+    takes = f"; it takes {knob.allowed()}" if (knob := knob_at(cls, loc)) else ""
     return f"{_path(loc)}={shown(first['input'])} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}{takes}"
 
 
@@ -235,8 +235,11 @@ def _path(loc: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
 
 
-def _knob_at(cls: type[Spec], loc: tuple[int | str, ...]) -> Knob | None:
-    """The knob at a place within a Spec of type `cls`, or of which an element is there; None where there is none."""
+def knob_at(cls: type[Spec], loc: tuple[int | str, ...]) -> Knob | None:
+    """The knob at a place within a Spec of type `cls`, or of which an element is there; None where there is none.
+
+    loc: names of fields, and places in tuples, from the outside in.
+    """
     names = [i for i, part in enumerate(loc) if isinstance(part, str)]
     if not names:
         return None

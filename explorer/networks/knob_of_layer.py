@@ -18,7 +18,7 @@ from models.errors import SpecError
 from models.layers import StochasticDepth
 from models.meta import on_meta, only_compared
 from models.registry import Architecture
-from models.spec import Knob, NetSpec, Spec
+from models.spec import Knob, NetSpec, knob_at
 
 TRAINING_ONLY = (nn.Dropout, nn.Dropout2d, StochasticDepth)
 Signature = tuple[str, str, tuple[Any, ...]]
@@ -51,7 +51,8 @@ def _touched_by_text(builder: Any, cls: type[NetSpec], text: str) -> tuple[tuple
 
 def _touched_by(builder: Any, spec: NetSpec, here: dict[str, Signature], path: KnobPath) -> frozenset[str]:
     """One step decides where as many modules are left; else the lowest value does, which takes away what repeats."""
-    knob, value = _knob(spec, path), at(plain(spec), path)
+    knob, value = knob_at(type(spec), path), at(plain(spec), path)
+    assert knob, f"{path} is no knob"
     one_step = _varied(builder, spec, path, _others(knob, value))
     if one_step is None or len(one_step) == len(here) or knob.low is None or knob.low == value:
         return frozenset(_differing(here, one_step or here))
@@ -81,17 +82,6 @@ def _others(knob: Knob, value: Any) -> list[Any]:
     near = [value + step, value - step, value * 2, value / 2]
     inside = [v for v in near if (low is None or v >= low) and (high is None or v <= high)]
     return [type(value)(v) for v in inside if type(value)(v) != value]
-
-
-def _knob(spec: Spec, path: KnobPath) -> Knob:
-    """The declaration of the knob at `path`: that of the innermost Spec on the way."""
-    first, *rest = path
-    if first in type(spec).knobs():
-        return type(spec).knobs()[first]
-    value: Any = getattr(spec, first)
-    while not isinstance(value, Spec):
-        value, rest = value[rest[0]], rest[1:]
-    return _knob(value, tuple(rest))
 
 
 def _signatures(builder: Any, spec: NetSpec) -> dict[str, Signature]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
 from explorer.errors import UserError
-from explorer.networks.knob_paths import at
+from explorer.networks.knob_paths import KnobPath, at
 from explorer.networks.knob_text import plain
 from explorer.ui import knob_layout, stage_table, state
 from explorer.ui.knob_controls import add_and_remove, help_text, labelled
@@ -17,7 +18,7 @@ from explorer.ui.settings import KnobSet
 from explorer.ui.stage_table import StageRow, StageTable
 from models.spec import Knob
 
-NUMBER = "#"
+NUMBER, MARK = "#", "●"
 
 
 @dataclass
@@ -30,16 +31,17 @@ class _Shown:
 
     given: tuple[StageRow, ...]
     made: tuple[StageRow, ...]
+    marked: frozenset[int] = frozenset()
     version: int = 0
     refusal: str = ""
 
 
-def grids(of: KnobSet, idle: dict[str, str]) -> None:
-    """Draw every table of the Spec; `idle` says of knobs without effect why that is so."""
+def grids(of: KnobSet, idle: dict[str, str], pointed: Sequence[KnobPath] = ()) -> None:
+    """Draw every table of the Spec; `idle` says why a knob has no effect, `pointed` which rows to mark."""
     spec, values = type(state.base(of)), state.knob_values(of)
     tables = stage_table.tables(spec, values)
     for table in tables:
-        _grid(of, table, idle)
+        _grid(of, table, idle, _marked(table, pointed))
     if tables:
         _legend(tables[0])
     for name in dict.fromkeys(table.path[0] for table in tables if len(table.path) == 2):
@@ -55,12 +57,17 @@ def _emptied(spec: Any, values: dict[str, Any], tables: list[StageTable]) -> lis
     return [name for name in nested if name not in shown and values[name] == ()]
 
 
-def _grid(of: KnobSet, table: StageTable, idle: dict[str, str]) -> None:
+def _marked(table: StageTable, pointed: Sequence[KnobPath]) -> frozenset[int]:
+    """The places of the rows in which a pointed knob stands."""
+    return frozenset(cell[0] for path in pointed if (cell := stage_table.cell_of(table, path)))
+
+
+def _grid(of: KnobSet, table: StageTable, idle: dict[str, str], marked: frozenset[int]) -> None:
     name = f"grid {state.owner(of)} {' '.join(map(str, table.path))}".strip()
-    shown = _up_to_date(name, table)
+    shown = _up_to_date(name, table, marked)
     if table.title:
         st.markdown(f":small[{table.title}]")
-    numbers = {NUMBER: list(range(1, len(shown.given) + 1))}
+    numbers = {NUMBER: [f"{i + 1} {MARK}" if i in marked else f"{i + 1}" for i in range(len(shown.given))]}
     st.data_editor(
         numbers | {column: [row.get(column) for row in shown.given] for column in table.columns},
         key=f"{name} {shown.version}", num_rows="dynamic", hide_index=True, width="stretch", row_height=32,
@@ -81,12 +88,12 @@ def _legend(table: StageTable) -> None:
         st.caption(" · ".join(told))
 
 
-def _up_to_date(name: str, table: StageTable) -> _Shown:
+def _up_to_date(name: str, table: StageTable, marked: frozenset[int]) -> _Shown:
     shown: _Shown | None = st.session_state.get(name)
     if shown is None:
-        shown = st.session_state[name] = _Shown(table.rows, table.rows)
-    elif shown.made != table.rows:  # undone, reset, or of another link
-        shown = st.session_state[name] = _Shown(table.rows, table.rows, shown.version + 1)
+        shown = st.session_state[name] = _Shown(table.rows, table.rows, marked)
+    elif (shown.made, shown.marked) != (table.rows, marked):  # undone, reset, or of another link or layer
+        shown = st.session_state[name] = _Shown(table.rows, table.rows, marked, shown.version + 1)
     return shown
 
 
@@ -97,10 +104,10 @@ def _take(of: KnobSet, table: StageTable, name: str) -> None:
     try:
         rows = stage_table.edited(replace(table, rows=shown.given), edits)
     except UserError as error:
-        st.session_state[name] = _Shown(shown.made, shown.made, shown.version + 1, str(error))
+        st.session_state[name] = _Shown(shown.made, shown.made, shown.marked, shown.version + 1, str(error))
         return
     if edits["added_rows"] or edits["deleted_rows"]:
-        st.session_state[name] = _Shown(rows, rows, shown.version + 1)
+        st.session_state[name] = _Shown(rows, rows, shown.marked, shown.version + 1)
     else:
         shown.made, shown.refusal = rows, ""
     state.put_knobs(stage_table.as_knobs(table, rows, state.knob_values(of)), of)
@@ -110,7 +117,7 @@ def _columns(table: StageTable, idle: dict[str, str]) -> dict[str, Any]:
     first = table.next_row()
     headings = knob_layout.headings(list(table.columns))
     own = {n: _column(headings[n], n, knob, first[n], idle.get(n)) for n, knob in table.columns.items()}
-    number = st.column_config.NumberColumn(NUMBER, width=28, disabled=True, pinned=True, help=f"The {table.what}.")
+    number = st.column_config.TextColumn(NUMBER, width=36, disabled=True, pinned=True, help=f"The {table.what}.")
     return {NUMBER: number, **own}
 
 

@@ -82,6 +82,14 @@ def _of_specs(name: str, annotation: Any, value: Any) -> list[StageTable]:
     return [StageTable(what, "", inner.knobs(), tuple(value), (1, None), (name,))]
 
 
+def cell_of(table: StageTable, path: KnobPath) -> tuple[int, str] | None:
+    """The place of the row, from 0, and the column in which a table shows the value at `path`; None if elsewhere."""
+    if not table.path:
+        return (path[1], path[0]) if path[0] in table.columns else None
+    within = path[len(table.path) :]
+    return (within[0], within[1]) if path[: len(table.path)] == table.path and len(within) == 2 else None
+
+
 def edited(table: StageTable, edits: Mapping[str, Any]) -> tuple[StageRow, ...]:
     """The rows after edits as Streamlit's editor tells them: `edited_rows`, `added_rows` and `deleted_rows`.
 
@@ -111,14 +119,14 @@ def _known(table: StageTable, cells: Mapping[str, Any]) -> dict[str, Any]:
 
 def _row(table: StageTable, place: int, row: StageRow, touched: Mapping[str, Any]) -> StageRow:
     """A row with the values of its touched cells as the knobs have them."""
-    where = _place(table, place)
+    where = row_name(table, place)
     return {
         name: _value(knob, row.get(name), f"{where}: {name}") if name in touched else row.get(name)
         for name, knob in table.columns.items()
     }
 
 
-def _place(table: StageTable, place: int) -> str:
+def row_name(table: StageTable, place: int) -> str:
     """A row as a sentence begins with it: "Stage 3", "Stage 1, block 3"."""
     own = f"{table.what} {place + 1}"
     return f"{table.title}, {own}" if table.title else own.capitalize()
@@ -151,7 +159,7 @@ def problem(table: StageTable) -> str | None:
         for name, knob in table.columns.items():
             value = row.get(name)
             if value is not None and (said := knob.problem(name, value)):
-                return f"{_place(table, place)}: {said}."
+                return f"{row_name(table, place)}: {said}."
     return None
 
 

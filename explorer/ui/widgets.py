@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
+from explorer.networks.knob_paths import KnobPath
 from explorer.ui import knob_controls, knob_layout, stage_grid, state
 from explorer.ui.settings import KnobSet
 from explorer.ui.state import PRESET
@@ -18,14 +20,17 @@ def paper(paper: Paper) -> None:
     st.markdown(f":small[[{paper.title}]({paper.url}) · {paper.authors}, {paper.venue}]")
 
 
-def knobs(spec: Spec) -> None:
-    """Draw the knobs of the preset's Spec in groups, with their values in the state, marks and resets."""
+def knobs(spec: Spec, pointed: Sequence[KnobPath] = ()) -> None:
+    """Draw the knobs of the preset's Spec in groups, with their values in the state, marks and resets.
+
+    pointed: the knobs whose rows in the tables are marked.
+    """
     values = state.knob_values()
     for position, (title, names) in enumerate(knob_layout.groups(type(spec)).items()):
         count = sum(name in state.knobs() for name in names)
         marked = f"{title} :blue-badge[{count} changed]" if count else title
         if title == knob_layout.SHARED:  # a table needs the width
-            _listed(PRESET, spec, names, values)
+            _listed(PRESET, spec, names, values, pointed)
             continue
         with st.expander(marked, expanded=position == 0, key=f"group {type(spec).__name__} {title}"):
             _listed(PRESET, spec, names, values)
@@ -37,11 +42,13 @@ def plain_knobs(of: KnobSet) -> None:
     _listed(of, spec, [name for name in type(spec).model_fields if name not in of.fixed], state.knob_values(of))
 
 
-def _listed(of: KnobSet, spec: Spec, names: list[str], values: dict[str, Any]) -> None:
+def _listed(
+    of: KnobSet, spec: Spec, names: list[str], values: dict[str, Any], pointed: Sequence[KnobPath] = ()
+) -> None:
     in_tables = knob_layout.in_tables(type(spec))
     idle = type(spec).idle(values)
     if in_tables & set(names):
-        stage_grid.grids(of, idle)
+        stage_grid.grids(of, idle, pointed)
     for name in names:
         knob = type(spec).knobs().get(name)
         if name not in in_tables and knob is not None:

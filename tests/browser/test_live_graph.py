@@ -27,7 +27,7 @@ def test_a_click_on_a_layer_shows_its_maps_its_field_and_the_way_to_its_knobs(se
     panel(page, "Field")
     expect(page.get_by_text(re.compile(r"of 16 × 16 can see"))).to_be_visible()
     panel(page, "Knobs")
-    expect(page.get_by_role("button", name=f"Which knobs made {layer[1]}")).to_be_visible()
+    expect(page.get_by_text(f"Knobs that made {layer[1]}")).to_be_visible()
 
 
 def test_an_edit_of_a_stage_changes_the_graph_and_is_undone_and_redone_by_keyboard(server: str, page: Page) -> None:

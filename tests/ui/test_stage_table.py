@@ -153,3 +153,17 @@ def test_a_tuple_that_is_empty_is_filled_with_the_presets_last() -> None:
 def test_a_spec_without_stages_has_no_table() -> None:
     assert stage_table.tables(Spec, {}) == []
     assert tables("vit_ti_16") == []
+
+
+@pytest.mark.parametrize(
+    ("preset", "path", "expected"),
+    [
+        ("resnet50", ("depths", 2), [(2, "depths")]),
+        ("resnet50", ("stem_width",), []),
+        ("efficientnet_b0", ("stages", 3, "kernel"), [(3, "kernel")]),
+        ("googlenet", ("stages", 1, 4, "conv3"), [(4, "conv3")]),
+    ],
+)
+def test_a_knob_stands_in_one_cell_of_one_table_or_in_none(preset: str, path: Any, expected: list[Any]) -> None:
+    found = [cell for table in tables(preset) if (cell := stage_table.cell_of(table, path))]
+    assert found == expected

@@ -78,16 +78,38 @@ def test_every_preset_of_a_family_differs_from_the_next_in_something() -> None:
     assert all(differences(one, two) for one, two in zip(specs, specs[1:], strict=False))
 
 
-def test_a_layer_leads_to_the_knobs_that_made_it_and_another_layer_is_asked_anew() -> None:
-    app = open_app(preset="resnet18", panel="knobs", layer="layer2.0.conv1")
-    button(app, "made by").click().run()
+def made_by(app: AppTest) -> dict[str, Any]:
+    """The controls of the knobs that made the chosen layer, by label, once they are known."""
     for _ in range(40):
-        said = [element.value for element in app.markdown if "hangs on" in element.value]
-        if said:
+        found = {element.label: element for element in (*app.number_input, *app.slider, *app.selectbox)}
+        if "Widths" in found:
+            return found
+        app.run()
+    raise AssertionError("the knobs of the layer did not come")
+
+
+def test_a_layer_leads_to_the_entries_of_its_stage_which_change_the_network_there() -> None:
+    app = open_app(preset="resnet18", layer="layer2.0.conv1", made_by="1", k__depths="2,2,5,2")
+    found = made_by(app)
+    titles = [element.value for element in app.markdown if element.value.startswith(":small[**")]
+    assert titles == [":small[**Stage 1**]", ":small[**Stage 2**]", ":small[**Whole network**]"]
+    assert "Stem kernel (px)" not in found
+    found["Strides"].set_value(1).run()
+    assert link(app)["k.strides"] == "1,1,2,2"
+    assert made_by(app)["Strides"].value == 1, "they stay while the changed network is asked"
+    assert not errors(app)
+
+
+def test_the_rows_of_the_stages_that_made_a_layer_are_marked_in_the_table() -> None:
+    app = open_app(preset="resnet18", panel="knobs", layer="layer2.0.conv1", made_by="1")
+    for _ in range(40):
+        marks = list(app.data_editor[0].value["#"])
+        if marks != ["1", "2", "3", "4"]:
             break
         app.run()
-    assert "widths\\[1\\]" in said[0]
-    assert "strides\\[1\\]" in said[0]
-    assert "stem" not in said[0]
-    edit_cell(app, 1, "widths", 120)
-    assert button(app, "made by").label.startswith("Which knobs made layer2")
+    assert marks == ["1 ●", "2 ●", "3", "4"]
+    edit_cell(app, 2, "depths", 5)
+    assert link(app)["k.depths"] == "2,2,5,2"
+    app.toggle(key="widget:made_by").set_value(False).run()
+    assert list(app.data_editor[0].value["#"]) == ["1", "2", "3", "4"]
+    assert list(app.data_editor[0].value["depths"]) == [2, 2, 5, 2], "an edit outlasts the marks"

@@ -17,7 +17,7 @@ from explorer.ui.guard import guard
 from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
-from explorer.views.workbench import filters, selection
+from explorer.views.workbench import filters, made_by, selection
 
 STRONGEST = 8  # channels whose maps are shown
 
@@ -32,6 +32,8 @@ def render(session: Session) -> None:
     _parameters(session, session.analysis.graph[layer])
     if session.kept_sentence:
         st.caption(markdown_safe(session.kept_sentence))
+    with guard():
+        made_by.controls(session)
     with guard():
         _maps(session, layer)
     with guard():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from explorer.networks.knob_of_layer import knobs_of_layer
-from explorer.networks.knob_paths import written
-from explorer.ui import state, widgets
-from explorer.ui.awaited import awaited
+from explorer.networks.knob_paths import KnobPath, written
+from explorer.ui import stage_grid, state, widgets
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
-
-_ASKED = "knobs of layer asked"
+from explorer.ui.session import Session
+from explorer.views.workbench import made_by
 
 
 def render(session: Session) -> None:
@@ -21,19 +20,13 @@ def render(session: Session) -> None:
         st.caption(f"{changed or 'None'} of {len(type(session.spec).model_fields)} differ from {session.preset}.")
         st.button("Reset all", icon=":material/undo:", type="tertiary", disabled=not changed,
                   on_click=state.clear_knobs, help=f"Back to {session.preset}.")  # fmt: skip
-    _of_layer(session)
-    widgets.knobs(session.preset_spec)
+    widgets.knobs(session.preset_spec, _of_layer(session))
 
 
-def _of_layer(session: Session) -> None:
-    """Which of the knobs made the chosen layer: asked for, as it builds the network once for each knob."""
-    spec, architecture, layer = session.spec, session.architecture, session.layer
-    key = (*session.key, spec_key(spec), layer)
-    if st.session_state.get(_ASKED) != key:
-        st.button(f"Which knobs made {markdown_safe(layer)}?", icon=":material/tune:", type="tertiary", key="made by",
-                  on_click=st.session_state.__setitem__, args=(_ASKED, key))  # fmt: skip
-        return
-    found = awaited("knobs of layer", key, "Trying each knob", lambda _: knobs_of_layer(spec, architecture, layer))
-    if found is not None:
-        names = ", ".join(markdown_safe(written(path)) for path in found) or "no knob"
-        st.markdown(f":small[**{markdown_safe(layer)}** hangs on {names}.]")
+def _of_layer(session: Session) -> Sequence[KnobPath]:
+    """The knobs that made the chosen layer, named; those in the tables are marked there."""
+    paths = made_by.found(session)
+    if paths:
+        names = ", ".join(markdown_safe(written(path)) for path in paths)
+        st.caption(f"{names}. Rows with {stage_grid.MARK} are among them.")
+    return paths

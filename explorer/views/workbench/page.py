@@ -25,6 +25,7 @@ from explorer.views.workbench import (
     knobs,
     layers,
     lineage,
+    made_by,
     receipt,
     stories,
 )
@@ -75,6 +76,7 @@ VIEW = View(
         *receipt.SETTINGS,
         *budget.SETTINGS,
         *lineage.SETTINGS,
+        *made_by.SETTINGS,
         *stories.SETTINGS,
     ),
 )  # fmt: skip
