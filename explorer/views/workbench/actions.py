@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer.networks.knob_text import plain
+from explorer.networks.random_spec import random_spec
 from explorer.ui import pins, settings, state
 from explorer.ui.history import step
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from models.errors import SpecError
-from models.random_spec import random_spec
 
 MOST_SEED = 2**31 - 1
 SETTINGS = (Setting("drawn", -1, low=-1, high=MOST_SEED, of_network=True),)  # the seed of the network drawn last

@@ -7,8 +7,10 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
+from explorer.analysis.structure import Analysis
+from explorer.errors import TraceError
+from explorer.networks.catalog import structure
 from models.errors import SpecError
-from models.registry import build, check
 from models.spec import Knob, NetSpec, Spec
 
 MAX_PARAMS = 200_000_000
@@ -20,8 +22,8 @@ NEAR = 2.0  # a number is drawn from half to twice what the preset has: farther 
 def random_spec(family: str, base: NetSpec, seed: int) -> NetSpec:
     """The Spec of a family's network, drawn from `base` and a seed: the same for the same three.
 
-    It can be built, and has at most MAX_PARAMS parameters, or no more than `base`. Input and classes stay. Raises
-    SpecError where ATTEMPTS draws give none.
+    It can be built, has another graph or other costs than `base`, and at most MAX_PARAMS parameters, or no more than
+    `base`. Input and classes stay. Raises SpecError where ATTEMPTS draws give none.
     """
     return _random(family, type(base), base.model_dump_json(), seed)
 
@@ -29,29 +31,37 @@ def random_spec(family: str, base: NetSpec, seed: int) -> NetSpec:
 @lru_cache(maxsize=64)
 def _random(family: str, cls: type[NetSpec], values: str, seed: int) -> NetSpec:
     base = cls.model_validate_json(values)
-    draw = Random(f"{family} {values} {seed}")
-    most = max(MAX_PARAMS, _params(base))
+    draw, before = Random(f"{family} {values} {seed}"), _structure(base)
+    most = max(MAX_PARAMS, before.params)
     for attempt in range(ATTEMPTS):
         changes = max(1, draw.randint(1, MOST_CHANGES) - attempt // 10)  # few changes are refused less often
-        spec = _drawn(draw, base, changes)
-        if spec is not None and spec != base and _params(spec) <= most:
-            return spec
+        try:
+            spec = _drawn(draw, base, changes)
+            if spec != base and (now := _structure(spec)).params <= most and _differ(before, now):
+                return spec
+        except (SpecError, TraceError):
+            continue
     raise SpecError(f"seed={seed} gives no network in {ATTEMPTS} draws.")
 
 
-def _params(spec: NetSpec) -> int:
-    return sum(parameter.numel() for parameter in build(spec, device="meta").parameters())
+def _structure(spec: NetSpec) -> Analysis:
+    return structure(spec, (spec.in_channels, spec.image_size, spec.image_size))
 
 
-def _drawn(draw: Random, base: NetSpec, changes: int) -> NetSpec | None:
-    """The Spec with some knobs drawn anew, None where no network can have them together."""
+def _differ(one: Analysis, two: Analysis) -> bool:
+    """Whether anything of two networks is seen to differ; what acts in training alone, as a dropout's share, is not."""
+    if (one.params, one.macs) != (two.params, two.macs):
+        return True
+    layers = [
+        [(layer.kind, layer.op, layer.window, layer.inputs, layer.outputs) for layer in a.graph] for a in (one, two)
+    ]
+    return layers[0] != layers[1]
+
+
+def _drawn(draw: Random, base: NetSpec, changes: int) -> NetSpec:
+    """The Spec with some knobs drawn anew. Raises SpecError where their values cannot be together."""
     names = [name for name in type(base).model_fields if name not in NetSpec.model_fields]
-    try:
-        spec = base.replace(**{n: _value(draw, base, n) for n in draw.sample(names, min(changes, len(names)))})
-        check(spec)  # pyright: ignore[reportArgumentType]  (pydantic makes it hashable)
-    except SpecError:
-        return None
-    return spec
+    return base.replace(**{n: _value(draw, base, n) for n in draw.sample(names, min(changes, len(names)))})
 
 
 def _value(draw: Random, spec: Spec, name: str) -> Any:
