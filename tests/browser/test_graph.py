@@ -185,6 +185,20 @@ def test_the_whole_by_keyboard(graphs: str, page: Page) -> None:
     expect(page.get_by_label("Search layers")).to_be_focused()
 
 
+def test_keys_lead_from_a_search_to_its_hits_and_on(graphs: str, page: Page) -> None:
+    open_graph(page, graphs)
+    page.get_by_label("Search layers").focus()
+    page.keyboard.type("layer4.2.conv")
+    redrawn(page, lambda: press(page, "Enter"))
+    press(page, "Enter", "Escape")
+    assert focused(page).startswith("layer4.2.conv2")
+    press(page, "ArrowDown")
+    assert focused(page).startswith("layer4.2.conv3")
+    expect(page.locator("svg.canvas.lit")).to_have_count(1)
+    press(page, "Tab")
+    expect(page.locator("svg.canvas.lit")).to_have_count(0)
+
+
 def test_what_is_opened_is_told_and_a_link_brings_it_back(graphs: str, page: Page) -> None:
     open_graph(page, graphs)
     redrawn(page, box(page, re.compile("Bottleneck.*0")).click)

@@ -1,5 +1,5 @@
 // The row above a graph, its legend below, and the search.
-const HELP = "Drag to move, wheel to zoom. Keys: arrows follow the lines, Enter opens a module or chooses a layer, o opens a box of several layers, u unfolds × N, Esc closes the frame, / searches, n next hit, f fits, + and - zoom, l turns the flow.";
+const HELP = "Drag to move, wheel to zoom. Keys: arrows follow the lines, Enter opens a module or chooses a layer, o opens a box of several layers, u unfolds × N, Esc closes the frame, / searches (Enter next hit, Esc to the hit), n next hit, f fits, + and - zoom, l turns the flow.";
 const ICONS = {
   fit: "M3 8V3h5M16 3h5v5M21 16v5h-5M8 21H3v-5",
   turn: "M4 6h11M12 2l4 4-4 4M6 10v10M2 17l4 4 4-4",
@@ -86,7 +86,7 @@ class Controls {
     this.search.onkeydown = (event) => {
       event.stopPropagation();
       if (event.key === "Enter") this.step(event.shiftKey ? -1 : 1);
-      if (event.key === "Escape") { this.search.value = ""; this.searched(); view.canvas.svg.focus(); }
+      if (event.key === "Escape") this.endSearch();
     };
     this.metric.onchange = () => { view.memory.metric = this.metric.value; view.recolour(); };
     this.depth.onchange = () => { view.fold(view.outline.level(Number(this.depth.value)), { fit: true }); this.depth.value = ""; };
@@ -141,6 +141,14 @@ class Controls {
   searched() {
     this.find();
     this.view.mark();
+  }
+
+  // Back to the graph, at the hit that was stepped to.
+  endSearch() {
+    const { hit } = this;
+    this.search.value = "";
+    this.searched();
+    this.view.keys.enter(hit);
   }
 
   step(by) {

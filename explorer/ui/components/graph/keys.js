@@ -7,6 +7,13 @@ class Keys {
     svg.setAttribute("tabindex", "0");
     svg.addEventListener("keydown", (event) => this.press(event));
     svg.addEventListener("focus", () => { if (this.at === undefined) this.at = this.start(); this.focus(this.at); });
+    svg.addEventListener("focusout", (event) => { if (!svg.contains(event.relatedTarget)) view.hover.light(null); });
+  }
+
+  // Into the graph from beside it: to a box, or to where the keys were before.
+  enter(id) {
+    if (this.view.drawing.boxes.has(id)) this.at = id;
+    this.view.canvas.svg.focus();
   }
 
   start() {

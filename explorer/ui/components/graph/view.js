@@ -134,11 +134,11 @@ class GraphView {
     if (at === undefined) return this.mark();
     const open = new Set(this.open);
     this.outline.openTo(at, open);
-    this.reveal = at;
     if (open.size !== this.open.size) return this.fold(open, { layer: at });
     this.mark();
-    const box = this.drawing.boxes.get(this.owner?.[at]);
-    if (box) this.canvas.reveal(box);
+    const id = this.owner?.[at];
+    if (this.keys.focused() !== undefined) return this.keys.focus(id);
+    if (this.drawing.boxes.has(id)) this.canvas.reveal(this.drawing.boxes.get(id));
     return undefined;
   }
 
@@ -184,7 +184,7 @@ class GraphView {
     this.most = this.greatest();
     this.drawing.begin(seen.notes);
     this.drawing.work(SLICE.first);
-    this.keys.restore(focused);
+    this.keys.restore(focused !== undefined && how.layer !== undefined ? this.owner[how.layer] : focused);
     this.controls.explain(this.metricName(), this.most);
     this.goOn();
   }
