@@ -19,7 +19,7 @@ def page() -> None:
     """Draw the whole page once: Streamlit does so at every click."""
     icon = asset("icon.png")
     st.set_page_config("CNN Architecture Explorer", icon if icon.exists() else ":material/account_tree:", layout="wide")
-    theme.narrow_margins()
+    theme.fit_window()
     views = discover()
     first = next(iter(views))
     own = [setting for view in views.values() for setting in view.settings]

@@ -7,16 +7,25 @@ import streamlit as st
 PLAIN = {"displayModeBar": False}  # plotly charts: without a bar of buttons that covers them
 
 
-# Streamlit leaves a third of a small screen to margins; the graph and the panel beside it need it.
-_MARGINS = """<style>
-[data-testid="stMainBlockContainer"] { padding: 4.1rem 2rem 2rem; }
-@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 4.1rem 1rem 2rem; } }
+# Streamlit leaves a third of a small screen to margins; the graph and the panel beside it need it. On a phone the
+# figures stay in sight below the header while a knob is turned, and buttons do not name keys that it does not have.
+_FITTED = """<style>
+[data-testid="stMainBlockContainer"] {{ padding: 4.1rem 2rem 2rem; }}
+@media (max-width: 640px) {{
+  [data-testid="stMainBlockContainer"] {{ padding: 4.1rem 1rem 2rem; }}
+  [data-testid="stMain"] kbd {{ display: none; }}
+  [data-testid="stLayoutWrapper"]:has(> [class*="st-key-figures"]) {{
+    position: sticky; top: 3.75rem; z-index: 9; background: {background};
+  }}
+  [class*="st-key-figures"] [data-testid="stHorizontalBlock"] {{ gap: 1.1rem; }}
+}}
 </style>"""
 
 
-def narrow_margins() -> None:
-    """Give the page the whole width of its window."""
-    st.html(_MARGINS)
+def fit_window() -> None:
+    """Use the whole width of the window, and a phone's height."""
+    mode = "dark" if is_dark() else "light"
+    st.html(_FITTED.format(background=st.get_option(f"theme.{mode}.backgroundColor")))
 
 
 def is_dark() -> bool:

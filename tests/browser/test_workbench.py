@@ -89,3 +89,11 @@ def test_no_panel_scrolls_the_page_sideways_on_a_phone(server: str, phone_page: 
     opened(phone_page, f"{server}/?panel={panel}")
     extra = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert phone_page.evaluate(extra) == 0
+
+
+def test_the_buttons_stand_in_one_row_on_a_phone(server: str, phone_page: Page) -> None:
+    opened(phone_page, f"{server}/?preset=resnet50&weights=random")
+    places = [
+        phone_page.get_by_role("button", name=name).first.bounding_box() for name in ("Undo", "Redo", "Random", "Pin")
+    ]
+    assert len({place["y"] for place in places if place}) == 1

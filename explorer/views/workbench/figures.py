@@ -19,7 +19,7 @@ def render(session: Session) -> None:
     """Draw the three that people compare by loud, the others beside them; dimmed where they are of another network."""
     now, before = session.analysis, session.preset_analysis
     refused = session.spec_error is not None
-    with st.container(key=DIMMED if refused else None):
+    with st.container(key=DIMMED if refused else SHOWN_KEY):
         if refused:
             st.html(f"<style>.st-key-{DIMMED} {{ opacity: 0.55 }}</style>")
             st.caption("Of the last network that could be built:")
@@ -78,6 +78,7 @@ def _seen(field: ReceptiveField) -> str:
 
 
 SAME = "± 0"  # stands where a difference would, so that nothing moves when there is one
+SHOWN_KEY = "figures"
 DIMMED = "figures-of-the-last-network"
 QUIET: tuple[tuple[str, Callable[[Analysis], int], Callable[[int], str], str, str], ...] = (
     ("Activations", lambda a: a.activation_bytes, units.format_bytes,
