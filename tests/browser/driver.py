@@ -106,14 +106,14 @@ def exceptions(page: Page) -> list[str]:
 
 
 @contextmanager
-def watched_page(browser: Browser, width: int, height: int, dark: bool = False) -> Iterator[Page]:
+def watched_page(browser: Browser, width: int, height: int, dark: bool = False, touch: bool = False) -> Iterator[Page]:
     """A page in its own browser context, so in its own session.
 
     On leaving, it asserts that the app showed no exception, that the console holds no error, and that nothing
     but the local server was asked for anything.
     """
     size, scheme = {"width": width, "height": height}, "dark" if dark else "light"
-    context = browser.new_context(viewport=size, color_scheme=scheme)  # pyright: ignore[reportArgumentType]
+    context = browser.new_context(viewport=size, color_scheme=scheme, has_touch=touch, is_mobile=touch)  # pyright: ignore[reportArgumentType]
     page = context.new_page()
     problems = record_problems(page)
     try:
