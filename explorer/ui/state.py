@@ -22,7 +22,14 @@ from explorer.ui.history import Edit, History
 from explorer.ui.settings import KnobSet, Setting
 from models.spec import Spec
 
-START = "zfnet_mini" if "zfnet_mini" in models.presets() else models.presets()[0]
+
+def _or_first(name: str) -> str:
+    """This preset, or the first where the file that has it is broken."""
+    return name if name in models.presets() else models.presets()[0]
+
+
+START = _or_first("resnet50")  # what the bare address opens
+UNNAMED = _or_first("zfnet_mini")  # what a link means that names none: it is from when links left this one out
 CORE = (
     Setting("preset", START, choices=lambda: tuple(models.presets())),
     Setting("weights", "", of_network=True, instead="the best that the preset has"),
@@ -74,7 +81,7 @@ def _went_back() -> bool:
 
 def start_over() -> None:
     """Put everything but the view back to its default, where the preset cannot be opened."""
-    _read({"view": get("view")}, st.session_state["settings"])
+    _read({"view": get("view"), "preset": START}, st.session_state["settings"])
     _record()
 
 
@@ -88,9 +95,16 @@ def end() -> None:
 
 
 def link() -> dict[str, str]:
-    """The parameters of the link that opens this state."""
+    """The parameters of the link that opens this state: its preset in any case, unless the bare address opens it."""
+    others = _others()
+    is_bare = not others and get("preset") == START
+    return {} if is_bare else {"preset": get("preset"), **others}
+
+
+def _others() -> dict[str, str]:
+    """All of the link but the preset, as far as it differs from the defaults."""
     table, values = st.session_state["settings"], st.session_state[_STATE]
-    changed = {name: setting for name, setting in table.items() if values[name] != setting.default}
+    changed = {name: s for name, s in table.items() if name != "preset" and values[name] != s.default}
     found = {name: s.encode(values[name]) for name, s in changed.items() if values[name] not in NOT_IN_LINK}
     found |= {name: f"{values[name]}:{own}" for name in changed if (own := _own_names().get(values[name]))}
     changes = {of.prefix + name: value for of in _knob_sets() for name, value in knobs(of).items()}
@@ -282,7 +296,7 @@ def refuse(name: str, why: str) -> None:
 
 
 def _read(params: Mapping[str, str], table: Mapping[str, Setting]) -> None:
-    values = {name: setting.default for name, setting in table.items()}
+    values = {name: setting.default for name, setting in table.items()} | {"preset": _unsaid_preset(params, table)}
     known = ("embed", *(of.prefix for of in _knob_sets()))
     refused = []
     for name, text in params.items():
@@ -296,6 +310,13 @@ def _read(params: Mapping[str, str], table: Mapping[str, Setting]) -> None:
     st.session_state[_STATE] = values
     st.session_state[_KNOBS] = {of.prefix: _read_knobs(of, params, refused) for of in _knob_sets()}
     st.session_state[_NOTICES] = refused
+
+
+def _unsaid_preset(params: Mapping[str, str], table: Mapping[str, Setting]) -> str:
+    """The network where these parameters name none that can be opened."""
+    prefixes = tuple(of.prefix for of in _knob_sets())
+    is_link = any(name in table or name.startswith(prefixes) for name in params)
+    return UNNAMED if is_link and "preset" not in params else START
 
 
 def _own_of(setting: Setting, text: str) -> str | None:

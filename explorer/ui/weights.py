@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+import models
 from explorer.errors import UserError
 from explorer.run.device import format_bytes
 from explorer.ui import jobs, state
@@ -33,6 +34,12 @@ class Upload:
 def offered(preset: str) -> list[WeightsSource]:
     """What the preset has, the best that needs no download first."""
     return sources.available(preset)
+
+
+def trained(preset: str) -> str | None:
+    """The preset of this architecture that comes with weights trained here: this one, else the first; None if none."""
+    compact = (name for name, of in models.architecture_of(preset).presets.items() if of.compact)
+    return next((name for name in (preset, *compact) if offered(name)[0].kind == "shipped"), None)
 
 
 def chosen(preset: str, spec: NetSpec, asked: str) -> tuple[WeightsSource, str | None]:

@@ -21,7 +21,7 @@ def millions(text: str) -> float:
 
 
 def test_an_inverted_residual_gets_the_macs_of_a_bottleneck_and_both_are_timed(server: str, page: Page) -> None:
-    page.goto(f"{server}/?view=blocks&input_height=28&input_width=28&k1.width=32")
+    page.goto(f"{server}/?preset=zfnet_mini&view=blocks&input_height=28&input_width=28&k1.width=32")
     wait_until_idle(page, 60)
     expect(page.locator("g.box")).not_to_have_count(0, timeout=30_000)
     before = [millions(rows(page, column)["MACs"]) for column in (0, 1)]
@@ -44,7 +44,7 @@ def test_an_inverted_residual_gets_the_macs_of_a_bottleneck_and_both_are_timed(s
 
 
 def test_columns_stack_on_a_phone(server: str, phone_page: Page) -> None:
-    phone_page.goto(f"{server}/?view=blocks&block3=mbconv&block4=inception")
+    phone_page.goto(f"{server}/?preset=zfnet_mini&view=blocks&block3=mbconv&block4=inception")
     wait_until_idle(phone_page, 60)
     boxes = [table.bounding_box() for table in phone_page.get_by_test_id("stTable").all()]
     places = [(box["x"], box["y"]) for box in boxes if box]

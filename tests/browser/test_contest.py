@@ -10,7 +10,7 @@ from tests.browser.driver import wait_until_idle
 
 
 def test_a_point_of_the_scatter_opens_its_network(server: str, page: Page) -> None:
-    page.goto(f"{server}/?view=contest&group=families")
+    page.goto(f"{server}/?preset=zfnet_mini&view=contest&group=families")
     wait_until_idle(page, 60)
     point = page.locator(".js-plotly-plot .scatterlayer .points path").first
     point.scroll_into_view_if_needed()

@@ -39,7 +39,7 @@ CONTRAST = """link => {
 @pytest.mark.parametrize("view", ["workbench", "blocks"])
 def test_every_link_can_be_read(server: str, fixture: str, view: str, request: pytest.FixtureRequest) -> None:
     page: Page = request.getfixturevalue(fixture)
-    page.goto(f"{server}/?view={view}")
+    page.goto(f"{server}/?preset=resnet50&view={view}")
     wait_until_idle(page, 60)
     links = page.locator("[data-testid=stMarkdownContainer] a[href^=http]")
     assert links.count() >= (1 if view == "workbench" else 2)

@@ -16,7 +16,7 @@ PHOTO = SAMPLES / "boat.png"
 
 
 def open_maps(page: Page, server: str, query: str = "") -> None:
-    page.goto(f"{server}/?view=maps{query}")
+    page.goto(f"{server}/?preset=zfnet_mini&view=maps{query}")
     wait_until_idle(page)
 
 

@@ -9,7 +9,7 @@ from tests.browser.test_workbench import choose, opened
 
 
 def test_a_swapped_activation_keeps_what_was_trained_and_shows_its_maps(server: str, page: Page) -> None:
-    opened(page, f"{server}/?panel=knobs")
+    opened(page, f"{server}/?preset=zfnet_mini&panel=knobs")
     sidebar = page.get_by_test_id("stSidebar")
     expect(sidebar.get_by_text("Trained here kept")).to_have_count(0)
     page.get_by_test_id("stExpander").filter(has=page.get_by_label("Activation")).locator("summary").click()
@@ -26,7 +26,7 @@ def test_a_swapped_activation_keeps_what_was_trained_and_shows_its_maps(server: 
 
 
 def test_a_filter_that_is_clicked_chooses_its_channel(server: str, page: Page) -> None:
-    opened(page, f"{server}/?panel=layer&layer=features.0")
+    opened(page, f"{server}/?preset=zfnet_mini&panel=layer&layer=features.0")
     filters = page.locator("button[title^='L2 norm']")
     expect(filters).to_have_count(24, timeout=60_000)
     number = filters.nth(5).get_attribute("data-id")
@@ -37,7 +37,7 @@ def test_a_filter_that_is_clicked_chooses_its_channel(server: str, page: Page) -
 
 
 def test_latency_by_layer_and_dead_channels_are_found_on_demand_and_colour_the_graph(server: str, page: Page) -> None:
-    opened(page, f"{server}/?panel=costs")
+    opened(page, f"{server}/?preset=zfnet_mini&panel=costs")
     page.get_by_role("button", name="Measure latency").click()
     expect(page.get_by_text("The layers add up to")).to_be_visible(timeout=120_000)
     page.get_by_role("button", name="Find dead channels").click()

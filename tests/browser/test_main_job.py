@@ -30,7 +30,8 @@ def view(page: Page, name: str) -> None:
 
 
 def test_from_the_first_look_to_a_stopped_occlusion(server: str, page: Page, tmp_path: Path) -> None:
-    opened(page, f"{server}/?panel=knobs")
+    opened(page, server)
+    page.get_by_role("radio", name="Knobs", exact=True).click()
     choose(page, "Architecture", "vgg")
     choose(page, "Preset", "vgg_mini")
     before, graph = figures(page), page.locator("g.box").all_text_contents()

@@ -14,7 +14,7 @@ FINE = "&window=12&stride=1"  # 53 × 53 positions: more than starts by itself, 
 
 
 def test_a_run_ends_and_a_click_moves_the_square(server: str, page: Page) -> None:
-    page.goto(f"{server}/?view=occlusion&window=20&stride=6")
+    page.goto(f"{server}/?preset=zfnet_mini&view=occlusion&window=20&stride=6")
     sentence = page.get_by_text(re.compile(r"cat falls from \d+ % to \d+ % when the dashed square is hidden"))
     expect(sentence).to_be_visible(timeout=30_000)
     wait_until_idle(page)
@@ -36,7 +36,7 @@ def test_a_run_ends_and_a_click_moves_the_square(server: str, page: Page) -> Non
 
 
 def test_a_run_stops_half_way_and_keeps_what_was_done(server: str, page: Page) -> None:
-    page.goto(f"{server}/?view=occlusion{FINE}")
+    page.goto(f"{server}/?preset=zfnet_mini&view=occlusion{FINE}")
     wait_until_idle(page)
     expect(page.get_by_text("2,809 positions")).to_be_visible()
     page.get_by_role("button", name="Run").click()

@@ -40,7 +40,7 @@ def test_app_opens(server: str, fixture: str, request: pytest.FixtureRequest) ->
     page: Page = request.getfixturevalue(fixture)
     page.goto(server)
     wait_until_idle(page)
-    expect(page.get_by_test_id("stMainBlockContainer")).to_contain_text(r"ZFNet")
+    expect(page.get_by_test_id("stMainBlockContainer")).to_contain_text("ResNet")
     width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert width == 0, "the page scrolls sideways"
 
@@ -86,7 +86,8 @@ def test_text_of_a_link_is_shown_and_nothing_is_fetched_for_it(server: str, page
     page.on("request", lambda request: asked.append(request.url))
     picture = "![x](//evil.example/p.png)"
     page.goto(
-        f"{server}/?view={picture}&weights=%3Cb%3E{picture}&https://evil.example=1&panel=:material/bug_report:$x$"
+        f"{server}/?preset=zfnet_mini&view={picture}&weights=%3Cb%3E{picture}&https://evil.example=1"
+        "&panel=:material/bug_report:$x$"
     )
     wait_until_idle(page)
     shown = page.get_by_test_id("stAlert")

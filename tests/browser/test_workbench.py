@@ -48,7 +48,7 @@ def test_everything_is_on_screen(server: str, page: Page) -> None:
 
 
 def test_vgg_is_found_by_typing_and_a_depth_changes_graph_counts_and_field(server: str, page: Page) -> None:
-    opened(page, f"{server}/?panel=knobs")
+    opened(page, f"{server}/?preset=zfnet_mini&panel=knobs")
     choose(page, "Architecture", "vgg")
     expect(page.get_by_role("heading", name="VGG")).to_be_visible()
     before = figures(page)
@@ -86,7 +86,7 @@ def test_knobs_that_make_no_network_say_why_and_can_be_reset(server: str, page: 
 
 @pytest.mark.parametrize("panel", ["knobs", "field", "costs", "receipt", "layers"])
 def test_no_panel_scrolls_the_page_sideways_on_a_phone(server: str, phone_page: Page, panel: str) -> None:
-    opened(phone_page, f"{server}/?panel={panel}")
+    opened(phone_page, f"{server}/?preset=zfnet_mini&panel={panel}")
     extra = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert phone_page.evaluate(extra) == 0
 

@@ -65,7 +65,7 @@ def test_nothing_of_our_own_is_broken() -> None:
 def test_the_page_names_both_files_and_goes_on(folder: Path) -> None:
     done = run("-c", SCRIPT, EXPLORER_FAMILIES=str(folder), EXPLORER_VIEWS=str(folder))
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert found["title"] == "ZFNet · zfnet_mini"
+    assert found["title"] == "ResNet · resnet50"
     assert found["problems"] == []
     for name, reason in REASONS.items():
         told = [text for text in found["warnings"] if name in text]
@@ -96,12 +96,13 @@ def test_the_page_opens_on_another_network_where_the_first_fails(tmp_path: Path)
         shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "app.py", copy)
     (copy / "assets").symlink_to(ROOT / "assets")
-    (copy / "models" / "families" / "zfnet.py").write_text("1 / 0\n", encoding="utf-8")
+    (copy / "models" / "families" / "resnet.py").write_text("1 / 0\n", encoding="utf-8")
     done = run("-c", SCRIPT, cwd=copy)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert found["problems"] == []
+    assert found["title"] == "LeNet-5 · lenet5"
     (warning,) = found["warnings"]
-    assert "zfnet.py is left out" in warning
+    assert "resnet.py is left out" in warning
     assert "ZeroDivisionError" in warning
 
 

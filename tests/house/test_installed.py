@@ -147,7 +147,7 @@ def test_the_command_without_an_argument_serves_the_app(installed: Installed, tm
         with sync_playwright() as playwright, watched_page(launch(playwright.chromium), 1440, 900) as page:
             page.goto(address)
             wait_until_idle(page)
-            expect(page.get_by_test_id("stMainBlockContainer")).to_contain_text("ZFNet")
+            expect(page.get_by_test_id("stMainBlockContainer")).to_contain_text("ResNet")
             expect(page.get_by_test_id("stSidebar").locator("img")).to_be_visible()
             assert page.get_by_test_id("stAlert").count() == 0
     finally:
@@ -158,7 +158,7 @@ def test_the_command_without_an_argument_serves_the_app(installed: Installed, tm
 def test_without_the_assets_the_page_says_so_and_goes_on(without_assets: Installed) -> None:
     (without_assets.project / "page.py").write_text(PAGE, encoding="utf-8")
     found = without_assets.json("python", "-P", "page.py")
-    assert found["title"] == "ZFNet · zfnet_mini"
+    assert found["title"] == "ResNet · resnet50"
     (sentence,) = found["warnings"]
     assert "assets is missing" in sentence.replace("\\", "")
     assert "install cnn-explorer again" in sentence

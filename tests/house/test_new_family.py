@@ -82,7 +82,7 @@ def metrics():
     return {metric.label: metric.value for metric in app.metric}
 
 app = AppTest.from_file("app.py", default_timeout=60)
-app.query_params["panel"] = "knobs"
+app.query_params.update({"preset": "zfnet_mini", "panel": "knobs"})
 app.run()
 app.selectbox(key="widget:architecture").set_value("toy").run()
 title, before = app.title[0].value, metrics()

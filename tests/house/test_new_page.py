@@ -43,7 +43,8 @@ app.slider(key="widget:divisor").set_value(7).run()
 changed = seen(app)
 away = seen(app.segmented_control(key="widget:view").set_value("workbench").run())
 print(json.dumps({"by_link": by_link, "changed": changed, "away": away,
-                  "again": seen(opened(**changed["link"])), "refused": seen(opened(view="division", divisor="10"))}))
+                  "again": seen(opened(**changed["link"])),
+                  "refused": seen(opened(view="division", preset="zfnet_mini", divisor="10"))}))
 """
 
 

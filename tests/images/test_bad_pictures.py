@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.cli import main
 from explorer.networks import catalog
 from tests.support.bad_images import CASES
-from tests.support.page import errors, open_app
+from tests.support.page import errors, open_trained
 from tests.support.picture_files import encode
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")  # Pillow's, of what it bears
@@ -70,7 +70,7 @@ def test_the_page_takes_odd_pictures_and_keeps_the_sentence_of_a_bad_one() -> No
 @pytest.mark.parametrize("name", ["png_declares_60000_squared", "jpeg_cut_in_scan", "tiff_float_nan", "svg", "empty"])
 def test_the_page_goes_on_with_a_good_picture_after_a_bad_one(name: str) -> None:
     (case,) = [case for case in REFUSED if case.name == name]
-    app = open_app(view="maps")
+    app = open_trained(view="maps")
     app.segmented_control(key="widget:source").set_value("upload").run()
     app.file_uploader[0].upload("bad.png", case.data).run()
     told = errors(app)

@@ -13,6 +13,8 @@ from streamlit.testing.v1 import AppTest
 from explorer.ui.session import Session
 from tests.support.places import APP
 
+TRAINED = "zfnet_mini"  # a small network that comes with trained weights
+
 
 def open_app(**link: str) -> AppTest:
     """The page that a link opens; knobs are written with two underscores in place of `k.`."""
@@ -20,6 +22,11 @@ def open_app(**link: str) -> AppTest:
     for name, text in link.items():
         app.query_params[name.replace("k__", "k.")] = text
     return app.run()
+
+
+def open_trained(**link: str) -> AppTest:
+    """The same of a small network that comes with trained weights, which the link need not name."""
+    return open_app(**{"preset": TRAINED, **link})
 
 
 def metrics(app: AppTest) -> dict[str, str]:

@@ -15,7 +15,7 @@ from explorer.errors import Cancelled
 from explorer.networks import catalog
 from explorer.ui import awaited
 from explorer.ui import session as sessions
-from tests.support.page import errors, open_app
+from tests.support.page import errors, open_trained
 
 WAIT_S = 30
 UNSEEN = {"weights": "random", "seed": "91"}
@@ -71,7 +71,7 @@ def settled(app: AppTest, kind: str) -> AppTest:
 def test_the_page_goes_on_while_the_network_is_built(
     held: Held, view: str, kind: str, says: str, then: str | None
 ) -> None:
-    app = open_app(view=view, window="12", stride="1", **UNSEEN)
+    app = open_trained(view=view, window="12", stride="1", **UNSEEN)
     assert not errors(app)
     assert progress(app)[0].startswith(says)
     assert app.selectbox(key="widget:preset").value == "zfnet_mini", "the sidebar is there, and works"
@@ -85,7 +85,7 @@ def test_the_page_goes_on_while_the_network_is_built(
 
 
 def test_another_choice_stops_the_work_for_the_one_before(held: Held) -> None:
-    app = open_app(view="maps", **UNSEEN)
+    app = open_trained(view="maps", **UNSEEN)
     first = app.session_state["jobs"]["maps"]
     app.segmented_control(key="widget:view").set_value("workbench").run()
     app.selectbox(key="widget:preset").set_value("zfnet").run()
@@ -99,7 +99,7 @@ def test_another_choice_stops_the_work_for_the_one_before(held: Held) -> None:
 
 
 def test_the_work_goes_on_through_reruns_of_the_page(held: Held) -> None:
-    app = open_app(view="maps", **UNSEEN)
+    app = open_trained(view="maps", **UNSEEN)
     first = app.session_state["jobs"]["maps"]
     app.run()
     assert app.session_state["jobs"]["maps"] is first
@@ -110,7 +110,7 @@ def test_the_work_goes_on_through_reruns_of_the_page(held: Held) -> None:
 
 
 def test_stop_leaves_a_button_that_goes_on(held: Held) -> None:
-    app = open_app(view="maps", **UNSEEN)
+    app = open_trained(view="maps", **UNSEEN)
     app.button(key="stop maps").click().run()
     settled(app, "maps")
     assert not progress(app)
@@ -121,7 +121,7 @@ def test_stop_leaves_a_button_that_goes_on(held: Held) -> None:
 
 
 def test_after_a_stop_another_layer_can_be_chosen(held: Held) -> None:
-    app = open_app(view="maps", **UNSEEN)
+    app = open_trained(view="maps", **UNSEEN)
     app.button(key="stop maps").click().run()
     settled(app, "maps")
     held.free.set()
@@ -152,7 +152,7 @@ def test_an_error_is_said_once_and_tried_again_at_the_next_choice(
     monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
     monkeypatch.setattr("explorer.run.device.free_bytes", lambda device: 1_000)
-    app = settled(open_app(view="maps", **UNSEEN), "maps")
+    app = settled(open_trained(view="maps", **UNSEEN), "maps")
     (error,) = errors(app)
     assert "1.0 kB free" in error
     monkeypatch.undo()

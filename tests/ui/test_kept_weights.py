@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import models
 from explorer.ui import weights
-from tests.support.page import errors, link, open_app
+from tests.support.page import TRAINED, errors, link, open_app, open_trained
 from tests.support.places import WEIGHTS
 from tests.ui.test_session import build
 
@@ -29,12 +29,12 @@ def told(app: AppTest) -> str:
 
 
 def test_a_swapped_activation_keeps_what_was_trained_and_the_preset_is_one_click_away() -> None:
-    app = open_app(k__activation="silu")
+    app = open_trained(k__activation="silu")
     assert not errors(app)
     assert app.selectbox(key="widget:weights").value == "shipped"
     assert told(app).startswith("Trained here kept, whole. Its accuracy is not known; that of zfnet")
     app.button(key="unchanged").click().run()
-    assert link(app) == {}
+    assert link(app) == {"preset": TRAINED}
     assert not any(" kept" in text for text in sidebar(app))
     assert "unchanged" not in [button.key for button in app.button]
 
@@ -50,7 +50,7 @@ def test_the_maps_of_a_swapped_activation_are_those_of_the_trained_weights() -> 
 
 def test_maps_and_occlusion_say_what_of_the_weights_is_kept() -> None:
     for view in ("maps", "occlusion"):
-        app = open_app(view=view, k__activation="silu")
+        app = open_trained(view=view, k__activation="silu")
         for job in app.session_state["jobs"].values():
             job.wait(60)
         app.run()
@@ -59,12 +59,12 @@ def test_maps_and_occlusion_say_what_of_the_weights_is_kept() -> None:
 
 
 def test_new_layers_are_named_have_a_seed_and_class_names_go_with_their_number() -> None:
-    app = open_app(k__num_classes="5", seed="3")
+    app = open_trained(k__num_classes="5", seed="3")
     assert told(app).startswith("Trained here kept; new: classifier.6 (1 of 13 layers).")
     assert "seed 3" in told(app)
     assert app.number_input(key="widget:seed").value == 3
     assert build(k__num_classes="5").session_state["classes"] == tuple(f"class {i}" for i in range(5))
-    assert "widget:seed" not in [box.key for box in open_app(k__activation="silu").number_input]
+    assert "widget:seed" not in [box.key for box in open_trained(k__activation="silu").number_input]
 
 
 def test_another_spec_or_seed_is_another_network_and_the_seed_counts_only_where_it_is_drawn_from() -> None:
@@ -81,7 +81,7 @@ def test_another_spec_or_seed_is_another_network_and_the_seed_counts_only_where_
 
 
 def test_what_is_random_stays_random() -> None:
-    app = open_app(weights="random", k__activation="silu")
+    app = open_trained(weights="random", k__activation="silu")
     assert app.selectbox(key="widget:weights").value == "random"
     assert not any(" kept" in text for text in sidebar(app))
 
@@ -100,11 +100,11 @@ def own(app: AppTest, state: dict[str, torch.Tensor]) -> AppTest:
 
 
 def test_a_persons_file_is_kept_as_well_and_one_of_another_network_is_refused() -> None:
-    app = own(open_app(k__num_classes="5"), SHIPPED)
+    app = own(open_trained(k__num_classes="5"), SHIPPED)
     assert not errors(app)
     assert told(app).startswith("mine.safetensors kept; new: classifier.6 (1 of 13 layers).")
     assert "accuracy" not in told(app)
-    app = own(open_app(k__num_classes="5"), {"x": torch.ones(2)})
+    app = own(open_trained(k__num_classes="5"), {"x": torch.ones(2)})
     (error,) = errors(app)
     assert error.startswith("mine.safetensors holds the weights of another network: none of its tensors")
     assert told(app).startswith("Trained here kept; new: classifier.6"), "the preset's own stand in"
@@ -112,5 +112,5 @@ def test_a_persons_file_is_kept_as_well_and_one_of_another_network_is_refused() 
 
 @pytest.mark.parametrize("name", ["<b>x</b>.weight", "![a](http://b).weight"])
 def test_what_a_file_calls_its_tensors_is_not_on_the_page(name: str) -> None:
-    app = own(open_app(k__num_classes="5"), SHIPPED | {name: torch.ones(2)})
+    app = own(open_trained(k__num_classes="5"), SHIPPED | {name: torch.ones(2)})
     assert told(app).startswith("mine.safetensors kept; new: classifier.6 (1 of 13 layers).")

@@ -18,7 +18,42 @@ from explorer.networks.knob_text import decode_knob, encode_knob, plain
 from explorer.ui import state
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
-from tests.support.page import edit_cell, errors, link, open_app
+from tests.support.page import TRAINED, edit_cell, errors, link, open_app, open_trained
+
+
+def test_a_link_names_its_network_and_the_bare_address_is_the_start() -> None:
+    app = open_app()
+    assert link(app) == {}
+    app.segmented_control(key="widget:view").set_value("contest").run()
+    assert link(app) == {"preset": "resnet50", "view": "contest"}
+    app.segmented_control(key="widget:view").set_value("workbench").run()
+    assert link(app) == {}
+    app.selectbox(key="widget:preset").set_value("resnet18").run()
+    assert link(app) == {"preset": "resnet18"}
+
+
+OF_BEFORE = [
+    {"panel": "costs"},
+    {"view": "maps", "layer": "features.8", "channel": "5"},
+    {"panel": "costs", "k__activation": "silu"},
+    {"k__activation": "silu"},
+    {"view": "compare", "pin1": "resnet50"},
+    {"view": "blocks", "block3": "mbconv"},
+]
+
+
+@pytest.mark.parametrize("old", OF_BEFORE)
+def test_a_link_from_when_the_start_went_unnamed_opens_the_network_that_it_meant(old: dict[str, str]) -> None:
+    """It was zfnet_mini until links named every network."""
+    app = open_app(**old)
+    assert not errors(app)
+    assert not app.warning
+    assert link(app) == {"preset": "zfnet_mini"} | {name.replace("__", "."): text for name, text in old.items()}
+
+
+@pytest.mark.parametrize("foreign", [{"embed": "true"}, {"utm_source": "letter"}])
+def test_what_is_no_setting_of_the_page_makes_no_link_of_an_address(foreign: dict[str, str]) -> None:
+    assert open_app(**foreign).title[0].value == "ResNet · resnet50"
 
 
 @pytest.mark.parametrize("went_back", [True, False])
@@ -49,32 +84,32 @@ def test_a_persons_picture_stays_when_they_go_back(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_reload_says_which_picture_of_a_persons_own_is_gone_and_what_is_shown() -> None:
-    app = open_app()
+    app = open_trained()
     app.segmented_control(key="widget:source").set_value("upload").run()
     app.file_uploader[0].upload("my \u202egnp.dog.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
     kept = link(app)
-    assert kept == {"image": "upload:my gnp.dog.png"}, "without what turns the writing round"
+    assert kept == {"preset": TRAINED, "image": "upload:my gnp.dog.png"}, "without what turns the writing round"
     again = open_app(**kept)
     (notice,) = [element.value for element in again.warning]
     assert markdown_safe("my gnp.dog.png") in notice
     assert "is gone" in notice
     assert "the sample cat is used" in notice
-    assert link(again) == {}
+    assert link(again) == {"preset": TRAINED}
     assert again.selectbox(key="widget:sample").value == "cat"
 
 
 def test_a_picture_that_was_taken_away_or_left_is_not_in_the_link() -> None:
-    app = open_app()
+    app = open_trained()
     app.segmented_control(key="widget:source").set_value("upload").run()
     app.file_uploader[0].upload("mine.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
     app.segmented_control(key="widget:source").set_value("sample").run()
-    assert link(app) == {}
+    assert link(app) == {"preset": TRAINED}
     app.segmented_control(key="widget:source").set_value("upload").run()
-    assert link(app) == {"image": "upload:mine.png"}
+    assert link(app) == {"preset": TRAINED, "image": "upload:mine.png"}
 
 
 def test_a_reload_says_that_a_persons_own_weights_are_gone() -> None:
-    app = open_app(weights="file:mine.safetensors")
+    app = open_trained(weights="file:mine.safetensors")
     (notice,) = [element.value for element in app.warning]
     assert markdown_safe("mine.safetensors") in notice
     assert "the best that the preset has is used" in notice
@@ -82,7 +117,7 @@ def test_a_reload_says_that_a_persons_own_weights_are_gone() -> None:
 
 
 def test_what_was_wrong_in_the_link_is_told_until_another_view_is_chosen() -> None:
-    app = open_app(seed="-1")
+    app = open_trained(seed="-1")
     assert len(app.warning) == 1
     app.selectbox(key="widget:sample").set_value("boat").run()
     assert len(app.warning) == 1, "it may not have been read yet"
@@ -157,7 +192,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_bad_value_in_a_link_is_one_sentence_and_the_rest_is_kept(name: str) -> None:
-    rest = {} if name in ("preset", "nonsense") else {"preset": "zfnet"}
+    rest = {} if name == "preset" else {"preset": "zfnet"}
     for text in HOSTILE[name]:
         app = open_app(**{name: text, **rest, "panel": "costs"})
         told = [element.value for element in app.warning] + errors(app)
@@ -167,7 +202,7 @@ def test_a_bad_value_in_a_link_is_one_sentence_and_the_rest_is_kept(name: str) -
         assert "Traceback" not in told[0]
         assert "![" not in told[0]
         assert link(app)["panel"] == "costs"
-        assert app.title[0].value == ("ZFNet · zfnet" if rest else "ZFNet · zfnet_mini")
+        assert app.title[0].value == ("ZFNet · zfnet" if rest else "ResNet · resnet50")
 
 
 @pytest.mark.parametrize("preset", models.presets())

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.analysis.latency import Latency
 from explorer.analysis.layer_latency import LayerLatencies
 from explorer.ui import metrics
-from tests.support.page import errors, open_app
+from tests.support.page import errors, open_trained
 
 
 @pytest.fixture(autouse=True)
@@ -45,14 +45,14 @@ def table(app: AppTest) -> Any:
 
 
 def test_nothing_is_measured_before_it_is_asked_for() -> None:
-    app = open_app(panel="costs")
+    app = open_trained(panel="costs")
     assert not errors(app)
     assert not {metrics.TIMED, metrics.LOOKED} & set(app.session_state.get("jobs", {}))
     assert not {metrics.LATENCY, *metrics.SHARES} & set(table(app).columns)
 
 
 def test_latency_is_told_beside_the_whole_pass_and_stands_in_the_table() -> None:
-    app = asked(open_app(panel="costs"), metrics.TIMED)
+    app = asked(open_trained(panel="costs"), metrics.TIMED)
     assert "The layers add up to 54 ms, 8 % more than the 50 ms of passes in which none" in captions(app)
     assert app.button(key=f"measure {metrics.TIMED}").label == "Measure latency again"
     column = table(app)[metrics.LATENCY]
@@ -61,14 +61,14 @@ def test_latency_is_told_beside_the_whole_pass_and_stands_in_the_table() -> None
 
 
 def test_a_chosen_layer_has_what_was_measured_among_its_figures() -> None:
-    app = asked(open_app(panel="costs", layer="features.0"), metrics.TIMED)
+    app = asked(open_trained(panel="costs", layer="features.0"), metrics.TIMED)
     app.session_state["state"] = {**app.session_state["state"], "panel": "layer"}
     app.run()
     assert f":small[{metrics.LATENCY}]  \n**2**" in [text.value for text in app.markdown]
 
 
 def test_dead_channels_and_zeros_are_those_of_the_picture() -> None:
-    app = asked(open_app(panel="costs"), metrics.LOOKED)
+    app = asked(open_trained(panel="costs"), metrics.LOOKED)
     assert "Dead for this picture: " in captions(app)
     found = table(app)
     assert found[metrics.ZEROS]["features.0"] == found[metrics.ZEROS]["features.2"] > 0, "behind its activation"
@@ -81,14 +81,14 @@ def test_dead_channels_and_zeros_are_those_of_the_picture() -> None:
 
 
 def test_a_changed_network_has_figures_of_its_own() -> None:
-    app = asked(open_app(panel="costs", k__activation="silu"), metrics.TIMED)
+    app = asked(open_trained(panel="costs", k__activation="silu"), metrics.TIMED)
     assert "The layers add up" in captions(app)
     app.button(key="unchanged").click().run()
     assert "The layers add up" not in captions(app)
 
 
 def test_what_cannot_be_looked_at_is_one_sentence() -> None:
-    app = open_app(panel="costs", k__in_channels="2")
+    app = open_trained(panel="costs", k__in_channels="2")
     app.button(key=f"measure {metrics.LOOKED}").click().run()
     app.session_state["jobs"][metrics.LOOKED].wait(60)
     app.run()

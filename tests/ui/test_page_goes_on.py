@@ -7,25 +7,25 @@ from typing import Any
 import pytest
 
 from explorer.ui import weights
-from tests.support.page import APP, edit_cell, errors, link, metrics, open_app
+from tests.support.page import APP, TRAINED, edit_cell, errors, link, metrics, open_app, open_trained
 
 
 def test_where_a_preset_cannot_be_opened_the_first_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     good = weights.offered
 
     def broken(preset: str) -> Any:
-        if preset == "resnet_mini":
+        if preset == "vgg_mini":
             raise KeyError(preset)
         return good(preset)
 
     monkeypatch.setattr(weights, "offered", broken)
-    app = open_app(preset="resnet_mini", view="contest")
+    app = open_app(preset="vgg_mini", view="contest")
     (error,) = errors(app)
     assert "failed inside" in error
-    assert link(app) == {"view": "contest"}
+    assert link(app) == {"preset": "resnet50", "view": "contest"}
     app.segmented_control(key="widget:view").set_value("workbench").run()
     assert not errors(app)
-    assert app.title[0].value == "ZFNet · zfnet_mini"
+    assert app.title[0].value == "ResNet · resnet50"
 
 
 def test_a_page_that_cannot_begin_is_a_sentence_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_an_image_too_small_is_refused_with_the_layer() -> None:
 
 
 def test_an_error_in_a_panel_leaves_the_knobs_that_mend_it() -> None:
-    app = open_app(panel="field", k__in_channels="4")
+    app = open_trained(panel="field", k__in_channels="4")
     assert len(errors(app)) == 1
     app.segmented_control(key="widget:panel").set_value("knobs").run()
     app.slider(key="widget:knob zfnet_mini in_channels").set_value(3).run()
@@ -68,7 +68,7 @@ def test_an_error_in_a_panel_leaves_the_knobs_that_mend_it() -> None:
 
 
 def test_without_a_picture_the_receptive_field_says_so_beside_the_knobs() -> None:
-    app = open_app(panel="field")
+    app = open_trained(panel="field")
     app.segmented_control(key="widget:source").set_value("upload").run()
     assert len(errors(app)) == 1
     app.segmented_control(key="widget:panel").set_value("knobs").run()
@@ -82,9 +82,9 @@ def test_the_receptive_field_panel_opens_on_the_last_map_with_positions() -> Non
 
 
 def test_an_uploaded_picture_is_used_and_a_broken_one_is_one_sentence() -> None:
-    app = open_app()
+    app = open_trained()
     app.segmented_control(key="widget:source").set_value("upload").run()
-    assert link(app) == {}
+    assert link(app) == {"preset": TRAINED}
     app.file_uploader[0].upload("broken.png", b"\x89PNG\r\n\x1a\n broken").run()
     (error,) = errors(app)
     assert "broken.png" in error
@@ -96,7 +96,7 @@ def test_an_uploaded_picture_is_used_and_a_broken_one_is_one_sentence() -> None:
 
 
 def test_a_file_that_holds_no_weights_is_one_sentence() -> None:
-    app = open_app()
+    app = open_trained()
     app.selectbox(key="widget:weights").set_value("file").run()
     app.file_uploader[0].upload("mine.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{").run()
     (error,) = errors(app)
@@ -111,7 +111,7 @@ OTHERS = (APP.parent / "assets/weights/resnet_mini.safetensors").read_bytes()
 def test_weights_of_another_network_or_cut_short_are_one_sentence_and_the_page_goes_on(
     content: bytes, says: str
 ) -> None:
-    app = open_app(view="maps", weights="file")
+    app = open_trained(view="maps", weights="file")
     app.file_uploader[0].upload("bad.safetensors", content).run()
     told = set(errors(app))
     assert len(told) == 1
@@ -125,8 +125,8 @@ def test_weights_of_another_network_or_cut_short_are_one_sentence_and_the_page_g
 
 
 def test_a_look_at_upload_keeps_the_chosen_sample() -> None:
-    app = open_app(image="boat")
+    app = open_trained(image="boat")
     for source in ("upload", "camera", "sample"):
         app.segmented_control(key="widget:source").set_value(source).run()
     assert app.selectbox(key="widget:sample").value == "boat"
-    assert link(app) == {"image": "boat"}
+    assert link(app) == {"preset": TRAINED, "image": "boat"}

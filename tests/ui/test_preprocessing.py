@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.ui import session
-from tests.support.page import errors, open_app
+from tests.support.page import errors, open_trained
 
 
 def texts(app: AppTest) -> str:
@@ -20,7 +20,7 @@ def settled(app: AppTest) -> AppTest:
 
 
 def test_what_was_done_is_said_and_can_be_changed() -> None:
-    app = settled(open_app(view="maps"))
+    app = settled(open_trained(view="maps"))
     assert "Prepared: shorter side to 64 px, bilinear; centre 64×64" in texts(app)
     first = app.session_state["jobs"]["maps"]
     app.selectbox(key="widget:fit").set_value("stretch").run()
@@ -30,7 +30,7 @@ def test_what_was_done_is_said_and_can_be_changed() -> None:
 
 
 def test_a_link_says_how_the_picture_is_prepared() -> None:
-    app = settled(open_app(view="maps", mean="0", std="1", interpolation="bicubic"))
+    app = settled(open_trained(view="maps", mean="0", std="1", interpolation="bicubic"))
     assert not errors(app)
     assert "bicubic" in texts(app)
     assert "values from 0 to 1" in texts(app)
@@ -46,7 +46,7 @@ def test_a_link_says_how_the_picture_is_prepared() -> None:
     ],
 )
 def test_what_does_not_do_is_said_and_passed_over(options: dict[str, str], sentence: str) -> None:
-    app = settled(open_app(view="maps", **options))
+    app = settled(open_trained(view="maps", **options))
     assert any(sentence in warning.value.replace("\\", "") for warning in app.warning)
     assert "from: its training" in texts(app)
     assert "Prediction" in [heading.value for heading in app.subheader]
@@ -56,6 +56,6 @@ def test_the_networks_input_is_what_was_chosen(monkeypatch: pytest.MonkeyPatch) 
     seen: list[np.ndarray] = []
     current = session.current
     monkeypatch.setattr(session, "current", lambda: (seen.append((found := current()).input.numpy()), found)[1])
-    open_app(view="workbench", mean="0", std="1")
+    open_trained(view="workbench", mean="0", std="1")
     assert seen[-1].min() >= 0
     assert seen[-1].max() <= 1

@@ -10,29 +10,28 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import models
-from explorer.figures.units import count
 from explorer.run import device
 from explorer.ui import session as sessions
 from explorer.ui import weights
 from explorer.views import discover
-from tests.support.page import APP, edit_cell, errors, link, metrics, open_app
+from tests.support.page import APP, TRAINED, edit_cell, errors, link, metrics, open_app, open_trained
 
 # -- opening ----------------------------------------------------------------------------------------------------------
 
 
-def test_opens_on_the_compact_zfnet_with_a_sample_picture() -> None:
+def test_a_first_visit_opens_on_resnet50_with_a_sample_picture() -> None:
     app = open_app()
     assert not errors(app)
     assert not app.warning
-    assert app.title[0].value == "ZFNet · zfnet_mini"
-    assert metrics(app)["Parameters"] == count(sum(p.numel() for p in models.build("zfnet_mini").parameters()))
+    assert app.title[0].value == "ResNet · resnet50"
+    assert metrics(app)["Parameters"] == "25.6 M", "25,557,032, as torchvision's documentation has it"
     assert app.selectbox(key="widget:sample").value == "cat"
     assert link(app) == {}
 
 
 def test_every_view_can_be_opened_by_its_link() -> None:
     for name in discover():
-        assert not errors(open_app(view=name))
+        assert not errors(open_trained(view=name))
 
 
 def test_views_have_names_and_places_of_their_own() -> None:
@@ -51,7 +50,7 @@ def test_a_view_file_is_found_by_itself() -> None:
 
 
 def test_choosing_an_architecture_and_changing_a_depth_is_in_the_link_and_the_link_restores_it() -> None:
-    app = open_app(panel="knobs")
+    app = open_trained(panel="knobs")
     app.selectbox(key="widget:architecture").set_value("vgg").run()
     app.selectbox(key="widget:preset").set_value("vgg16").run()
     before = metrics(app)
@@ -94,7 +93,7 @@ def test_a_network_runs_on_the_device_that_a_person_chooses(monkeypatch: pytest.
     two = [device.DeviceInfo("CPU (2 threads)", "cpu"), device.DeviceInfo("Another (CPU 0)", "cpu:0")]
     monkeypatch.setattr(device, "available", lambda: two)
     sessions.devices.clear()  # pyright: ignore[reportFunctionMemberAccess]
-    app = open_app(view="maps", device="cpu")
+    app = open_trained(view="maps", device="cpu")
     box = app.selectbox(key="widget:device")
     assert (box.options, box.value) == (["CPU (2 threads)", "Another (CPU 0)"], "cpu")
     box.set_value("cpu:0").run()
@@ -109,7 +108,7 @@ def test_a_network_runs_on_the_device_that_a_person_chooses(monkeypatch: pytest.
 
 @pytest.mark.parametrize("view", ["workbench", "maps", "occlusion"])
 def test_a_network_of_two_channels_shows_no_picture_and_keeps_its_knobs(view: str) -> None:
-    app = open_app(view=view, panel="field", k__in_channels="2")
+    app = open_trained(view=view, panel="field", k__in_channels="2")
     assert errors(app) == ["in_channels=2: a picture has 3 channels, or 1 in gray."]
     if view == "workbench":
         app.segmented_control(key="widget:panel").set_value("knobs").run()
@@ -161,7 +160,7 @@ def script() -> None:
 
 def build(**link: str) -> AppTest:
     app = AppTest.from_function(script, default_timeout=60)
-    for name, text in link.items():
+    for name, text in {"preset": TRAINED, **link}.items():
         app.query_params[name.replace("k__", "k.")] = text
     return app.run()
 

@@ -14,6 +14,7 @@ from explorer.errors import Cancelled
 from explorer.figures.blocks import Bar, relative
 from explorer.figures.units import milliseconds
 from explorer.ui import timing
+from tests.support.page import TRAINED
 from tests.support.places import APP
 
 SMALL = {"input_height": "8", "input_width": "8"}
@@ -22,7 +23,7 @@ SMALL = {"input_height": "8", "input_width": "8"}
 def open_blocks(**link: str) -> AppTest:
     """The page that a link opens; knobs of block 1 are written k1__width."""
     app = AppTest.from_file(str(APP), default_timeout=60)
-    for name, text in {"view": "blocks", **SMALL, **link}.items():
+    for name, text in {"preset": TRAINED, "view": "blocks", **SMALL, **link}.items():
         app.query_params[name.replace("__", ".")] = text
     return checked(app.run())
 
@@ -38,7 +39,7 @@ def click(app: AppTest, label: str) -> AppTest:
 
 def link(app: AppTest) -> dict[str, str]:
     found = {name: text[0] if isinstance(text, list) else text for name, text in app.query_params.items()}
-    return {name: text for name, text in found.items() if name not in ("view", *SMALL)}
+    return {name: text for name, text in found.items() if name not in ("preset", "view", *SMALL)}
 
 
 def tables(app: AppTest) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.figures.contest import Entrant, best, place, scatter
 from explorer.views import contest
 from models.weights.sources import SHIPPED
+from tests.support.page import TRAINED, link
 from tests.support.places import APP
 
 ROWS = json.loads((SHIPPED / "metrics.json").read_text(encoding="utf-8"))
@@ -28,7 +29,7 @@ FIELD = [entrant("a", 0.9, 5), entrant("b", 0.95, 5), entrant("c", 0.94, 8), ent
 
 def open_contest(**link: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=60)
-    app.query_params.update({"view": "contest", **link})
+    app.query_params.update({"preset": TRAINED, "view": "contest", **link})
     app.run()
     assert not app.exception
     assert not app.error
@@ -114,10 +115,10 @@ def opening() -> None:
 
 def test_the_trained_network_is_opened_from_a_changed_one_of_its_preset() -> None:
     app = AppTest.from_function(opening, default_timeout=60)
-    app.query_params.update({"k.activation": "silu", "weights": "random"})
+    app.query_params.update({"preset": TRAINED, "k.activation": "silu", "weights": "random"})
     app.run()
     assert not app.exception
-    assert not app.query_params
+    assert link(app) == {"preset": TRAINED}
 
 
 @pytest.mark.parametrize("group", ["families", "blocks"])

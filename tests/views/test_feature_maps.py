@@ -17,13 +17,13 @@ from explorer.images.codec import encode_png
 from explorer.receptive_field.intervals import Axis
 from explorer.ui import layer_maps
 from explorer.ui.layer_maps import LayerMaps
-from tests.support.page import load_with_nan
+from tests.support.page import TRAINED, load_with_nan
 from tests.support.places import APP
 
 
 def open_maps(**link: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=60)
-    for name, text in {"view": "maps", **link}.items():
+    for name, text in {"preset": TRAINED, "view": "maps", **link}.items():
         app.query_params[name] = text
     app.run()
     assert not app.exception

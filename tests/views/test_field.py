@@ -13,11 +13,11 @@ from explorer.analysis.structure import analyze
 from explorer.analysis.unproductive import outgrown_image
 from explorer.figures import field as figures
 from explorer.figures import raster
-from tests.support.page import errors, link, load_with_nan, open_app
+from tests.support.page import errors, link, load_with_nan, open_trained
 
 
 def opened(**asked: str) -> AppTest:
-    app = open_app(view="workbench", panel="field", **{"preset": "zfnet_mini", **asked})
+    app = open_trained(view="workbench", panel="field", **asked)
     assert not app.exception
     return app
 

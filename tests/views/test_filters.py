@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from streamlit.testing.v1 import AppTest
 
 from explorer.figures import filters as figures
-from tests.support.page import errors, link, load_with_nan, open_app
+from tests.support.page import errors, link, load_with_nan, open_trained
 from tests.support.places import WEIGHTS
 
 WEIGHT = load_file(WEIGHTS / "zfnet_mini.safetensors")["features.0.weight"].float().numpy()
@@ -22,7 +22,7 @@ WEIGHT = load_file(WEIGHTS / "zfnet_mini.safetensors")["features.0.weight"].floa
 
 def opened(layer: str, **choices: str) -> AppTest:
     """The workbench with a layer chosen, after all jobs."""
-    app = open_app(**{"panel": "layer", "layer": layer, **choices})
+    app = open_trained(**{"panel": "layer", "layer": layer, **choices})
     for _ in range(3):
         for job in app.session_state["jobs"].values():
             job.wait(60)

@@ -34,7 +34,7 @@ def test_every_lineage_is_walked_from_its_first_step_to_its_last(name: str) -> N
     for number, step in enumerate(steps):
         app = click(app, "lineage on")
         assert not errors(app)
-        assert link(app).get("preset", "resnet50") == step.preset
+        assert link(app)["preset"] == step.preset
         assert any(f"step {number} of {len(steps) - 1}" in text.value for text in app.markdown)
     assert app.button(key="lineage on").disabled
     assert not [knob for knob in link(app) if knob.startswith("k.")]

@@ -18,7 +18,7 @@ from explorer.images.codec import encode_png
 from explorer.types import Cell
 from explorer.views.occlusion import maps
 from explorer.views.occlusion import page as view
-from tests.support.page import load_with_nan
+from tests.support.page import TRAINED, load_with_nan
 from tests.support.places import APP
 
 
@@ -34,7 +34,7 @@ def found_map(top: list[list[int]], done: Any = True) -> OcclusionMap:
 
 def open_occlusion(**link: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=60)
-    for name, text in {"view": "occlusion", **link}.items():
+    for name, text in {"preset": TRAINED, "view": "occlusion", **link}.items():
         app.query_params[name] = text
     app.run()
     assert not app.exception

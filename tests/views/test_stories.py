@@ -34,11 +34,6 @@ def test_a_first_visit_offers_the_stories_and_an_edited_page_does_not() -> None:
     assert not set(KEYS) & buttons(open_app(preset="lenet5"))
 
 
-def test_a_first_visit_leads_to_a_network_that_people_know() -> None:
-    app = open_app().button(key="open known").click().run()
-    assert link(app) == {"preset": "resnet50"}
-
-
 def test_a_story_is_begun_turned_and_closed_and_is_in_the_link() -> None:
     app = open_app().button(key="story field").click().run()
     assert {"story": "field", "preset": "vgg16", "panel": "field", "layer": "features.2"}.items() <= link(app).items()

@@ -15,7 +15,17 @@ from explorer.figures import prediction
 from explorer.graph.layers import LayerGraph
 from explorer.graph.names import module_outputs
 from explorer.images import codec
-from explorer.ui import components, layer_maps, map_picture, output_control, picture_controls, prepared, state, theme
+from explorer.ui import (
+    components,
+    layer_maps,
+    map_picture,
+    output_control,
+    picture_controls,
+    prepared,
+    state,
+    theme,
+    untrained,
+)
 from explorer.ui.guard import guard
 from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
@@ -32,6 +42,7 @@ def render(session: Session) -> None:
     """Draw the whole page."""
     if session.spec_error:
         st.warning("These are the maps of the last network that could be built.", icon=":material/history:")
+    untrained.render(session)
     if (look := layer_maps.current(session)) is None:
         _layer_control(session, layer_maps.chosen(session))
         return

@@ -18,7 +18,7 @@ from explorer.figures import prediction, raster
 from explorer.graph.names import layer_or_none
 from explorer.networks.knob_text import shorten
 from explorer.run.execute import run
-from explorer.ui import components, jobs, output_control, prepared, state
+from explorer.ui import components, jobs, output_control, prepared, state, untrained
 from explorer.ui.awaited import awaited
 from explorer.ui.components import Outline
 from explorer.ui.jobs import Job
@@ -49,6 +49,7 @@ def render(session: Session) -> None:
     """Draw the whole page."""
     if session.spec_error:
         st.warning("This is the last network that could be built.", icon=":material/history:")
+    untrained.render(session)
     asked = _controls(session)
     key = (*session.key, asked)
     job = jobs.current(KIND, key)

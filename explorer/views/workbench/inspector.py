@@ -12,7 +12,7 @@ from explorer.analysis.structure import LayerReport
 from explorer.figures import layer_words, units
 from explorer.figures.caveats import field_text
 from explorer.graph.layers import Layer
-from explorer.ui import components, layer_maps, map_picture, metrics, state
+from explorer.ui import components, layer_maps, map_picture, metrics, state, untrained
 from explorer.ui.guard import guard
 from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
@@ -83,6 +83,7 @@ def _maps(session: Session, layer: str) -> None:
     if layer not in layers_with_maps(session.analysis.graph):
         st.caption("This layer's output has no maps.")
         return
+    untrained.render(session)
     if (look := layer_maps.of(session, layer)) is None:
         return
     found = look.maps

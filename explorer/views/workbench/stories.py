@@ -25,8 +25,6 @@ def banner(session: Session) -> None:
     elif _is_first_visit():
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="stories"):
             st.markdown(":small[New here?]", width="content")
-            st.button("Open ResNet-50", icon=":material/account_tree:", key="open known", type="tertiary",
-                      on_click=state.open_network, args=("resnet50", {}))  # fmt: skip
             for story in STORIES.values():
                 st.button(story.title, icon=story.icon, key=f"story {story.name}", type="tertiary", on_click=go,
                           args=(story.name, 0))  # fmt: skip
