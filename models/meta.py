@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -14,10 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 _META = torch.device("meta")
 _TABLES = dict | set
-# The layers made so far within `on_meta`, by what they were made of; None outside it.
-_made: ContextVar[dict[Any, nn.Module] | None] = ContextVar("made", default=None)
-# The same of all networks within `only_compared`; None outside it.
-_compared: ContextVar[dict[Any, nn.Module] | None] = ContextVar("compared", default=None)
+_unfilled: ContextVar[bool] = ContextVar("unfilled", default=False)  # whether we are within `on_meta`
+_compared: ContextVar[bool] = ContextVar("compared", default=False)  # whether within `only_compared`
 
 
 class _Unfilled(TorchFunctionMode):
@@ -37,13 +35,12 @@ class _Unfilled(TorchFunctionMode):
 @contextlib.contextmanager
 def on_meta() -> Iterator[None]:
     """Within it tensors are made on the meta device and not filled, which there takes most of the time."""
-    compared = _compared.get()
-    token = _made.set({} if compared is None else compared)
+    token = _unfilled.set(True)
     try:
         with _META, _Unfilled():
             yield
     finally:
-        _made.reset(token)
+        _unfilled.reset(token)
 
 
 @contextlib.contextmanager
@@ -52,7 +49,7 @@ def only_compared() -> Iterator[None]:
 
     That takes half the time where dozens of one family are built.
     """
-    token = _compared.set({})
+    token = _compared.set(True)
     try:
         yield
     finally:
@@ -61,20 +58,26 @@ def only_compared() -> Iterator[None]:
 
 def is_unfilled() -> bool:
     """Whether we are within `on_meta`, where to initialise weights is in vain."""
-    return _made.get() is not None
+    return _unfilled.get()
 
 
 def layer(make: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
     """`make(*args, **options)`, of torch's layers with weights; within `on_meta` a copy of an equal one made before."""
-    made = _made.get()
-    if made is None:
+    if not is_unfilled():
         return make(*args, **options)
-    key = (make, args, tuple(options.items()))
     with torch._C.DisableTorchFunction():  # what is asked of a tensor, if only its shape, would pass through the modes
-        if key not in made:
-            made[key] = _without_start(make)(*args, **options, device=_META)
-            made[key].__class__ = make
-        return _copied(made[key]) if made is not _compared.get() else _with_own_attributes(made[key])
+        found = _pattern(make, args, tuple(options.items()), torch.get_default_dtype())
+        return _with_own_attributes(found) if _compared.get() else _copied(found)
+
+
+@lru_cache(maxsize=4096)
+def _pattern(
+    make: type[nn.Module], args: tuple[Any, ...], options: tuple[tuple[str, Any], ...], dtype: torch.dtype
+) -> nn.Module:
+    """The layer that equal ones are copies of; nobody else is given it."""
+    found = _without_start(make)(*args, **dict(options), device=_META, dtype=dtype)
+    found.__class__ = make
+    return found
 
 
 @cache
