@@ -118,7 +118,9 @@ def propagate(layer: Layer, inputs: Sequence[Tracked]) -> Tracked | None:
         return state if exact == state.is_exact else replace(state, is_exact=exact)
     if state.shape == layer.output_shape and state.is_exact == exact:
         return state
-    return replace(state, shape=layer.output_shape, is_exact=exact)
+    return FieldState(
+        layer.output_shape, state.layout, state.map_size, state.strict, state.local, exact, state.parts, state.boxes
+    )
 
 
 _PRODUCTS = frozenset(("mul", "addcmul", "lerp", "where", "pow", "matmul", "einsum", "attention"))
