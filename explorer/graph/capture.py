@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from explorer.graph import doors, hooks
+from explorer.graph import doors, hooks, intercept
 from explorer.graph.layers import Failure
 from explorer.graph.reasons import reason
 
@@ -46,8 +46,8 @@ class _Tracer(fx.Tracer):
 
     It makes the same program several times faster: the modules around an operation are kept in one dict that all
     operations there share (torch.fx copies it for each, and keeps a second record that nobody reads), parameters are
-    looked up by identity, and the usual arguments do not pass the long list of unusual ones. What other threads ask of
-    their modules meanwhile, passes through.
+    looked up by identity, the usual arguments do not pass the long list of unusual ones, and the modules of this
+    network alone are changed while it runs. What other threads ask of them meanwhile, passes through.
     """
 
     proxy_buffer_attributes = True  # else `self.num_batches_tracked.add_(1)` happens while tracing
@@ -58,7 +58,28 @@ class _Tracer(fx.Tracer):
         self._thread = threading.get_ident()
         self._stack: dict[str, tuple[str, type]] = {}  # the modules around the current operation, outermost first
         self._steps = 0
+        self._read_before: dict[str, fx.Proxy] = {}  # by the names of the tensors
         self.dead: list[fx.Node] = []  # operations of hooks that only look on
+
+    def follow(self, root: nn.Module, concrete_args: dict[str, Any] | None) -> None:
+        """Run the forward of `root` on stand-ins; the operations are in `graph`, also where it stops."""
+        self.root, self.graph = root, fx.Graph(tracer_cls=type(self))
+        named = cast("Iterator[tuple[str, nn.Module]]", root.named_modules())
+        self.submodule_paths = paths = {part: path for path, part in named}
+        self.tensor_attrs = dict(_plain_tensors(paths))
+        forward, given = self.create_args_for_root(type(root).forward, True, concrete_args)
+        with (
+            intercept.following() as self._functions,
+            intercept.intercepted(paths, self._called, self._read),
+        ):
+            self._functions.search(type(root).forward)
+            self.create_node("output", "output", (self.create_arg(forward(*given)),), {})
+
+    def _called(self, m: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return self.call_module(m, partial(intercept.run_itself, m), args, kwargs)
+
+    def _read(self, name: str, tensor: Any) -> Any:
+        return self.getattr(name, tensor, self._read_before)
 
     @cached_property
     def _tensor_names(self) -> dict[int, str]:
@@ -76,21 +97,22 @@ class _Tracer(fx.Tracer):
         path, outer = self.path_of_module(m), self._stack
         self._stack = {**outer, path: (path, type(m))}
         try:
+            is_leaf = self.is_leaf_module(m, path)
+            if not is_leaf:
+                self._functions.search(m.forward)
             if hooks.has_hooks(m):
-                return self._hooked(m, path, args, kwargs)
-            if self.is_leaf_module(m, path):
-                return self.create_proxy("call_module", path, args, kwargs)
-            return forward(*args, **kwargs)
+                return self._hooked(m, path, is_leaf, args, kwargs)
+            return self.create_proxy("call_module", path, args, kwargs) if is_leaf else forward(*args, **kwargs)
         except BaseException:
             self.stopped_in = self.stopped_in or path
             raise
         finally:
             self._stack = outer
 
-    def _hooked(self, m: nn.Module, path: str, args: Any, kwargs: Any) -> Any:
+    def _hooked(self, m: nn.Module, path: str, is_leaf: bool, args: Any, kwargs: Any) -> Any:
         follow = hooks.FollowedHooks(m, self.graph, self.dead)
         args, kwargs = follow.before(args, kwargs)
-        if self.is_leaf_module(m, path):
+        if is_leaf:
             output = self.create_proxy("call_module", path, args, kwargs)
             output.node.meta[hooks.COMPUTES] = tuple(follow.computes)
         else:
@@ -133,6 +155,17 @@ class _Tracer(fx.Tracer):
         return parameter_proxy_cache[name]
 
 
+def _plain_tensors(paths: Mapping[nn.Module, str]) -> Iterator[tuple[Any, str]]:
+    """The tensors that modules keep as plain attributes, and objects of C++, with their qualified names."""
+    for part, path in paths.items():
+        for name, value in vars(part).items():
+            if isinstance(value, _KEPT_AS_THEY_ARE):
+                yield value, f"{path}.{name}" if path else name
+
+
+_KEPT_AS_THEY_ARE = (Tensor, torch.ScriptObject)
+
+
 def _with_hooks_of(tracer: _Tracer, forward: Callable[..., Any]) -> Callable[..., Any]:
     def hooked(root: nn.Module, *args: Any) -> Any:
         follow = hooks.FollowedHooks(root, tracer.graph, tracer.dead)
@@ -149,7 +182,7 @@ def symbolic(module: nn.Module) -> Captured:
     found = Captured(module, fx.Graph())
     before = set(vars(module))
     try:
-        tracer.trace(module, concrete_args=doors.defaults(module))
+        tracer.follow(module, doors.defaults(module))
     except (Exception, TooManySteps) as error:
         found.failure = Failure(tracer.stopped_in or "", reason(error))
         found.endless = isinstance(error, TooManySteps)

@@ -110,7 +110,7 @@ def trace(
     return program
 
 
-_TRACING = threading.RLock()  # torch.fx puts its own functions into nn.Module, for all threads, until it is done
+_TRACING = threading.RLock()  # the functions of `math` are replaced meanwhile, for all threads
 
 
 def _exported(captured: Captured, stopped: TracedProgram, size: tuple[int, int, int]) -> TracedProgram:
