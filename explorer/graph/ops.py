@@ -237,7 +237,7 @@ def function_name(target: Any) -> str:
 def module_arguments(module: nn.Module) -> Arguments:
     """The hyperparameters that a leaf module keeps as attributes, under the names of the functional form."""
     own = vars(module)  # getattr would search parameters and buffers for each of the many names
-    found = {name: value for name, value in own.items() if name in _KEPT and _is_plain(value)}
+    found = {name: value for name, value in own.items() if name in _KEPT}
     for name in ("kernel_size", "output_size", "size", "scale_factor"):
         if own.get(name) is not None:
             found[name] = own[name]
@@ -293,7 +293,11 @@ def call_arguments(kind: str, name: str, args: tuple[Any, ...], kwargs: Mapping[
 
 def plain_attributes(arguments: Arguments) -> dict[str, Any]:
     """The arguments worth keeping in the layer graph: plain data only."""
-    return {name: _plain(value) for name, value in arguments.items() if name in _KEPT and _is_plain(value)}
+    return {
+        name: value if type(value) in _NUMBERS else _plain(value)
+        for name, value in arguments.items()
+        if name in _KEPT and (type(value) in _NUMBERS or _is_plain(value))
+    }
 
 
 def _is_plain(value: Any) -> bool:
@@ -305,6 +309,7 @@ def _is_plain(value: Any) -> bool:
 
 
 _PLAIN = (int, float, str, bool, slice)
+_NUMBERS = frozenset((int, float, str, bool))  # what most arguments are
 
 
 def _plain(value: Any) -> Any:

@@ -251,9 +251,9 @@ class GraphRecorder:
         module = self._module(n)
         if isinstance(module, torch.jit.ScriptModule):  # makes new tensors whenever it is asked
             return passed + [name for name, _ in module.named_parameters(str(n.target))]
-        is_leaf = not vars(module)["_modules"]
-        own = module.parameters(recurse=not is_leaf)
-        return passed + [name for p in own if (name := self._parameter_names.get(p))]
+        state = vars(module)
+        own: Iterable[Tensor | None] = module.parameters() if state["_modules"] else state["_parameters"].values()
+        return passed + [name for p in own if p is not None and (name := self._parameter_names.get(p))]
 
     def _buffer(self, tensor: Tensor) -> Buffer:
         storage = tensor.untyped_storage()

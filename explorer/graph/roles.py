@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
-from torch.utils import _pytree as pytree
 
 from explorer.graph import macs, ops
 from explorer.types import is_sequence
@@ -67,9 +66,9 @@ class Roles:
     def index(self, n: fx.Node, index: Any) -> Any:
         """An index with the numbers that are kept in buffers written out; aten writes None for a whole dimension."""
         given = n.args[1] if len(n.args) > 1 else None
-        if not _nodes(given):
-            return index
         items = given if is_sequence(given) else (given,)
+        if not any(isinstance(i, fx.Node) for i in items):
+            return index
         aten = isinstance(n.target, OpOverload)
         found = [
             self._numbers(i) if isinstance(i, fx.Node) else slice(None) if aten and i is None else i for i in items
@@ -88,4 +87,6 @@ class Roles:
 
 def _nodes(arguments: Any) -> list[fx.Node]:
     """The operations among arguments, in order, as often as they occur."""
-    return [leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, fx.Node)]
+    found: list[fx.Node] = []
+    fx.map_arg(arguments, found.append)
+    return found
