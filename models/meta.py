@@ -74,7 +74,7 @@ def layer(make: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
 def _pattern(
     make: type[nn.Module], args: tuple[Any, ...], options: tuple[tuple[str, Any], ...], dtype: torch.dtype
 ) -> nn.Module:
-    """The layer that equal ones are copies of; nobody else is given it."""
+    """The layer that equal ones are copies of, which nobody changes."""
     found = _without_start(make)(*args, **dict(options), device=_META, dtype=dtype)
     found.__class__ = make
     return found
