@@ -61,6 +61,10 @@ class Hands(ABC):
         """Choose one of several that stand in a row: a view, a panel."""
 
     @abstractmethod
+    def switch_on(self, name: str) -> None:
+        """Turn a switch on."""
+
+    @abstractmethod
     def choose(self, label: str, option: str) -> None:
         """Take an entry of a list that can be typed into."""
 
@@ -115,6 +119,11 @@ class Keyboard(Hands):
         self.page.keyboard.press("Enter")
         self.rest()
 
+    def switch_on(self, name: str) -> None:
+        self.go_to(self.page.get_by_label(name))
+        self.page.keyboard.press("Space")
+        self.rest()
+
     def choose(self, label: str, option: str) -> None:
         field = self.page.get_by_role("combobox", name=label, exact=True)
         self.go_to(field)
@@ -162,6 +171,10 @@ class Finger(Hands):
 
     def turn_to(self, name: str) -> None:
         self.page.get_by_role("radio", name=name, exact=True).tap()
+        self.rest()
+
+    def switch_on(self, name: str) -> None:
+        self.page.get_by_test_id("stCheckbox").filter(has_text=name).locator("label").tap()
         self.rest()
 
     def choose(self, label: str, option: str) -> None:
