@@ -88,3 +88,28 @@ def test_nothing_overlaps_and_lines_keep_clear(name: str, page: Page) -> None:
             assert found == {"drawn": True, "overlaps": 0, "outside": 0, "through": 0, "titles": 0}, level
         watched(page, TURN)
     assert max(sizes) > 60
+
+
+# Boxes below the small map, and whether there is a map at all.
+BELOW_MAP = """() => {
+  const map = root.querySelector(".map").getBoundingClientRect();
+  const isBelow = ({ left, right, top, bottom }) =>
+    left < map.right && right > map.left && top < map.bottom && bottom > map.top;
+  const boxes = [...root.querySelectorAll(".box > .body")];
+  return [map.width > 0, boxes.filter((box) => isBelow(box.getBoundingClientRect())).length];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("googlenet", "inception4b"), ("resnet50", "layer2"), ("densenet121", "denseblock1")]
+)
+def test_the_small_map_lies_beside_what_is_opened(name: str, part: str, page: Page) -> None:
+    page.set_viewport_size({"width": 640, "height": 600})
+    page.evaluate("root.style.setProperty('--height', '520px')")  # too low for any of them
+    watched(page, "show(argument)", graph_payload(analysis_of(name), title=name))
+    for _ in ("down", "to the right"):
+        for _ in ("opened", "closed"):
+            watched(page, "toggle(argument)", part)
+            page.wait_for_timeout(50)  # the map is drawn with the next frame
+            assert page.evaluate(BELOW_MAP) == [True, 0]
+        watched(page, TURN)

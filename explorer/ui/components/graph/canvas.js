@@ -1,6 +1,6 @@
 // Pan and zoom of a drawing, and the small map of it.
 const ZOOM = { least: 0.04, most: 4, step: 1.25 };
-const MAP = { w: 84, h: 150 };
+const MAP = { w: 84, h: 150, least: 24, margin: 22, from: 448 }; // from: narrower frames have no map (style.css)
 
 class Canvas {
   constructor(root, moved) {
@@ -51,6 +51,15 @@ class Canvas {
     this.set({ x: px - (px - this.view.x) * share, y: py - (py - this.view.y) * share, k });
   }
 
+  // What a drawing at zoom k has of the frame: across the flow less where the small map stands, if there is one.
+  room(k) {
+    const { w, h } = this.frame();
+    const fits = this.size.w * k <= w && this.size.h * k <= h;
+    if (fits || w <= MAP.from) return { w, h };
+    const map = this.mapSize();
+    return this.drawing.isDown ? { w: w - map.w - MAP.margin, h } : { w, h: h - map.h - MAP.margin };
+  }
+
   // The whole drawing in view.
   fit() {
     const { w, h } = this.frame();
@@ -63,16 +72,17 @@ class Canvas {
     const { w, h } = this.frame();
     const k = Math.min((w - 24) / this.size.w, (h - 24) / this.size.h, 1.4);
     if (k >= 0.7) return this.fit();
-    const wide = Math.min(Math.max(isDown ? (w - 24) / this.size.w : (h - 24) / this.size.h, 0.7), 1);
+    const room = this.room(0.7);
+    const wide = Math.min(Math.max(isDown ? (room.w - 24) / this.size.w : (room.h - 24) / this.size.h, 0.7), 1);
     const first = this.drawing.boxes.values().next().value;
-    const start = (room, size, middle) => (size * wide <= room - 24 ? (room - size * wide) / 2 : Math.min(12, room / 2 - middle * wide));
-    return this.set({ k: wide, x: isDown ? start(w, this.size.w, first.x + first.w / 2) : 12, y: isDown ? 12 : start(h, this.size.h, first.y + first.h / 2) });
+    const start = (whole, own, size, middle) => (size * wide <= own - 24 ? Math.min((whole - size * wide) / 2, own - 12 - size * wide) : Math.min(12, own / 2 - middle * wide));
+    return this.set({ k: wide, x: isDown ? start(w, room.w, this.size.w, first.x + first.w / 2) : 12, y: isDown ? 12 : start(h, room.h, this.size.h, first.y + first.h / 2) });
   }
 
   // Moves as little as brings a box into view, with room around it.
   reveal(box, room = 60) {
-    const { w, h } = this.frame();
     const { x, y, k } = this.view;
+    const { w, h } = this.room(k);
     const shift = (from, to, size) => (from < room ? room - from : to > size - room ? Math.max(size - room - to, room - from) : 0);
     const [left, top] = [x + box.x * k, y + box.y * k];
     const move = { x: x + shift(left, left + box.w * k, w), y: y + shift(top, top + box.h * k, h), k };
@@ -82,7 +92,7 @@ class Canvas {
   // After a box has opened or closed: its beginning and the line that enters it stay where they were, and it is in view.
   keep(before, after, isDown) {
     const { x, y, k } = this.view;
-    const [room, size] = isDown ? [this.frame().w, after.w] : [this.frame().h, after.h];
+    const [room, size] = isDown ? [this.room(k).w, after.w] : [this.room(k).h, after.h];
     const place = isDown ? [x + before.port * k, y + before.y * k] : [x + before.x * k, y + before.port * k];
     const narrow = size * k > room - 24 ? Math.max(Math.min(k, 0.5), Math.min(k, (room - 24) / size)) : k;
     this.set({ k: narrow, x: place[0] - (isDown ? after.port : after.x) * narrow, y: place[1] - (isDown ? after.y : after.port) * narrow });
@@ -134,15 +144,20 @@ class Canvas {
     this.set({ k, x: w / 2 - x * k, y: h / 2 - y * k });
   }
 
+  mapSize() {
+    const scale = Math.min(MAP.w / this.size.w, MAP.h / this.size.h);
+    return { scale, w: Math.max(this.size.w * scale, MAP.least), h: Math.max(this.size.h * scale, MAP.least) };
+  }
+
   drawMap() {
     const { w, h } = this.frame();
     const { x, y, k } = this.view;
     const whole = x >= 0 && y >= 0 && x + this.size.w * k <= w && y + this.size.h * k <= h;
     this.map.hidden = whole;
     if (whole) return;
-    this.mapScale = Math.min(MAP.w / this.size.w, MAP.h / this.size.h);
+    const { scale, w: mw, h: mh } = this.mapSize();
+    this.mapScale = scale;
     const ratio = window.devicePixelRatio || 1;
-    const [mw, mh] = [Math.max(this.size.w * this.mapScale, 24), Math.max(this.size.h * this.mapScale, 24)];
     Object.assign(this.map.style, { width: `${mw}px`, height: `${mh}px` });
     Object.assign(this.map, { width: mw * ratio, height: mh * ratio });
     const context = this.map.getContext("2d", { willReadFrequently: true });
