@@ -8,11 +8,14 @@ import random
 import sys
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Workers share the cores, where a thread pool in each would fight the others. Torch reads it when imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -63,6 +66,14 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """What was frozen is let go, or libraries report it as leaked when the process ends."""
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    from tests.browser.driver import chromium
+
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session", autouse=True)

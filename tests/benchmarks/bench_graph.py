@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import explorer
 import models
 from explorer.figures.graph_payload import graph_payload
 from tests.benchmarks.timing import Table, best_seconds, seconds
-from tests.browser.driver import launch, serve
-from tests.support.dot_page import dot_of
+from tests.browser.driver import serve
+from tests.support.dot_page import WRITERS
 from tests.support.graph_alone import empty, watched
 from tests.support.graph_page import analysis_of
 from tests.support.places import ROOT
@@ -30,16 +30,10 @@ PATIENCE_MS = 120_000
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright.chromium)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser) -> Page:
-    return empty(browser)
+def page(browser: Browser) -> Iterator[Page]:
+    page = empty(browser)
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize("name", BIG)
@@ -93,30 +87,37 @@ def test_one_module_opens_and_closes(name: str, part: str, page: Page, table: Ta
     table.limit(f"{part} of {name} opens or closes", max(min(times[::2]), min(times[1::2])), 0.1)
 
 
-def test_graphviz_beside_it(browser: Browser, table: Table, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The same DenseNet-201, every layer, as Graphviz draws it: `dot` where it is installed, else Streamlit's own."""
-    graph = analysis_of("densenet201").graph
+@pytest.fixture(scope="module")
+def ours(browser: Browser) -> float:
+    """Seconds until DenseNet-201 is laid out and drawn whole on a page that has drawn nothing of the kind yet."""
     payload = graph_payload(analysis_of("densenet201"), title="beside")
-    ours = min(opened_afresh(browser, payload)[0] for _ in range(3))
-    if shutil.which("dot"):
-        dot = took(
-            lambda: subprocess.run(["dot", "-Tsvg"], input=dot_of(graph).encode(), capture_output=True, check=True)
-        )
-        table.against("DenseNet-201 whole; Graphviz dot -Tsvg, layout alone", seconds(ours), seconds(dot), ours / dot)
-    with serve(ROOT / "tests" / "support" / "dot_page.py", tmp_path_factory.mktemp("dot") / "log.txt") as address:
-        chart_page = browser.new_page()
-        times = [chart(chart_page, address, network) for network in ("densenet201", "", "densenet201", "")]
+    return min(opened_afresh(browser, payload)[0] for _ in range(3))
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed")
+@pytest.mark.parametrize("writer", WRITERS)
+def test_graphviz_beside_it(writer: str, ours: float, table: Table) -> None:
+    """The same DenseNet-201, every layer, as Graphviz lays it out: of our layers, and as torchview writes it."""
+    source = WRITERS[writer]("densenet201").encode()
+    dot = took(lambda: subprocess.run(["dot", "-Tsvg"], input=source, capture_output=True, check=True))
+    table.against(f"DenseNet-201 whole; dot -Tsvg of {writer}, layout alone", seconds(ours), seconds(dot), ours / dot)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_streamlits_graphviz_beside_it(
+    writer: str, ours: float, browser: Browser, table: Table, tmp_path: Path
+) -> None:
+    """The same by Streamlit's own Graphviz, which is there without an installation."""
+    with serve(ROOT / "tests" / "support" / "dot_page.py", tmp_path / "log.txt") as address, browser.new_page() as page:
+        times = [chart(page, f"{address}/?writer={writer}&network={network}") for network in ("densenet201", "") * 2]
     dot = min(times[::2]) - min(times[1::2])
-    table.against(
-        "DenseNet-201 whole; st.graphviz_chart, beyond that of two nodes", seconds(ours), seconds(dot), ours / dot
-    )
-    if not importlib.util.find_spec("torchview"):
-        table.alone("torchview", "is not installed")
+    what = f"DenseNet-201 whole; st.graphviz_chart of {writer}, beyond that of two nodes"
+    table.against(what, seconds(ours), seconds(dot), ours / dot)
 
 
-def chart(page: Page, address: str, network: str) -> float:
+def chart(page: Page, address: str) -> float:
     def opened() -> None:
-        page.goto(f"{address}/?network={network}", timeout=PATIENCE_MS)
+        page.goto(address, timeout=PATIENCE_MS)
         expect(page.locator("[data-testid=stGraphVizChart] svg .node").first).to_be_visible(timeout=PATIENCE_MS)
 
     return took(opened)

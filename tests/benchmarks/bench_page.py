@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import models
 from explorer.analysis.occlusion import OcclusionSettings, occlusion_steps
@@ -18,7 +18,7 @@ from explorer.graph.trace import trace
 from explorer.networks import catalog
 from explorer.ui.jobs import Job
 from tests.benchmarks.timing import Table, best_seconds, seconds
-from tests.browser.driver import launch, serve, wait_until_idle, watched_page
+from tests.browser.driver import serve, wait_until_idle, watched_page
 from tests.support.places import ROOT
 
 ROUNDS = 3
@@ -43,14 +43,6 @@ HUGE = {"widths": "1024,1024,1024,1024,1024", "image_size": "1024", "fc_widths":
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serve(ROOT / "app.py", tmp_path_factory.mktemp("server") / "log.txt") as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = launch(playwright.chromium)
-        yield chromium
-        chromium.close()
 
 
 def open_all(page: Page, address: str) -> None:

@@ -1,22 +1,14 @@
-"""Fixtures of the browser tests: one server and one Chromium, a fresh page for each test."""
+"""Fixtures of the browser tests: one server, a fresh page for each test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.browser.driver import launch, serve, watched_page
+from tests.browser.driver import serve, watched_page
 from tests.support.places import ROOT
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = launch(playwright.chromium)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from playwright.sync_api import Browser, BrowserType, Error, Page
+from playwright.sync_api import Browser, BrowserType, Error, Page, sync_playwright
 
 from tests.support.places import ROOT
 
@@ -42,6 +42,15 @@ IS_IDLE = """() => {
   window.idleSince ??= performance.now();
   return performance.now() - window.idleSince > 300;
 }"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A Chromium of our own, closed at the end."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright.chromium)
+        yield browser
+        browser.close()
 
 
 def launch(chromium: BrowserType) -> Browser:
