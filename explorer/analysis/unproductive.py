@@ -9,7 +9,7 @@ new context, and add next to nothing to the accuracy. Where paths branch, that o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
 
@@ -52,7 +52,7 @@ def outgrown_image(analysis: Analysis) -> OutgrownImage:
     height, width = image = analysis.layers[0].receptive_field.image_size
     reaches = _reaches(analysis, ())
     most = {name: reach.most for name, reach in reaches.items() if analysis[name].is_map and not reach.adapts}
-    inputs = _smallest_inputs(analysis, ())
+    inputs = _smallest_inputs(analysis, reaches)
     unproductive = _covering(inputs, image)
     return OutgrownImage(
         image,
@@ -60,7 +60,7 @@ def outgrown_image(analysis: Analysis) -> OutgrownImage:
         unproductive=unproductive,
         fits_from_px=max(ceil(max(sides)) for sides in most.values()),
         productive_from_px=1 + max((floor(min(sides)) for sides in inputs.values()), default=0),
-        strides=_mending(analysis) if unproductive else (),
+        strides=_mending(analysis, reaches) if unproductive else (),
     )  # fmt: skip
 
 
@@ -72,7 +72,10 @@ def smallest_fields(analysis: Analysis) -> dict[str, tuple[int, int]]:
 
 def downsamplings(analysis: Analysis) -> tuple[Downsampling, ...]:
     """The steps at which maps get smaller, in order; layers that take the same step on other paths belong together."""
-    reaches = _reaches(analysis, ())
+    return _downsamplings(analysis, _reaches(analysis, ()))
+
+
+def _downsamplings(analysis: Analysis, reaches: _Reaches) -> tuple[Downsampling, ...]:
     found: dict[_Sides, dict[str, tuple[int, int]]] = {}
     for layer in analysis.layers:
         if layer.id in reaches and (stride := _window_of(analysis, layer).stride) != (1, 1):
@@ -100,7 +103,10 @@ class _Reach:
 _PIXEL = _Reach((Fraction(1), Fraction(1)), (Fraction(1), Fraction(1)), (Fraction(1), Fraction(1)))
 
 
-def _reaches(analysis: Analysis, left_out: Collection[Downsampling]) -> dict[str, _Reach]:
+_Reaches = dict[str, _Reach]
+
+
+def _reaches(analysis: Analysis, left_out: Collection[Downsampling]) -> _Reaches:
     """Of all layers with positions; as they would be if some steps had no stride, which narrows all windows behind."""
     kept = {name for step in left_out for name in step.layers}
     found: dict[str, _Reach] = {}
@@ -134,6 +140,8 @@ def _grown(
 ) -> _Reach:
     """What its window adds; what else moves or resizes a map, by the fields that are reported of it."""
     before, window = [found[name] for name in sources], _window_of(analysis, layer)
+    if len(before) == 1 and window == _POINT and _passes_on(analysis[sources[0]], layer):
+        return replace(before[0], adapts=True) if layer.kind.startswith("adaptive") else before[0]
     stride = before[0].stride
     added = _times(stride, [(k - 1) * d for k, d in zip(window.kernel, window.dilation, strict=True)])
     adapts = layer.kind.startswith("adaptive") or any(reach.adapts for reach in before)
@@ -144,6 +152,12 @@ def _grown(
         stride = _times(stride, window.stride)
     least = _plus(_each(min, [reach.least for reach in before]), added)
     return _Reach(least, _plus(_each(max, [reach.most for reach in before]), added), stride, adapts)
+
+
+def _passes_on(source: LayerReport, layer: LayerReport) -> bool:
+    """Whether it keeps the fields of its source, as most layers do: norms and activations."""
+    one, two = source.local_receptive_field, layer.local_receptive_field
+    return one.axes == two.axes and one.boxes is two.boxes
 
 
 def _reported(source: LayerReport, layer: LayerReport) -> tuple[_Sides, _Sides]:
@@ -171,9 +185,8 @@ def _each(choose: Callable[[Iterable[Fraction]], Fraction], sides: list[_Sides])
 # -- What comes of it --------------------------------------------------------------------------------------------------
 
 
-def _smallest_inputs(analysis: Analysis, left_out: Collection[Downsampling]) -> dict[str, _Sides]:
+def _smallest_inputs(analysis: Analysis, reaches: _Reaches) -> dict[str, _Sides]:
     """Of each convolution that has positions before it, the least field of its inputs."""
-    reaches = _reaches(analysis, left_out)
     return {
         layer.id: reaches[analysis.graph[layer.id].inputs[0]].least
         for layer in analysis.layers
@@ -185,8 +198,12 @@ def _covering(inputs: dict[str, _Sides], image: tuple[int, int]) -> tuple[str, .
     return tuple(name for name, (rows, columns) in inputs.items() if rows >= image[0] and columns >= image[1])
 
 
-def _mending(analysis: Analysis) -> tuple[Downsampling, ...]:
+def _mending(analysis: Analysis, reaches: _Reaches) -> tuple[Downsampling, ...]:
     """One step, the latest that does; else as many of the first as it takes."""
-    steps, image = downsamplings(analysis), analysis.layers[0].receptive_field.image_size
+    steps, image = _downsamplings(analysis, reaches), analysis.layers[0].receptive_field.image_size
     tried = [(step,) for step in reversed(steps)] + [steps[:count] for count in range(2, len(steps) + 1)]
-    return next((some for some in tried if not _covering(_smallest_inputs(analysis, some), image)), ())
+
+    def is_enough(some: tuple[Downsampling, ...]) -> bool:
+        return not _covering(_smallest_inputs(analysis, _reaches(analysis, some)), image)
+
+    return next(filter(is_enough, tried), ())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.analysis.structure import Analysis
+from explorer.analysis.unproductive import OutgrownImage
 from explorer.figures import layer_words
 from explorer.graph.layers import Layer
 from explorer.graph.outline import FAILED, Entry, LayerOutline, outline
@@ -29,10 +30,17 @@ class _Table:
         return self.place[value]
 
 
-def graph_payload(analysis: Analysis, *, title: str = "", marks: Mapping[str, str] | None = None) -> dict[str, Any]:
+def graph_payload(
+    analysis: Analysis,
+    *,
+    title: str = "",
+    marks: Mapping[str, str] | None = None,
+    outgrown: OutgrownImage | None = None,
+) -> dict[str, Any]:
     """What the graph component draws, as JSON of numbers, short texts and tables of them.
 
-    title: the network's name. marks: layer id → "added", "removed", "changed" or "failed". Layers stand in the order of
+    title: the network's name. marks: layer id → "added", "removed", "changed" or "failed". outgrown: which layers are
+    marked as too large for the picture. Layers stand in the order of
     the outline; `layers` holds a column per figure, in parameters, multiply-accumulates, bytes and pixels (height of
     the receptive field), with None where it is not known or the whole image; shapes are without the batch.
     """
@@ -44,12 +52,23 @@ def graph_payload(analysis: Analysis, *, title: str = "", marks: Mapping[str, st
         "layers": _layers(analysis, found),
         "entries": _entries(found, analysis.graph.scopes),
         "edges": [[source for source, _ in found.edges], [target for _, target in found.edges]],
+        "outgrown": _outgrown(found, outgrown) if outgrown else {},
         "marks": {layer.id: mark for layer in found.order if (mark := _mark(layer, marks or {}))},
     }
 
 
 def _mark(layer: Layer, marks: Mapping[str, str]) -> str:
     return FAILED if layer.kind == FAILED else marks.get(layer.id, "")
+
+
+def _outgrown(found: LayerOutline, outgrown: OutgrownImage) -> dict[str, list[int]]:
+    """The numbers of the layers of each kind of excess; those that are unproductive are not named twice."""
+    unproductive = set(outgrown.unproductive)
+    exceeding = set(outgrown.exceeding) - unproductive
+    return {
+        kind: [i for i, layer in enumerate(found.order) if layer.id in names]
+        for kind, names in (("exceeding", exceeding), ("unproductive", unproductive))
+    }
 
 
 def _layers(analysis: Analysis, found: LayerOutline) -> dict[str, Any]:

@@ -146,6 +146,29 @@ def test_boxes_are_filled_by_a_figure(graphs: str, page: Page) -> None:
     expect(box(page, re.compile("Bottleneck.*1.50"))).to_be_visible()
 
 
+def test_what_has_outgrown_the_picture_has_a_corner_and_a_word_in_the_legend(graphs: str, page: Page) -> None:
+    open_graph(page, graphs, "outgrown")
+    if (badge := page.locator(".badge")).count():
+        redrawn(page, badge.first.click)
+    marked = boxes(page).filter(has=page.locator(".corner.unproductive"))
+    expect(marked).to_have_count(1)
+    assert "unproductive: its input sees the whole picture already" in (marked.get_attribute("aria-label") or "")
+    expect(boxes(page).filter(has=page.locator(".corner.exceeding"))).to_contain_text("max pool")
+    expect(page.locator(".legend")).to_contain_text("unproductive")
+    open_graph(page, graphs, "vgg16")
+    expect(page.locator(".corner")).to_have_count(0)
+    expect(page.locator(".legend")).not_to_contain_text("exceeds")
+
+
+def test_lines_are_lighter_the_coarser_the_map(graphs: str, page: Page) -> None:
+    open_graph(page, graphs, "vgg16")
+    shades = page.locator("svg.canvas .line").evaluate_all(
+        "lines => lines.map((line) => parseFloat(line.style.getPropertyValue('--shade')))"
+    )
+    assert shades[0] == max(shades)
+    assert min(shades) < shades[0] - 20
+
+
 def test_what_reaches_a_box_and_what_it_reaches_lights_up(graphs: str, page: Page) -> None:
     open_graph(page, graphs, "googlenet")
     redrawn(page, box(page, "inception3a").click)

@@ -10,6 +10,7 @@ from torch import nn
 import explorer
 import models
 from explorer.analysis.structure import Analysis
+from explorer.analysis.unproductive import outgrown_image
 from explorer.figures.graph_payload import graph_payload, operation
 from tests.oracles.light_models import torchvision_model
 
@@ -22,7 +23,7 @@ def analysis_of(name: str) -> Analysis:
 @pytest.mark.parametrize("name", ["resnet50", "densenet201", "torchvision:densenet201", "efficientnet_b7"])
 def test_it_holds_what_the_analysis_says_in_200_kilobytes(name: str) -> None:
     analysis = analysis_of(name)
-    payload = graph_payload(analysis, title=name)
+    payload = graph_payload(analysis, title=name, outgrown=outgrown_image(analysis))
     assert len(json.dumps(payload)) <= 200_000
     columns = payload["layers"]
     for i, layer_id in enumerate(columns["id"]):
@@ -52,3 +53,13 @@ def test_marks_of_layers_and_of_what_fails() -> None:
     assert payload["marks"] == {"0": "changed", "1": "failed"}
     assert payload["layers"]["texts"][-1] == "Conv2d cannot run"
     assert payload["failure"].startswith("Invalid channel dimensions")
+
+
+def test_what_has_outgrown_the_picture_is_told_by_numbers_of_layers() -> None:
+    """3×3 convolutions see 3, 5, 7 and 9 px: on 5 px the third exceeds, and its input has seen all."""
+    analysis = explorer.analyze(nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(4))), (1, 5, 5))
+    payload = graph_payload(analysis, outgrown=outgrown_image(analysis))
+    assert payload["outgrown"] == {"exceeding": [], "unproductive": [3, 4]}
+    pooled = explorer.analyze(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.MaxPool2d(4, 1)), (1, 5, 5))
+    assert graph_payload(pooled, outgrown=outgrown_image(pooled))["outgrown"] == {"exceeding": [2], "unproductive": []}
+    assert graph_payload(analysis)["outgrown"] == {}

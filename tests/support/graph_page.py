@@ -1,4 +1,4 @@
-"""A page with a graph alone, for the browser's tests: ?network=NAME, "hostile", "broken" or "chain"."""
+"""A page with a graph alone, for the browser's tests: ?network=NAME, "hostile", "broken", "outgrown" or "chain"."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import nn
 import explorer
 import models
 from explorer.analysis.structure import Analysis
+from explorer.analysis.unproductive import outgrown_image
 from explorer.figures.graph_payload import graph_payload
 from explorer.ui.components.graph import layer_graph
 from tests.oracles.light_models import torchvision_model
@@ -43,6 +44,9 @@ def analysis_of(name: str) -> Analysis:
     if name == "broken":
         inner = nn.Sequential(nn.ReLU(), nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(8, 4, 1)))
         return explorer.analyze(nn.Sequential(nn.Conv2d(3, 4, 1), inner), (3, 8, 8), partial=True)
+    if name == "outgrown":  # fields of 3, 5, 7 and 8 px; the third convolution's input sees all of 5
+        convs = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+        return explorer.analyze(nn.Sequential(*convs, nn.MaxPool2d(2)), (3, 5, 5))
     if name == "chain":
         return explorer.analyze(chain(5000), (3, 1, 1))
     library, _, bare = name.rpartition(":")
@@ -51,7 +55,8 @@ def analysis_of(name: str) -> Analysis:
 
 @st.cache_resource
 def payload_of(name: str) -> dict[str, Any]:
-    return graph_payload(analysis_of(name), title=name)
+    analysis = analysis_of(name)
+    return graph_payload(analysis, title=name, outgrown=outgrown_image(analysis))
 
 
 def page() -> None:

@@ -13,7 +13,7 @@ from explorer.analysis.structure import analyze
 from explorer.analysis.unproductive import outgrown_image
 from explorer.figures import field as figures
 from explorer.figures import raster
-from tests.support.page import errors, link, load_with_nan, open_trained
+from tests.support.page import errors, link, load_with_nan, open_app, open_trained
 
 
 def opened(**asked: str) -> AppTest:
@@ -182,3 +182,12 @@ def test_settings_of_the_link_that_make_no_sense_are_said() -> None:
     notices = " ".join(element.value for element in app.warning)
     assert "lens=" in notices
     assert "lens_inputs=" in notices
+
+
+def test_the_table_says_which_layers_have_outgrown_the_picture() -> None:
+    shown = open_app(preset="vgg16", weights="random", panel="layers", k__image_size="64").dataframe[0].value
+    told = dict(zip(shown["Layer"], shown["Picture"], strict=True))
+    assert told["features.0"] == ""
+    assert told["features.24"] == "unproductive"
+    assert told["features.30"] == "exceeded"
+    assert "Picture" not in open_app(preset="lenet5", panel="layers").dataframe[0].value

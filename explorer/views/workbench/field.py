@@ -6,15 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from explorer.analysis.structure import Analysis
-from explorer.analysis.unproductive import OutgrownImage, outgrown_image
+from explorer.analysis.unproductive import OutgrownImage
 from explorer.figures import field as figures
 from explorer.ui import state, theme
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 from explorer.views.workbench import lens, proof
-from explorer.views.workbench.notes import warn_of_fields
+from explorer.views.workbench.notes import outgrown, warn_of_fields
 
 STEP_S = 0.5  # between two layers, when they are played
 SETTINGS = lens.SETTINGS
@@ -107,16 +106,6 @@ def _play(session: Session) -> None:
 
 
 # -- the image that is too small ---------------------------------------------------------------------------------------
-
-
-def outgrown(session: Session) -> OutgrownImage:
-    """The layers that have outgrown the picture, worked out once for each network."""
-    return _outgrown_by(spec_key(session.spec), session.analysis)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _outgrown_by(key: str, _analysis: Analysis) -> OutgrownImage:
-    return outgrown_image(_analysis)
 
 
 def _outgrown(session: Session) -> None:

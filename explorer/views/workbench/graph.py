@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from explorer.analysis.structure import Analysis
+from explorer.analysis.unproductive import OutgrownImage
 from explorer.figures.graph_payload import graph_payload
 from explorer.ui import metrics, state
 from explorer.ui.components.graph import layer_graph
@@ -14,6 +15,7 @@ from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session, partial_analysis, spec_key
 from explorer.ui.settings import Setting
 from explorer.views.workbench import selection
+from explorer.views.workbench.notes import outgrown
 
 SETTINGS = (Setting("fold", "", of_network=True, instead="the graph as it opens"),)
 
@@ -21,9 +23,9 @@ SETTINGS = (Setting("fold", "", of_network=True, instead="the graph as it opens"
 def render(session: Session) -> None:
     """Draw the graph of the network at hand; a click on a layer chooses it."""
     layer_graph(
-        _payload(spec_key(session.spec), session.preset, session.analysis), key="graph", selected=session.layer,
-        pick=selection.choose, metrics=metrics.metrics(session), shares=metrics.SHARES, fold=state.get("fold"),
-        on_fold=lambda opened: state.put("fold", opened),
+        _payload(spec_key(session.spec), session.preset, session.analysis, outgrown(session)), key="graph",
+        selected=session.layer, pick=selection.choose, metrics=metrics.metrics(session), shares=metrics.SHARES,
+        fold=state.get("fold"), on_fold=lambda opened: state.put("fold", opened),
     )  # fmt: skip
 
 
@@ -40,5 +42,5 @@ def failed(session: Session, why: str) -> None:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _payload(key: str, title: str, _analysis: Analysis) -> dict[str, Any]:
-    return graph_payload(_analysis, title=title)
+def _payload(key: str, title: str, _analysis: Analysis, _outgrown: OutgrownImage) -> dict[str, Any]:
+    return graph_payload(_analysis, title=title, outgrown=_outgrown)

@@ -171,8 +171,17 @@ class Controls {
     } else {
       this.legend.replaceChildren(part("span", "", {}, metrics.title(name)), part("span", "", {}, "0"), part("i", "scale"), part("span", "", {}, metrics.words(name, most)));
     }
+    this.explainCorners();
     const marks = new Set(this.view.outline.marks.values());
     marks.delete("failed");
     this.legend.append(...[...marks].sort().map((mark) => part("span", `swatch mark m-${mark}`, {}, part("i"), mark)));
+  }
+
+  explainCorners() {
+    const { drawing } = this.view;
+    const seen = new Set([...drawing.boxes.values()].filter(({ box }) => !box.open).map(({ box }) => drawing.beyond(box)));
+    const words = { exceeding: "field exceeds the picture", unproductive: "unproductive" };
+    const told = Object.entries(words).filter(([kind]) => seen.has(kind));
+    this.legend.append(...told.map(([kind, text]) => part("span", `swatch beyond ${kind}`, { title: BEYOND[kind] }, part("i"), text)));
   }
 }

@@ -1,4 +1,5 @@
 // Boxes, frames and lines as SVG, from what the layout found.
+const SHADE = { least: 30, most: 62 };
 const FLOW = { thin: 1.2, bus: 2.4, dense: 1.3 };
 
 class Drawing {
@@ -92,7 +93,14 @@ class Drawing {
     if (outline.opens(id)) group.append(shape("path", { d: `M${round(end - 11)} ${at.h / 2 - 4}l4.5 4l-4.5 4`, class: "chevron" }));
     if (outline.opens(id)) end -= NODE.mark;
     if (times > 1) group.append(this.badge(box.repeat, end - labels.badge(times), 4));
+    const beyond = this.beyond(box);
+    if (beyond) group.append(shape("path", { d: corner(at.w, beyond === "unproductive" ? 13 : 8), class: `corner ${beyond}` }));
     return group;
+  }
+
+  beyond(box) {
+    const { outline } = this.view;
+    return outline.beyond(...outline.span(box.id, box.repeat < 0 ? undefined : box.repeat)).worst;
   }
 
   badge(repeat, x, y) {
@@ -142,11 +150,19 @@ class Drawing {
     const { labels } = this.view;
     const channels = Math.max(...line.edges.map((edge) => labels.dims(edge.layer)[0] ?? 1));
     const width = line.bus ? (line.dense ? FLOW.dense : FLOW.bus) : FLOW.thin + Math.log2(1 + channels) / 2.4;
+    const style = `--shade: ${round(Math.max(...line.edges.map((edge) => this.shade(edge.layer))))}%`;
     const path = line.bus ? busPath(line, this.isDown) : curve(line.points, this.isDown);
-    const elements = [shape("path", { d: path, class: line.bus ? "line bus" : "line", "stroke-width": round(width) })];
+    const elements = [shape("path", { d: path, class: line.bus ? "line bus" : "line", "stroke-width": round(width), style })];
     const tips = line.bus ? line.stops.filter((stop) => stop.head).map((stop) => this.stopHead(line, stop)) : [];
-    if (tips.length) elements.push(shape("path", { d: tips.join(""), class: "head" }));
+    if (tips.length) elements.push(shape("path", { d: tips.join(""), class: "head", style }));
     return elements;
+  }
+
+  // How dark the line of a layer's output is, in percent: the finer its map, the darker.
+  shade(layer) {
+    const { labels } = this.view;
+    const side = (dims) => (dims.length === 3 ? dims[1] : 1);
+    return SHADE.least + (SHADE.most - SHADE.least) * Math.min(1, Math.log2(side(labels.dims(layer))) / Math.max(1, Math.log2(side(labels.dims(0)))));
   }
 
   stopHead({ lane }, { points }) {
@@ -174,6 +190,11 @@ class Drawing {
     const turns = (this.ways.get(id) ?? []).map((points) => points.at(-1)[0] - points[0][0]);
     return turns.some((turn) => turn > 1) && turns.every((turn) => turn > -1);
   }
+}
+
+// A triangle in the upper right corner of a box.
+function corner(width, side) {
+  return `M${round(width - side)} 0.5H${round(width - 6)}q5.5 0 5.5 5.5V${side}z`;
 }
 
 function extent({ bus, points, leave, lane, stops }) {

@@ -104,7 +104,7 @@ function plainData(outline) {
   const { layers, inputs } = outline;
   const all = layers.id.map((id, i) => ({
     id, kind: layers.kinds[layers.kind[i]], operation: layers.texts[layers.text[i]], output_shape: layers.shapes[layers.shape[i]],
-    params: layers.params[i], macs: layers.macs[i], activation_bytes: layers.bytes[i], receptive_field_px: layers.field[i], inputs: inputs[i].map((source) => layers.id[source]),
+    params: layers.params[i], macs: layers.macs[i], activation_bytes: layers.bytes[i], receptive_field_px: layers.field[i], outgrown: outline.outgrown.get(i), inputs: inputs[i].map((source) => layers.id[source]),
   }));
   return { title: outline.title, layers: all };
 }

@@ -2,6 +2,7 @@
 const NODE = { height: 26, pad: 10, gap: 8, mark: 20 };
 const FONT = { main: "600 12.5px", quiet: "400 11.5px" };
 const CHANNELS = new Set(["conv", "conv1d", "conv3d", "conv_transpose", "linear"]);
+const BEYOND = { exceeding: "field exceeds the picture", unproductive: "unproductive: its input sees the whole picture already" };
 const QUIET = /norm$|^dropout$|^identity$/;
 
 class Labels {
@@ -109,7 +110,15 @@ class Labels {
     const mark = found === "failed" ? o.failure : found;
     const params = total(o.layers.params, start, stop);
     const macs = total(o.layers.macs, start, stop);
-    return [`${name}${times}: ${what}`, `output ${this.shape(last)}`, `${figure(params)} parameters`, `${figure(macs)} MACs`, mark ?? ""].filter(Boolean).join(", ");
+    return [`${name}${times}: ${what}`, `output ${this.shape(last)}`, `${figure(params)} parameters`, `${figure(macs)} MACs`, this.beyond(i, start, stop), mark ?? ""].filter(Boolean).join(", ");
+  }
+
+  // What of a box has outgrown the picture; of a layer alone, why that matters.
+  beyond(i, start, stop) {
+    const { exceeding, unproductive, worst } = this.outline.beyond(start, stop);
+    if (!worst) return "";
+    if (["layer", "unit"].includes(this.outline.role[i])) return BEYOND[worst];
+    return [unproductive && `${unproductive} unproductive`, exceeding && `the field of ${exceeding} exceeds the picture`].filter(Boolean).join(", ");
   }
 
   members(i) {

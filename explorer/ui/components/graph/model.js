@@ -25,6 +25,7 @@ class Outline {
     this.inputs = payload.layers.id.map(() => []);
     payload.edges[0].forEach((source, e) => this.inputs[payload.edges[1][e]].push(source));
     this.place_of = new Map(this.layers.id.map((id, i) => [id, i]));
+    this.outgrown = new Map(Object.entries(payload.outgrown).flatMap(([kind, layers]) => layers.map((layer) => [layer, kind])));
     this.marks = new Map(Object.entries(payload.marks).map(([id, mark]) => [this.place_of.get(id), mark]));
   }
 
@@ -49,6 +50,13 @@ class Outline {
   span(i, folded) {
     const whole = folded ?? i;
     return [this.start[whole], this.stop[whole]];
+  }
+
+  // How the layers from `start` to `stop` have outgrown the picture: how many each way, and the worse of the two.
+  beyond(start, stop) {
+    const found = { exceeding: 0, unproductive: 0 };
+    for (let layer = start; layer < stop; layer++) if (this.outgrown.has(layer)) found[this.outgrown.get(layer)]++;
+    return { ...found, worst: ["unproductive", "exceeding"].find((kind) => found[kind]) };
   }
 
   path(i) {
