@@ -62,3 +62,16 @@ def test_a_link_opens_the_same_layer_and_fold_in_a_fresh_browser(server: str, pa
         expect(drawn(fresh)).to_have_count(len(boxes), timeout=60_000)
         assert drawn(fresh).all_text_contents() == boxes
         expect(fresh.locator("svg.canvas .chosen")).to_contain_text("conv 7×7")
+
+
+def test_a_fold_of_another_network_in_the_link_is_one_sentence_that_goes_away(server: str, page: Page) -> None:
+    opened(page, f"{server}/?preset=resnet18&weights=random&fold=abcde.BC_")
+    notice = page.get_by_text("fold='abcde.BC_' does not fit this network")
+    expect(notice).to_be_visible(timeout=30_000)
+    page.wait_for_url(lambda url: "fold" not in url)
+    wait_until_idle(page, 60)
+    redrawn = drawn(page).filter(has_text="BasicBlock").first
+    redrawn.locator(".chevron").click()
+    page.wait_for_url(re.compile(r"fold=(?!abcde)"))
+    page.get_by_role("radio", name="Contest", exact=True).click()
+    expect(notice).to_be_hidden(timeout=30_000)

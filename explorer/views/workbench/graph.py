@@ -17,7 +17,8 @@ from explorer.ui.settings import Setting
 from explorer.views.workbench import selection
 from explorer.views.workbench.notes import outgrown
 
-SETTINGS = (Setting("fold", "", of_network=True, instead="the graph as it opens"),)
+FOLD = Setting("fold", "", of_network=True, instead="the graph as it opens")
+SETTINGS = (FOLD,)
 
 
 def render(session: Session) -> None:
@@ -25,8 +26,14 @@ def render(session: Session) -> None:
     layer_graph(
         _payload(spec_key(session.spec), session.preset, session.analysis, outgrown(session)), key="graph",
         selected=session.layer, pick=selection.choose, metrics=metrics.metrics(session), shares=metrics.SHARES,
-        fold=state.get("fold"), on_fold=lambda opened: state.put("fold", opened),
+        fold=state.get("fold"), on_fold=lambda opened: state.put("fold", opened), on_refused=_refuse_fold,
     )  # fmt: skip
+
+
+def _refuse_fold(text: str) -> None:
+    """Say that the link's fold is of no use; by now another may be in its place."""
+    if text == state.get("fold"):
+        state.refuse("fold", f"does not fit this network; {FOLD.instead} is shown")
 
 
 def failed(session: Session, why: str) -> None:

@@ -66,6 +66,7 @@ def layer_graph(
     sync: str | None = None,
     fold: str = "",
     on_fold: Callable[[str], None] | None = None,
+    on_refused: Callable[[str], None] | None = None,
 ) -> None:
     """The graph of a network, from `graph_payload`; a click on a layer hands its id to `pick`.
 
@@ -73,7 +74,7 @@ def layer_graph(
     metrics: name → layer id → figure, further choices of what boxes are filled by; a module has the sum of its layers,
     of those named in `shares` (0 to 1) the greatest. height: "tall" for what the window has below a page's head, or a
     length in CSS. sync: graphs of the same name on a page pan, zoom and fold together. fold: what is opened, as
-    `on_fold` was told of it; a text of another network is ignored.
+    `on_fold` was told of it; `on_refused` is told of a text that is none of this network's.
     """
     data = {"graph": key, "height": _TALL if height == "tall" else height, "tall": height == "tall", "live": bool(pick)}
     with st.container(gap=None):
@@ -82,6 +83,7 @@ def layer_graph(
             data=data,
             on_picked_change=lambda: _tell(key, "picked", pick),
             on_fold_change=lambda: _tell(key, "fold", on_fold),
+            on_refused_change=lambda: _tell(key, "refused", on_refused),
         )
         _hand_over(key, "payload", payload)
         _hand_over(key, "metrics", {"values": metrics or {}, "shares": sorted(shares)})

@@ -7,5 +7,6 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   return kit.mount(data.graph, root, {
     pick: (layer) => data.live && setTriggerValue("picked", layer),
     fold: (text) => setStateValue("fold", text),
+    refuse: (text) => setTriggerValue("refused", text),
   });
 }

@@ -43,16 +43,19 @@ class GraphView {
 
   takePayload(payload) {
     const isNew = this.outline?.title !== payload.title || !this.memory.open;
+    const isFirst = !this.outline;
     this.payload = payload;
     this.outline = new Outline(payload);
     this.labels = new Labels(this.outline, getComputedStyle(this.root).fontFamily || "sans-serif");
     this.metrics = new Metrics(this.outline, this.labels);
     if (this.metricsFeed) this.metrics.take(this.metricsFeed);
     if (this.memory.title !== payload.title || !this.memory.open) {
-      this.memory.open = (this.linked && this.outline.decode(this.linked)) || this.outline.firstLook();
+      const linked = this.outline.decode(this.linked);
+      if (this.linked && !linked && isFirst) this.tell.refuse?.(this.linked);
+      this.memory.open = linked ?? this.outline.firstLook();
       this.memory.place = null;
       this.memory.touched = false;
-    } else if (this.memory.touched) this.tellFold();
+    } else if (this.memory.touched || this.linked) this.tellFold();
     this.memory.title = payload.title;
     this.controls.refresh();
     const [failing] = this.outline.failing();
@@ -90,7 +93,7 @@ class GraphView {
     if (known >= 0) this.told = told.slice(known); // what this page itself has said
     else if (this.outline && fold) {
       const open = this.outline.decode(fold);
-      if (open) { this.memory.open = open; this.layOut({}); }
+      if (open) { this.memory.open = open; this.layOut({}); } else this.tell.refuse?.(fold);
     }
   }
 
