@@ -77,7 +77,7 @@ _FIGURES: Mapping[str, Callable[[StoryStep, Analysis], str]] = {
 }
 
 _GRADIENTS = {"view": "workbench", "panel": "gradients"}
-_FIELD = {"view": "workbench", "panel": "field"}
+_FIELD = {"view": "workbench", "panel": "field", "lens": "box"}
 _BLOCKS = {f"block{place}": name for place, name in enumerate(BLOCKS_COMPARED, start=1)}
 _SIZE = dict(zip(("input_channels", "input_height", "input_width"), COMPARED_MAP, strict=True))
 
@@ -113,7 +113,7 @@ WHAT_A_UNIT_SEES = Story(
                   "enough.", "vgg16", {}, {**_FIELD, "layer": "features.28"}),
         StoryStep("The last convolution of ResNet-50 reaches over {layer_field} px, more than the picture has; how "
                   "much each pixel counts is the effective field (Luo et al. 2016).", "resnet50", {},
-                  {**_FIELD, "layer": "layer4.2.conv3"}),
+                  {**_FIELD, "lens": "effective", "layer": "layer4.2.conv3"}),
     ),
 )  # fmt: skip
 STORIES = {story.name: story for story in (WHY_SKIPS, WHY_DEPTHWISE, WHAT_A_UNIT_SEES)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -24,6 +26,15 @@ def opened(**asked: str) -> AppTest:
 
 def said(app: AppTest) -> str:
     return " ".join(element.value for element in (*app.caption, *app.markdown))
+
+
+def followed(app: AppTest) -> str:
+    """What is said once the job that follows a pixel or unit has ended."""
+    for _ in range(100):
+        if " reaches " in said(app):
+            break
+        app.run()
+    return said(app)
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
@@ -57,7 +68,7 @@ def test_reached_cells_are_yellow() -> None:
 def test_unproductive_convolutions_are_crossed_in_the_curve() -> None:
     analysis = analyze(models.build("vgg16", device="meta").eval(), (3, 32, 32))
     found = outgrown_image(analysis)
-    crosses = figures.marked_growth(analysis, "features.0", found).data[-1]
+    crosses: Any = figures.marked_growth(analysis, "features.0", found).data[-1]
     assert [point[0] for point in crosses.customdata] == list(found.unproductive)
     assert crosses.marker.symbol == "x"
 
@@ -126,6 +137,23 @@ def test_a_pixel_reaches_units() -> None:
     assert "The pixel at row 20, column 20 reaches" in text
     count = int(text.split("column 20 reaches ")[1].split(" ")[0])
     assert count in (9, 12, 16)
+
+
+def test_a_unit_of_an_inner_layer_reaches_the_windows_that_it_lies_in() -> None:
+    """Windows of 3 at a stride of 2 begin at 6 and 8: row 8 lies in two of them, column 9 in one."""
+    app = opened(layer="features.3", lens="projective", reach_from="features.2", pixel_row="8", pixel_column="9")
+    assert "The unit of features.2 at row 8, column 9 reaches 2 of" in followed(app)
+    assert "rows 3 to 4, columns 4 to 4" in said(app)
+    app.selectbox(key="widget:reach from").set_value("input").run()
+    assert "The pixel at row 32, column 32 reaches" in followed(app), "the middle of another map"
+    assert "reach_from" not in link(app)
+    assert "pixel_row" not in link(app)
+
+
+def test_a_layer_that_is_not_before_the_chosen_one_is_said_and_a_pixel_followed() -> None:
+    text = followed(opened(layer="features.0", lens="projective", reach_from="features.5"))
+    assert "features.5 is not before features.0" in text
+    assert "The pixel at row" in text
 
 
 def test_the_proof_gives_each_layer_a_tick() -> None:

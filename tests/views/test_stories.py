@@ -48,6 +48,13 @@ def test_a_story_is_begun_turned_and_closed_and_is_in_the_link() -> None:
     assert not errors(closed)
 
 
+def test_the_step_that_speaks_of_the_effective_field_shows_it_and_the_one_before_does_not() -> None:
+    app = open_app(story="field", step="1", preset="vgg16", panel="field", layer="features.28")
+    app = app.button(key="story next").click().run()
+    assert link(app)["lens"] == "effective"
+    assert "lens" not in link(app.button(key="story back").click().run())
+
+
 def test_who_leaves_the_network_of_a_step_can_return() -> None:
     app = open_app(story="field", step="1", preset="lenet5", panel="field")
     assert any("is about vgg16" in text.value for text in app.markdown)

@@ -44,7 +44,8 @@ SETTINGS = (
     Setting("lens_inputs", 10, low=1, high=MOST_INPUTS),
     Setting("lens_seed", 0, low=0, high=2**31 - 1),
     Setting("lens_sum", "all", choices=tuple(SUMS)),
-    Setting("pixel_row", -1, low=-1, high=65_535, of_network=True),
+    Setting("reach_from", "", of_network=True),  # the layer whose unit's reach is shown; "" for the picture
+    Setting("pixel_row", -1, low=-1, high=65_535, of_network=True),  # of that unit, or of the pixel
     Setting("pixel_column", -1, low=-1, high=65_535, of_network=True),
 )
 _EDGE = 1e-9  # of the mass: what rounding may leave outside the field
@@ -275,52 +276,77 @@ def _outside(report: LayerReport, unit: Unit, found: EffectiveField) -> str:
     return "None lies outside the field. "
 
 
-# -- whom a pixel reaches ----------------------------------------------------------------------------------------------
+# -- whom a pixel or a unit reaches ------------------------------------------------------------------------------------
 
 
 def _projective(session: Session, report: LayerReport) -> None:
-    pixel = _pixel(session)
-    local, analysis = report.local_receptive_field is not report.receptive_field, session.analysis
+    origin = _origin(session, report)
+    source, analysis = _source(origin), session.analysis
+    local = report.local_receptive_field is not report.receptive_field
+    name = None if origin.kind == "input" else origin.id
 
     def work(job: Job) -> dict[str, np.ndarray]:
-        return projective_field(analysis, pixel, local=local, cancel=job.should_stop)
+        return projective_field(analysis, source, name, local=local, cancel=job.should_stop)
 
-    found = awaited("projective field", (*session.key, pixel, local), "Following the pixel", work)
+    found = awaited("projective field", (*session.key, source, name, local), f"Following the {_what(origin)}", work)
     if found is None:
         return
     mask = found.get(report.id)
     if mask is None:
-        st.caption(
-            markdown_safe(f"Nothing is told of {report.id}: it is the picture, or behind what has no rule here.")
-        )
+        st.caption(markdown_safe(f"Nothing is told of {report.id}: it is where the way begins, or has no rule here."))
         return
-    (height, width), (row, column) = session.input_size[1:], pixel
-    pixels = raster.stretched((height, width), (height, width))
     components.picture(
         figures.reached(_backdrop(session), mask, _placement(session, report)),
-        f"Units of {report.id} that a pixel reaches", key="projective", at=pixels,
-        outlines=[Outline((row, column, row + 1, column + 1), "the pixel")], chosen=pixel, pick=_choose_pixel,
+        f"Units of {report.id} that a {_what(origin)} reaches", key="projective", at=_placement(session, origin),
+        outlines=[Outline(origin.local_receptive_field.box(*source), f"the {_what(origin)}")], chosen=source,
+        pick=_choose_source,
     )  # fmt: skip
-    st.caption(markdown_safe(_reached(report, pixel, mask)))
+    st.caption(markdown_safe(_reached(report, origin, source, mask)))
 
 
-def _pixel(session: Session) -> Cell:
+def _origin(session: Session, report: LayerReport) -> LayerReport:
+    """The layer from which the way is followed: one before that at hand, or the picture."""
+    layers_before = placed_layers(session)[: placed_layers(session).index(report.id)]
+    first, wanted = session.analysis.layers[0], state.get("reach_from")
+    names = [first.id, *(name for name in layers_before if name != first.id)]
+    chosen = wanted if wanted in names else first.id
+    state.keep(st.selectbox, "reach from", "From a unit of", chosen,
+               lambda name: _begin_at("" if name == first.id else name), options=names,
+               format_func=lambda name: "the picture" if name == first.id else name)  # fmt: skip
+    if wanted and chosen != wanted:
+        st.caption(markdown_safe(f"{wanted} is not before {report.id}, so a pixel is followed."))
+    return session.analysis[chosen]
+
+
+def _begin_at(name: str) -> None:
+    """Follow the unit in the middle of another layer; "" is the picture."""
+    for key, value in (("reach_from", name), ("pixel_row", -1), ("pixel_column", -1)):
+        state.put(key, value)
+
+
+def _what(origin: LayerReport) -> str:
+    return "pixel" if origin.kind == "input" else "unit"
+
+
+def _source(origin: LayerReport) -> Cell:
+    """The chosen position of the layer at which the way begins, its middle where none is chosen."""
     chosen = state.get("pixel_row"), state.get("pixel_column")
-    row, column = (at if 0 <= at < n else n // 2 for at, n in zip(chosen, session.input_size[1:], strict=True))
+    row, column = (at if 0 <= at < n else n // 2 for at, n in zip(chosen, _size(origin), strict=True))
     return row, column
 
 
-def _choose_pixel(pixel: Cell) -> None:
-    state.put("pixel_row", pixel[0])
-    state.put("pixel_column", pixel[1])
+def _choose_source(cell: Cell) -> None:
+    state.put("pixel_row", cell[0])
+    state.put("pixel_column", cell[1])
 
 
-def _reached(report: LayerReport, pixel: Cell, mask: np.ndarray) -> str:
+def _reached(report: LayerReport, origin: LayerReport, source: Cell, mask: np.ndarray) -> str:
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     ends = f": rows {rows[0]} to {rows[-1]}, columns {columns[0]} to {columns[-1]}" if len(rows) else ""
     gates = "Gates carry it to all others. " if report.receptive_field.is_global and not mask.all() else ""
+    what = _what(origin) if origin.kind == "input" else f"unit of {origin.id}"
     return (
-        f"The pixel at row {pixel[0]}, column {pixel[1]} reaches {int(mask.sum()):,} of the {mask.size:,} units of "
+        f"The {what} at row {source[0]}, column {source[1]} reaches {int(mask.sum()):,} of the {mask.size:,} units of "
         f"{report.id}{ends} (yellow, each at the middle of what it sees). {gates}"
-        "Click the picture for another pixel."
+        f"Click the picture for another {_what(origin)}."
     )
