@@ -11,6 +11,7 @@ import streamlit as st
 import models
 from explorer.analysis import latency
 from explorer.analysis.latency import Latency
+from explorer.analysis.peak_memory import measured_peak_bytes
 from explorer.analysis.structure import Analysis
 from explorer.errors import UserError
 from explorer.figures import units
@@ -30,13 +31,14 @@ Times = dict[Key, Latency | str]  # a sentence where a block could not be timed
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One measurement: a block or network, its input, a batch and a device."""
+    """One measurement: a block or network, its input, a batch and a device; with_memory: of its peak memory too."""
 
     spec: Spec
     analysis: Analysis
     size: InputSize
     batch: int
     device: str
+    with_memory: bool = False
 
     @property
     def key(self) -> Key:
@@ -55,7 +57,7 @@ def render(tasks: Sequence[Task], session: Session, asked: str) -> None:
         jobs.show(other, f"Waiting for what would slow the measurement: {other.key[0]}")
         return
     if state.get(asked) and missing and job is None:
-        job = jobs.start(KIND, key, _work(missing, _found(), before), show=lambda done: f"{done // 100}")
+        job = jobs.start(KIND, key, _work(missing, _found(), _peaks(), before), show=lambda done: f"{done // 100}")
     if job is not None and not job.finished:
         jobs.show(job, "Measuring latency")
         return
@@ -97,12 +99,21 @@ def of(task: Task) -> Latency | None:
     return found if isinstance(found, Latency) else None
 
 
+def peak_of(task: Task) -> int | None:
+    """The bytes that a pass was measured to hold at most; None where nothing was measured, or cannot be."""
+    return _peaks().get(task.key)
+
+
+def _peaks() -> dict[Key, int | None]:
+    return st.session_state.setdefault("measured peaks", {})
+
+
 def _found() -> Times:
     return st.session_state.setdefault("latencies", {})
 
 
-def _work(tasks: list[Task], found: Times, before: Job | None) -> Any:
-    """The job: it fills `found` one by one, once a job from before has ended, whose last pass would slow it.
+def _work(tasks: list[Task], found: Times, peaks: dict[Key, int | None], before: Job | None) -> Any:
+    """The job: it fills `found` and `peaks` one by one once a job from before, which would slow it, has ended.
 
     What does not fit leaves a sentence and the others go on.
     """
@@ -112,14 +123,15 @@ def _work(tasks: list[Task], found: Times, before: Job | None) -> Any:
             job.progress(0, 100 * len(tasks))
         for index, task in enumerate(tasks):
             try:
-                found[task.key] = _measure(task, job, 100 * index, 100 * len(tasks))
+                taken, peaks[task.key] = _measure(task, job, 100 * index, 100 * len(tasks))
+                found[task.key] = taken
             except UserError as error:
                 found[task.key] = str(error)
 
     return work
 
 
-def _measure(task: Task, job: Job, done: int, total: int) -> Latency:
+def _measure(task: Task, job: Job, done: int, total: int) -> tuple[Latency, int | None]:
     job.progress(done, total)
     spec, figures = task.spec, task.analysis
     what = f"{models.architecture_for(spec).title} at batch {task.batch}"
@@ -128,7 +140,10 @@ def _measure(task: Task, job: Job, done: int, total: int) -> Latency:
         took = f"{units.count(task.batch * figures.macs)} MACs a pass"
         raise UserError(f"{what} takes {took}; on a CPU at most {units.count(MOST_MACS)} are timed.")
     module = models.build(spec).to(task.device)
-    return latency.measure(
+    taken = latency.measure(
         module, task.size, task.batch, device=task.device, cancel=job.should_stop,
         progress=lambda share: job.progress(done + int(100 * share), total),
     )  # fmt: skip
+    if not task.with_memory:
+        return taken, None
+    return taken, measured_peak_bytes(module, task.size, task.batch, device=task.device, cancel=job.should_stop)

@@ -12,8 +12,10 @@ import models
 from explorer.analysis.alignment import align
 from explorer.analysis.latency import Latency
 from explorer.networks import catalog
+from explorer.networks.catalog import structure
 from explorer.ui import timing
 from explorer.ui.markdown import markdown_safe
+from explorer.views.compare import graphs
 from tests.support.page import errors, link, open_app
 
 
@@ -49,6 +51,21 @@ def test_a_pinned_network_that_is_edited_now_stands_there_once() -> None:
     app = open_app(view="compare", preset="resnet18", pin1="resnet34", pin2="resnet18")
     assert len(figures(app, "MACs")) == 2
     assert not [button for button in app.button if button.key == "pin"]
+
+
+def test_the_reference_is_marked_beside_all_others() -> None:
+    """One other has a block less, the other a stem of another width."""
+    specs = (
+        models.spec("resnet18"),
+        models.spec("resnet18", depths=(1, 2, 2, 2)),
+        models.spec("resnet18", stem_width=32),
+    )
+    reference, shallow, narrow = (structure(spec, (3, 224, 224)).graph for spec in specs)
+    gone, changed = align(reference, shallow).marks("left"), align(reference, narrow).marks("left")
+    assert set(gone.values()) == {"removed"}
+    assert changed["conv1"] == "changed"
+    assert graphs._together([gone, changed]) == {**gone, **changed}
+    assert graphs._together([{"a": "removed"}, {"a": "changed"}]) == {"a": "changed"}
 
 
 def test_the_rows_are_those_that_differ_or_all() -> None:
@@ -144,9 +161,13 @@ def test_latency_is_measured_of_each_network_when_asked_for(monkeypatch: pytest.
     monkeypatch.setattr(timing.latency, "measure", quick)
     app = open_app(view="compare", preset="zfnet_mini", pin1="alexnet_mini", part="measured")
     assert list(app.table[1].value["Latency"]) == ["–", "–"]
+    assert list(app.table[1].value["Peak memory, measured"]) == ["–", "–"]
     next(button for button in app.button if button.label == "Measure latency").click().run()
     settle(app, lambda app: "–" not in list(app.table[1].value["Latency"]))
     told = [text.replace("\u00a0", " ") for text in app.table[1].value["Latency"]]
     assert told == ["4.00 ± 0.00 ms", "10.0 ± 0.0 ms :small[:gray[2.50×]]"]
+    computed, measured = (list(app.table[1].value[f"Peak memory, {how}"]) for how in ("computed", "measured"))
+    assert all("kB" in text for text in measured)
+    assert all(one != other for one, other in zip(computed, measured, strict=True))
     assert link(app)["timed"] == "1"
     assert not errors(app)

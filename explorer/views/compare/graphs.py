@@ -31,9 +31,10 @@ def render(found: list[Candidate], session: Session) -> None:
                 key=f"compared graph {entry.letter}", selected=chosen[entry.letter], height=HEIGHT, sync=SYNCHRONISED,
                 pick=lambda layer, entry=entry: entries.choose(found, entry, layer),
             )  # fmt: skip
+    beside = f"beside {found[1].letter}" if len(found) == 2 else "in at least one of the others"
     st.caption(
         "Outlined: what is :orange-badge[changed] or :green-badge[added] beside the reference, and :red-badge[removed] "
-        f"from it (in {found[0].letter}, beside {found[1].letter}). A closed module is changed where some of its "
+        f"from it (in {found[0].letter}, {beside}). A closed module is changed where some of its "
         "layers are. Click a layer to choose it in all of them."
     )
 
@@ -45,10 +46,19 @@ def _says(found: list[Candidate], entry: Candidate) -> str:
 
 
 def _marks(found: list[Candidate], entry: Candidate) -> dict[str, str]:
-    """Of another network what differs from the reference; of the reference what differs in the first other."""
+    """Of another network what differs from the reference; of the reference what differs in any of the others."""
     if entry is found[0]:
-        return entries.alignment(entry, found[1]).marks("left")
+        return _together([entries.alignment(entry, other).marks("left") for other in found[1:]])
     return entries.alignment(found[0], entry).marks("right")
+
+
+def _together(marks: list[dict[str, str]]) -> dict[str, str]:
+    """The marks of several alignments in one: "changed" where a layer is changed in one and gone from another."""
+    fates: dict[str, set[str]] = {}
+    for found in marks:
+        for layer, fate in found.items():
+            fates.setdefault(layer, set()).add(fate)
+    return {layer: one.pop() if len(one) == 1 else "changed" for layer, one in fates.items()}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -1,4 +1,4 @@
-"""How long a forward pass of each compared network takes on the device, beside the memory that it needs."""
+"""How long a forward pass of each compared network takes on the device, and how much memory: computed and measured."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from explorer.ui.settings import Setting
 from explorer.ui.timing import Task
 from explorer.views.compare.entries import Candidate
 
-COMPARED_FIGURES = ("MACs", "Peak memory", "Latency")
+COMPARED_FIGURES = ("MACs", "Peak memory, computed", "Peak memory, measured", "Latency")
 SETTINGS = (Setting("timed", False),)
 
 
 def render(found: list[Candidate], session: Session) -> None:
     """Draw the figures of each network over the reference's, and the button that measures."""
-    tasks = [Task(entry.known.spec, entry.analysis, input_size(entry.known.spec), 1, session.device) for entry in found]
+    tasks = [
+        Task(entry.known.spec, entry.analysis, input_size(entry.known.spec), 1, session.device, with_memory=True)
+        for entry in found
+    ]
     bars = {entry.label: _bars(entry, task) for entry, task in zip(found, tasks, strict=True)}
     first = bars[found[0].label]
     columns = {name: [_cell(row[i], first[i]) for row in bars.values()] for i, name in enumerate(COMPARED_FIGURES)}
@@ -28,17 +31,21 @@ def render(found: list[Candidate], session: Session) -> None:
     st.plotly_chart(relative(bars, COMPARED_FIGURES), key="compared latency", config=theme.PLAIN)
     timing.render(tasks, session, "timed")
     st.caption(
-        f"× is over {found[0].letter}. One input a pass. Peak memory is computed: the most that a pass in float32 "
-        "holds at once beside the weights, where each output is let go after its last use."
+        f"× is over {found[0].letter}. One input a pass. Peak memory is the most that a pass in float32 holds at once "
+        "beside the weights. Computed: each output is let go after its last use. Measured: what torch's allocator "
+        "handed out, with room to work in and what the network's code holds on to."
     )
 
 
 def _bars(entry: Candidate, task: Task) -> list[Bar | None]:
     figures = entry.analysis
-    taken: Latency | None = timing.of(task) if state.get("timed") else None
+    is_asked = state.get("timed")
+    taken: Latency | None = timing.of(task) if is_asked else None
+    peak = timing.peak_of(task) if is_asked else None
     return [
         Bar(figures.macs, units.count(figures.macs), f"{figures.macs:,} MACs"),
         Bar(figures.peak_bytes, units.format_bytes(figures.peak_bytes), f"{figures.peak_bytes:,} bytes"),
+        Bar(peak, units.format_bytes(peak), f"{peak:,} bytes") if peak is not None else None,
         taken and timed_bar(taken),
     ]
 
