@@ -1,4 +1,4 @@
-"""The command that sets blocks side by side on one input, with equal MACs or parameters if that is wanted."""
+"""The command that sets blocks side by side on one input, with equal MACs or parameters if wanted; or networks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import models
 from explorer.analysis.structure import Analysis, analyze
+from explorer.cli.compare_networks import compare_networks
 from explorer.cli.describe import as_data
 from explorer.errors import UserError
 from explorer.networks import budget
@@ -31,7 +32,15 @@ class Compared:
 
 
 def compare_command(names: list[str], match: str | None, input_size: InputSize | None, as_json: bool) -> None:
-    """Each block as it stands in a slot of a network that keeps the channels; with `match`, as dear as the first."""
+    """Each block as it stands in a slot of a network that keeps the channels; with `match`, as dear as the first.
+
+    Whole networks beside the first of them. Raises UserError where the names are of both kinds.
+    """
+    if not any(map(_is_block, names)):
+        if match:
+            raise UserError(f"--match {match} changes blocks only; {names[0]} is a network.")
+        compare_networks(names, input_size, as_json)
+        return
     blocks = [_block(name) for name in names]
     size = input_size or blocks[0].input_size
     found: list[Compared] = []
@@ -44,11 +53,14 @@ def compare_command(names: list[str], match: str | None, input_size: InputSize |
     print(json.dumps(_data(found, size)) if as_json else "\n".join(_text(found, size)))
 
 
+def _is_block(name: str) -> bool:
+    return name.startswith("block:")
+
+
 def _block(name: str) -> models.Block:
-    source, _, inner = name.rpartition(":")
-    if source != "block":
-        raise UserError(f"{name!r} is not block:NAME: only blocks can be compared.")
-    return models.block(inner)
+    if not _is_block(name):
+        raise UserError(f"{name!r} is not block:NAME: blocks are compared with blocks.")
+    return models.block(name.removeprefix("block:"))
 
 
 def _data(found: list[Compared], size: InputSize) -> dict[str, Any]:

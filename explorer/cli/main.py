@@ -84,9 +84,10 @@ def _add_structure(commands: Any) -> None:
     drawing.add_argument("--out", required=True, metavar="FILE.dot|.svg|.pdf|.png")
     drawing.set_defaults(run=_graph)
 
-    comparing = commands.add_parser("compare", help="blocks side by side on the same input")
-    comparing.add_argument("names", nargs="+", metavar="block:NAME")
-    comparing.add_argument("--match", choices=tuple(FIGURES), help="change the others to cost as much as the first")
+    comparing = commands.add_parser("compare", help="networks side by side, or blocks on the same input")
+    comparing.add_argument("names", nargs="+", metavar="NAME", help="networks, edited ones as PRESET!k.KNOB=VALUE; "
+                           "or blocks, as block:NAME")  # fmt: skip
+    comparing.add_argument("--match", choices=tuple(FIGURES), help="blocks: the others are made as dear as the first")
     comparing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
     comparing.add_argument("--json", action="store_true", dest="as_json")
     comparing.set_defaults(run=_compare)

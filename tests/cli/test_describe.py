@@ -138,7 +138,7 @@ BAD = {
     "input of two sizes": (["describe", "vgg16", "--input", "3x224"], "'3x224'"),
     "input of zero": (["describe", "vgg16", "--input", "3x0x224"], "'3x0x224'"),
     "input of other channels": (["describe", "vgg16", "--input", "4x224x224"], "in_channels=3 cannot read"),
-    "compare a network": (["compare", "block:fire", "resnet18"], "'resnet18' is not block:NAME"),
+    "compare a network": (["compare", "block:fire", "resnet18"], "'resnet18' is not block:NAME: blocks"),
     "compare an unknown block": (["compare", "block:fyre"], "did you mean 'fire'"),
     "compare by an unknown figure": (["compare", "block:fire", "--match", "speed"], "speed"),
     "compare on refused channels": (["compare", "block:shuffle_unit_v2", "--input", "7x8x8"], "in_channels=7"),
