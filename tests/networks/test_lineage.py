@@ -18,7 +18,8 @@ ENDS = {
     "convnext": ("resnet50", "convnext_tiny"),
     "efficientnet": ("mobilenet_v2", "efficientnet_b0"),
 }
-# Giga-multiply-accumulates of Liu et al. 2022, table 10 (which calls them FLOPs), in the order of its rows.
+# Giga-multiply-accumulates of Liu et al. 2022, table 10 (which calls them FLOPs), in the order of its rows. "BN → LN"
+# has 4.46 there, but 4.2 in figure 2: a norm adds no products. The last row, 4.49, counts more than products.
 TABLE_10 = {
     "ResNet-50": 4.09,
     "Stage ratio 3 : 3 : 9 : 3": 4.53,
@@ -32,6 +33,7 @@ TABLE_10 = {
     "One activation": 4.15,
     "One normalisation": 4.15,
 }
+FIGURE_2 = {"Batch → layer norm": 4.2, "ConvNeXt-T": 4.5}
 
 
 @each_lineage
@@ -67,7 +69,7 @@ def test_a_network_that_is_on_no_step_has_no_place() -> None:
 def test_the_way_to_convnext_computes_what_its_paper_says_at_every_step() -> None:
     found = {step.title: round(footprint(step.spec).macs / 1e9, 2) for step in RESNET_TO_CONVNEXT.steps}
     assert {title: found[title] for title in TABLE_10} == pytest.approx(TABLE_10, abs=0.011)
-    assert found["ConvNeXt-T"] == pytest.approx(4.5, abs=0.05)  # table 1
+    assert {title: found[title] for title in FIGURE_2} == pytest.approx(FIGURE_2, abs=0.051)
 
 
 @each_lineage
