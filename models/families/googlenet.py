@@ -14,6 +14,7 @@ from models.registry import Architecture, Preset, register
 from models.spec import NetSpec, knob
 
 Stages = tuple[tuple[InceptionWidths, ...], ...]
+_WITH_HEADS = {"aux_heads": (True,)}
 AUX_SIDE = 4  # side of the map that an auxiliary head flattens: 14 px through a 5×5 pool of stride 3
 
 
@@ -53,31 +54,15 @@ class GoogLeNetSpec(NetSpec):
     dropout: float = knobs.dropout(0.2, paper=0.4)
     aux_heads: bool = knob(True, help="Two heads inside the second stage, in training only.", paper=True)
     aux_pool: str = knob(
-        "adaptive", choices=("adaptive", "5x5"), paper="5x5",
+        "adaptive", choices=("adaptive", "5x5"), paper="5x5", needs=_WITH_HEADS,
         help="How an auxiliary head pools: to 4×4 whatever the map, or a 5×5 average of stride 3.",
-        needs={"aux_heads": (True,)},
     )  # fmt: skip
-    aux_width: int = knob(
-        128, low=1, high=1024, step=8, help="Channels of its 1×1 convolution.", paper=128, needs={"aux_heads": (True,)}
-    )
-    aux_hidden: int = knob(
-        1024,
-        low=1,
-        high=4096,
-        step=64,
-        help="Width of its hidden linear layer.",
-        paper=1024,
-        needs={"aux_heads": (True,)},
-    )
-    aux_dropout: float = knob(
-        0.7,
-        low=0.0,
-        high=0.9,
-        step=0.05,
-        help="Share of its features dropped.",
-        paper=0.7,
-        needs={"aux_heads": (True,)},
-    )
+    aux_width: int = knob(128, low=1, high=1024, step=8, paper=128, needs=_WITH_HEADS,
+                          help="Channels of its 1×1 convolution.")  # fmt: skip
+    aux_hidden: int = knob(1024, low=1, high=4096, step=64, paper=1024, needs=_WITH_HEADS,
+                           help="Width of its hidden linear layer.")  # fmt: skip
+    aux_dropout: float = knob(0.7, low=0.0, high=0.9, step=0.05, paper=0.7, needs=_WITH_HEADS,
+                              help="Share of its features dropped.")  # fmt: skip
 
     @property
     def aux_map(self) -> int:
