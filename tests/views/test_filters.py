@@ -72,6 +72,23 @@ def test_one_input_channel_and_all_filters_are_chosen_and_in_the_link() -> None:
     assert len(tiles(shown)) == 48
 
 
+def test_all_filters_of_a_wide_layer_are_turned_page_by_page() -> None:
+    """512 filters are two pages of 256: no filter is on both, and the second has none of a greater norm."""
+    choices = {"preset": "resnet18", "weights": "random", "all_filters": "1"}
+    app = opened("layer4.0.conv1", **choices)
+    assert "1 to 256 of 512 by norm." in captions(app)
+    first = tiles(app)
+    app.number_input(key="widget:filters page").set_value(2).run()
+    second = tiles(opened(**link(app)))
+    assert link(app)["filters_page"] == "2"
+    assert len({tile["id"] for tile in first + second}) == 512
+
+    def norm(tile: dict[str, Any]) -> float:
+        return float(tile["hint"].removeprefix("L2 norm "))
+
+    assert min(map(norm, first)) >= max(map(norm, second))
+
+
 def test_another_layer_with_fewer_inputs_shows_all_of_them() -> None:
     app = opened("features.0", filter_input="20")
     assert not errors(app)

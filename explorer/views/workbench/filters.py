@@ -21,21 +21,26 @@ from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.views.workbench import selection
 
-FEW, MOST = 24, 256  # filters that are shown, the strongest first; those of a layer with so many channels never all
+FEW, PER_PAGE = 24, 256  # filters that are shown at once, the strongest first: at a first look, and of all
 SETTINGS = (
     Setting("filter_input", -1, low=-1, high=65_535, of_network=True),  # the input channel; -1 for all
     Setting("all_filters", False, of_network=True),
+    Setting("filters_page", 1, low=1, high=1000, of_network=True),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """The pictures of some output channels with the norms of their filters, or that of the whole matrix; and how."""
+    """The pictures of some output channels with the norms of their filters, or that of the whole matrix; and how.
+
+    first: how many channels with greater norms are left out before them.
+    """
 
     channels: Sequence[int]
     norms: Sequence[float]
     pictures: Sequence[np.ndarray]
     how: str
+    first: int = 0
 
 
 def render(session: Session, layer_id: str) -> None:
@@ -45,13 +50,13 @@ def render(session: Session, layer_id: str) -> None:
         return  # that a download comes first is said beside the maps
     outputs, inputs = layer.output_shape[1], _inputs(layer)
     place = state.get("filter_input") if state.get("filter_input") < inputs else -1
-    count = min(outputs, MOST if state.get("all_filters") else FEW)
+    shown = _range(outputs)
 
     def work(job: Job) -> Drawn | None:
         found = filters_of(session.load(job.should_stop).program, layer_id)
-        return found and _drawn(found, count, None if place < 0 else place)
+        return found and _drawn(found, shown, None if place < 0 else place)
 
-    drawn = awaited("filters", (*session.key, layer_id, count, place), "Reading the filters", work)
+    drawn = awaited("filters", (*session.key, layer_id, shown, place), "Reading the filters", work)
     if drawn is None:
         return
     st.markdown(":small[Filters]" if drawn.channels else ":small[Weights]")
@@ -68,23 +73,40 @@ def render(session: Session, layer_id: str) -> None:
         st.caption(drawn.how)
 
 
+def _range(outputs: int) -> range:
+    """Which filters are shown, in the order of their norms: a page of all, or the first few."""
+    if not state.get("all_filters"):
+        return range(min(outputs, FEW))
+    start = (_page(outputs) - 1) * PER_PAGE
+    return range(start, min(outputs, start + PER_PAGE))
+
+
+def _pages(outputs: int) -> int:
+    return -(-outputs // PER_PAGE)
+
+
+def _page(outputs: int) -> int:
+    return min(state.get("filters_page"), _pages(outputs))
+
+
 def _inputs(layer: Layer) -> int:
     """How many input channels a filter reads; 1 where these cannot be chosen."""
     (groups,) = layer.numbers("groups") or (1,)
     return 1 if len(layer.input_shapes[0]) < 2 else layer.input_shapes[0][1] // groups
 
 
-def _drawn(found: LayerFilters, count: int, place: int | None) -> Drawn:
+def _drawn(found: LayerFilters, shown: range, place: int | None) -> Drawn:
     if found.is_matrix:
         picture, how = figures.matrix_picture(found)
         return Drawn((), (), (picture,), how)
-    channels, norms = strongest(found, count), found.norms
+    channels, norms = strongest(found, shown.stop)[shown.start :], found.norms
     pictures, how = figures.filter_pictures(found, channels, place)
-    return Drawn(channels, [float(norms[channel]) for channel in channels], pictures, how)
+    return Drawn(channels, [float(norms[channel]) for channel in channels], pictures, how, shown.start)
 
 
 def _controls(layer: Layer, inputs: int, place: int) -> None:
-    """Which input channel, where filters read several, and whether all filters are shown."""
+    """Which input channel, where filters read several, and whether all filters are shown, page by page."""
+    outputs = layer.output_shape[1]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if inputs > 1:
             state.keep(
@@ -92,8 +114,12 @@ def _controls(layer: Layer, inputs: int, place: int) -> None:
                 options=range(-1, inputs), format_func=lambda i: "All inputs" if i < 0 else f"Input channel {i}",
                 label_visibility="collapsed", width=190,
             )  # fmt: skip
-        if layer.output_shape[1] > FEW:
+        if outputs > FEW:
             state.control(st.toggle, "all_filters", "All filters")
+        if state.get("all_filters") and (pages := _pages(outputs)) > 1:
+            state.keep(st.number_input, "filters page", f"Page (of {pages})", _page(outputs),
+                       lambda page: state.put("filters_page", page), min_value=1, max_value=pages, step=1,
+                       width=120)  # fmt: skip
 
 
 def _tile(channel: int, norm: float, picture: np.ndarray) -> Tile:
@@ -103,6 +129,9 @@ def _tile(channel: int, norm: float, picture: np.ndarray) -> Tile:
 
 
 def _explained(drawn: Drawn, outputs: int) -> str:
-    shown = f"All {outputs:,}" if len(drawn.channels) == outputs else f"The {len(drawn.channels)} of {outputs:,}"
-    order = "by norm" if len(drawn.channels) == outputs else "with the greatest norms"
-    return f"{shown} {order}. {drawn.how}"
+    count = len(drawn.channels)
+    if count == outputs:
+        return f"All {outputs:,} by norm. {drawn.how}"
+    if drawn.first or count > FEW:
+        return f"{drawn.first + 1:,} to {drawn.first + count:,} of {outputs:,} by norm. {drawn.how}"
+    return f"The {count} of {outputs:,} with the greatest norms. {drawn.how}"
