@@ -37,8 +37,8 @@ def measured_peak_bytes(
 ) -> int | None:
     """Bytes that one forward pass of `batch` inputs (C, H, W) of noise holds at most, the inputs included.
 
-    In eval mode, on the device where the module is; its mode stays as it was. None on devices that do not tell. Raises
-    Cancelled.
+    In eval mode, on the device where the module is; its mode stays as it was. A pass before it, which may take room to
+    choose kernels, does not count. None on devices that do not tell. Raises Cancelled.
     """
     place = torch.device(device)
     if place.type not in ("cpu", "cuda"):
@@ -47,11 +47,12 @@ def measured_peak_bytes(
     noise = noise.to(place, image_dtype(module))
     grown = _grown_on_gpu if place.type == "cuda" else _grown_on_cpu
     with mode(module, training=False), torch.inference_mode(), Cancellable(cancel or (lambda: False)):
+        module(noise)
         return noise.nbytes + grown(module, noise)
 
 
 def _grown_on_cpu(module: nn.Module, images: Tensor) -> int:
-    with _profiling, profile(activities=[ProfilerActivity.CPU], profile_memory=True) as passed:
+    with _profiling, profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as passed:
         module(images)
     assert passed.profiler is not None
     return _most_held(passed.profiler.kineto_results)

@@ -24,12 +24,25 @@ class Spare(nn.Module):
         return x + torch.ones(3, *x.shape[1:]).sum(0, keepdim=True)
 
 
+class Chooser(nn.Module):
+    """Takes much room when it is called for the first time, as kernels are chosen."""
+
+    is_new = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.is_new:
+            torch.ones(10**6)
+        self.is_new = False
+        return torch.relu(x)
+
+
 @pytest.mark.parametrize(
     ("module", "maps"),
     [
         (nn.ReLU(inplace=True), 1),
         (nn.ReLU(), 2),
         (nn.Sequential(nn.ReLU(), nn.ReLU(), nn.ReLU()), 3),  # the caller holds the input, whatever is behind it
+        (Chooser(), 2),
         (Spare(), 5),  # the input, three to sum, and the sum; then the output in place of the three
     ],
 )
@@ -78,3 +91,9 @@ def test_the_module_stays_as_it_was_and_a_stop_is_heard() -> None:
 
 def test_a_device_that_does_not_tell_has_no_figure() -> None:
     assert measured_peak_bytes(nn.ReLU(), SIZE, device="meta") is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize(("module", "maps"), [(nn.ReLU(inplace=True), 1), (nn.Sequential(*[nn.ReLU()] * 3), 3)])
+def test_a_gpu_tells_the_same(module: nn.Module, maps: int) -> None:
+    assert measured_peak_bytes(module.cuda(), SIZE, device="cuda") == maps * MAP_BYTES

@@ -119,7 +119,7 @@ def _controls(layer: Layer, inputs: int, place: int) -> None:
         if state.get("all_filters") and (pages := _pages(outputs)) > 1:
             state.keep(st.number_input, "filters page", f"Page (of {pages})", _page(outputs),
                        lambda page: state.put("filters_page", page), min_value=1, max_value=pages, step=1,
-                       width=120)  # fmt: skip
+                       width=150)  # fmt: skip
 
 
 def _tile(channel: int, norm: float, picture: np.ndarray) -> Tile:
