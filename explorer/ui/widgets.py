@@ -27,13 +27,24 @@ def knobs(spec: Spec, pointed: Sequence[KnobPath] = ()) -> None:
     """
     values = state.knob_values()
     for position, (title, names) in enumerate(knob_layout.groups(type(spec)).items()):
-        count = sum(name in state.knobs() for name in names)
-        marked = f"{title} :blue-badge[{count} changed]" if count else title
         if title == knob_layout.SHARED:  # a table needs the width
             _listed(PRESET, spec, names, values, pointed)
             continue
-        with st.expander(marked, expanded=position == 0, key=f"group {type(spec).__name__} {title}"):
-            _listed(PRESET, spec, names, values)
+        group = st.expander(title, expanded=position == 0, key=group_key(type(spec), title), on_change="rerun")
+        if group.open:  # controls that nobody sees would cost as much at every change as those that are seen
+            with group:
+                _listed(PRESET, spec, names, values)
+
+
+def group_key(spec: type[Spec], title: str) -> str:
+    """The key of a group of knobs, by which the session keeps whether it is open."""
+    return f"group {spec.__name__} {title}"
+
+
+def changed_by_group(spec: type[Spec]) -> dict[str, int]:
+    """How many knobs of each group differ from the preset, where any do."""
+    counts = {title: sum(name in state.knobs() for name in names) for title, names in knob_layout.groups(spec).items()}
+    return {title: count for title, count in counts.items() if count}
 
 
 def plain_knobs(of: KnobSet) -> None:

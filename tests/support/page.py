@@ -10,6 +10,8 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+import models
+from explorer.ui import knob_layout, widgets
 from explorer.ui.session import Session
 from tests.support.places import APP
 
@@ -21,7 +23,16 @@ def open_app(**link: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=60)
     for name, text in link.items():
         app.query_params[name.replace("k__", "k.")] = text
-    return app.run()
+    return open_groups(app, link.get("preset", "")).run()
+
+
+def open_groups(app: AppTest, preset: str) -> AppTest:
+    """The page with all groups of the preset's knobs opened; a closed one has no controls."""
+    if preset in models.presets():
+        spec = type(models.preset(preset).spec)
+        for title in knob_layout.groups(spec):
+            app.session_state[widgets.group_key(spec, title)] = True
+    return app
 
 
 def open_trained(**link: str) -> AppTest:

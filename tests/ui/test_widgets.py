@@ -12,6 +12,7 @@ from explorer.networks import knob_paths
 from explorer.networks.knob_text import plain
 from explorer.ui import knob_layout
 from models.spec import NetSpec, Spec, knob
+from tests.support.page import open_groups
 
 ARCHITECTURES = [entry.name for entry in models.architectures()]
 
@@ -35,7 +36,7 @@ def page(preset: str, **knobs: str) -> AppTest:
     app.query_params["preset"] = preset
     for name, text in knobs.items():
         app.query_params[f"k.{name}"] = text
-    app.run()
+    open_groups(app, preset).run()
     assert not app.exception
     return app
 

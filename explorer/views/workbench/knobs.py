@@ -15,9 +15,12 @@ from explorer.views.workbench import made_by
 
 def render(session: Session) -> None:
     """Draw every knob in its group, and the way back to the preset."""
-    changed = len(state.knobs())
+    by_group = widgets.changed_by_group(type(session.spec))
+    changed = sum(by_group.values())
+    where = ", ".join(f"{count} in {title}" for title, count in by_group.items())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(f"{changed or 'None'} of {len(type(session.spec).model_fields)} differ from {session.preset}.")
+        st.caption(f"{changed or 'None'} of {len(type(session.spec).model_fields)} differ from {session.preset}"
+                   f"{': ' if where else ''}{where}.")  # fmt: skip
         st.button("Reset all", icon=":material/undo:", type="tertiary", disabled=not changed,
                   on_click=state.clear_knobs, help=f"Back to {session.preset}.")  # fmt: skip
     widgets.knobs(session.preset_spec, _of_layer(session))
