@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 
 import models
 from explorer.resources import asset, missing_assets
-from explorer.ui import jobs, server, session, sidebar, state, theme, weights
+from explorer.ui import server, session, sidebar, state, theme
 from explorer.ui.guard import attempt, guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
@@ -29,7 +29,6 @@ def page() -> None:
     if chosen is None:
         st.stop()
     view = views[state.get("view")]
-    jobs.retain(chosen.key, besides=[weights.DOWNLOAD])
     with guard():
         sidebar.render(chosen, view.of_network)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):

@@ -26,7 +26,7 @@ from explorer.networks import catalog
 from explorer.networks.catalog import LoadedNetwork, Network
 from explorer.networks.variants import Variant
 from explorer.run import device
-from explorer.ui import input_choices, pictures, state, weights
+from explorer.ui import input_choices, jobs, pictures, state, weights
 from explorer.ui.settings import KnobSet, Setting
 from models.draft import draft
 from models.errors import SpecError
@@ -168,13 +168,26 @@ class Session:
 def begin(settings: Iterable[Setting], knob_sets: Iterable[KnobSet]) -> Session:
     """Start a run: the state from the link, and the session from the state."""
     state.begin(settings, knob_sets)
-    return current()
+    return _at_hand()
+
+
+def resume() -> Session:
+    """The session of a run of a part of the page alone, from the state."""
+    state.resume()
+    return _at_hand()
 
 
 def start_over() -> Session:
     """The session of the first preset, where that of the link could not be opened."""
     state.start_over()
-    return current()
+    return _at_hand()
+
+
+def _at_hand() -> Session:
+    """The session of this run; jobs for another network or picture are stopped."""
+    session = current()
+    jobs.retain(session.key, besides=[weights.DOWNLOAD])
+    return session
 
 
 def current() -> Session:

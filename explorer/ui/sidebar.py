@@ -36,6 +36,14 @@ def render(session: Session, of_network: bool = True) -> None:
         _device(session)
 
 
+def shown(session: Session) -> tuple[Any, ...]:
+    """What the sidebar shows of the session: where it is as before, the sidebar need not be drawn again."""
+    return (
+        session.preset, state.get("weights"), session.source, session.weights_error, session.kept_sentence,
+        session.has_seed, session.seed, session.image and session.image.digest, session.image_error, session.device,
+    )  # fmt: skip
+
+
 def _architecture(session: Session) -> None:
     entries = {entry.name: entry for entry in models.architectures()}
     state.keep(

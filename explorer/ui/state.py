@@ -41,7 +41,9 @@ CORE = (
 )
 PRESET = KnobSet("k.", lambda values: models.preset(values["preset"]).spec, lambda values: values["preset"])
 _STATE, _KNOBS, _WRITTEN, _FRESH, _NOTICES = "state", "knobs", "written", "fresh", "notices"
-_RUN, _SHOWN, _OWN, _HISTORY = "run", "shown", "names of own files", "history"
+_SHOWN, _OWN, _HISTORY = "shown", "names of own files", "history"
+# The number of this run, of the last one of the whole page, and of the one that drew last what this one draws.
+_RUN, _WHOLE, _BEFORE = "run", "whole run", "run before"
 SETTLING_S = 10.0
 NOT_IN_LINK = ("upload", "camera", "file")  # a link has the file's name alone, to tell a reload what it lost
 LONGEST_NAME = 60
@@ -55,13 +57,22 @@ def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:
     table = {setting.name: setting for setting in (*CORE, *extra)}
     st.session_state["settings"] = table
     st.session_state["knob sets"] = (PRESET, *knob_sets)
-    st.session_state[_RUN] = st.session_state.get(_RUN, 0) + 1
+    run = st.session_state.get(_RUN, 0) + 1
+    st.session_state[_BEFORE] = st.session_state.get(_WHOLE, run - 1)
+    st.session_state[_RUN] = st.session_state[_WHOLE] = run
     st.session_state[_FRESH] = _STATE not in st.session_state or _went_back()
     if st.session_state[_FRESH]:
         before = st.session_state.get(_STATE, {})
         _read(st.query_params.to_dict(), table)
         _keep_own(before)
         _record()
+
+
+def resume() -> None:
+    """Start a run of a part of the page alone: no link is taken over."""
+    st.session_state[_BEFORE] = st.session_state[_RUN]
+    st.session_state[_RUN] += 1
+    st.session_state[_FRESH] = False
 
 
 def _keep_own(before: Mapping[str, Any]) -> None:
@@ -242,12 +253,12 @@ def keep(
     widget: Callable[..., Any], key: str, label: str, value: Any, store: Callable[[Any], None], **options: Any
 ) -> Any:
     """Draw a widget that shows `value` whatever it showed before, and hands what a person chooses to `store`."""
-    key, run = f"widget:{key}", st.session_state[_RUN]
+    key, run, before = f"widget:{key}", st.session_state[_RUN], st.session_state[_BEFORE]
     shown: dict[str, _Shown] = st.session_state.setdefault(_SHOWN, {})
     # A browser starts one that the page before had not with its default, unless told our value; of answers that come
     # close together it may draw the last alone, so that it is told for a while.
     last = shown.get(key)
-    since_s = last.since_s if last and last.run >= run - 1 else time.monotonic()
+    since_s = last.since_s if last and last.run >= before else time.monotonic()
     is_new = time.monotonic() - since_s < SETTLING_S
     if is_new or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
-from explorer.ui import state
+from explorer.ui import sidebar, state
 from explorer.ui.guard import guard
+from explorer.ui.part import part
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -31,8 +33,13 @@ from explorer.views.workbench import (
 )
 
 
-def render(session: Session) -> None:
-    """Draw the whole page: figures on top, the graph, a panel beside it."""
+def _around(session: Session) -> tuple[Any, ...]:
+    """What the rest of the page shows of the session; its title is the preset."""
+    return state.get("view"), sidebar.shown(session), stories.shown(session), tuple(state.notices())
+
+
+def _draw(session: Session) -> None:
+    """The whole page: figures on top, the graph, a panel beside it."""
     with guard():
         actions.render(session)
     with guard():
@@ -66,7 +73,7 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
 }
 
 VIEW = View(
-    "workbench", "Workbench", ":material/account_tree:", 0, render,
+    "workbench", "Workbench", ":material/account_tree:", 0, part("workbench", _around, _draw),
     settings=(
         Setting("panel", "layer", choices=tuple(PANELS)),
         *actions.SETTINGS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 import models
@@ -28,6 +30,12 @@ def banner(session: Session) -> None:
             for story in STORIES.values():
                 st.button(story.title, icon=story.icon, key=f"story {story.name}", type="tertiary", on_click=go,
                           args=(story.name, 0))  # fmt: skip
+
+
+def shown(session: Session) -> tuple[Any, ...]:
+    """What the banner shows of the session."""
+    story = state.get("story")
+    return (_is_first_visit(), story, state.get("step"), session.spec if story else None)
 
 
 def _is_first_visit() -> bool:
