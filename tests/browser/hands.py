@@ -47,9 +47,9 @@ class Hands(ABC):
         self._press(self.page.get_by_role("button", name=name).first)
         self.rest()
 
-    def unfold(self, content: str) -> None:
-        """Open the drawer that holds a control."""
-        drawer = self.page.get_by_test_id("stExpander").filter(has=self.page.get_by_label(content))
+    def unfold(self, title: str) -> None:
+        """Open a drawer."""
+        drawer = self.page.get_by_test_id("stExpander").filter(has_text=title)
         self._press(drawer.locator("summary"))
         self.rest()
 

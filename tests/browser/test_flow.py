@@ -59,7 +59,7 @@ def test_a_stage_is_edited_in_the_table_and_the_edit_undone(server: str, hands: 
 
 def test_a_swapped_activation_keeps_what_was_trained(server: str, hands: Hands) -> None:
     hands.open(f"{server}/?preset=zfnet_mini&panel=knobs")
-    hands.unfold("Activation")
+    hands.unfold("Layers")
     hands.choose("Activation", "silu")
     hands.turn_to("Layer")
     told = hands.page.get_by_test_id("stMain").get_by_text("Trained here kept, whole.")

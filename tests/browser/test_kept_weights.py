@@ -12,7 +12,7 @@ def test_a_swapped_activation_keeps_what_was_trained_and_shows_its_maps(server: 
     opened(page, f"{server}/?preset=zfnet_mini&panel=knobs")
     sidebar = page.get_by_test_id("stSidebar")
     expect(sidebar.get_by_text("Trained here kept")).to_have_count(0)
-    page.get_by_test_id("stExpander").filter(has=page.get_by_label("Activation")).locator("summary").click()
+    page.get_by_test_id("stExpander").filter(has_text="Layers").locator("summary").click()
     choose(page, "Activation", "silu")
     expect(sidebar.get_by_text("Trained here kept, whole.")).to_be_visible()
     page.get_by_role("radio", name="Feature maps").click()
