@@ -25,5 +25,5 @@ def test_from_the_bare_address_to_a_trained_network_and_back(server: str, page: 
     for _ in range(2):
         page.go_back()
         wait_until_idle(page)
-    assert page.url == start
+    expect(page).to_have_url(start)
     expect(title).to_have_text("ResNet · resnet50")
