@@ -54,6 +54,28 @@ def test_a_link_with_pins_opens_the_same_comparison_in_a_fresh_browser(server: s
     ).to_be_visible()
 
 
+# How far a graph's first box stands from the middle of its frame, its scale, and where the frame begins.
+MIDDLE = """svg => {
+  const [frame, box] = [svg, svg.querySelector(".box")].map((element) => element.getBoundingClientRect());
+  const scale = svg.querySelector(".scene").transform.baseVal.consolidate().matrix.a;
+  return [Math.round(box.x + box.width / 2 - frame.x - frame.width / 2), scale, frame.y];
+}"""
+
+
+def test_graphs_of_unlike_networks_begin_level_at_one_scale_and_in_sight(server: str, page: Page) -> None:
+    page.goto(f"{server}/?view=compare&preset=resnet50&pin1=googlenet&pin2=densenet201&pin3=efficientnet_b7")
+    wait_until_idle(page, 60)
+    scenes = page.locator("svg.canvas:has(.box)")
+    expect(scenes).to_have_count(4, timeout=60_000)
+    page.wait_for_timeout(500)  # they follow each other within a frame
+    found = [scene.evaluate(MIDDLE) for scene in scenes.all()]
+    assert all(place == found[0] for place in found), found
+    assert abs(found[0][0]) < 40
+    legends = [graph.locator(".legend") for graph in graphs(page)]
+    for legend in legends:
+        expect(legend).to_be_in_viewport(ratio=1)
+
+
 def test_the_comparison_fits_a_phone(server: str, phone_page: Page) -> None:
     phone_page.goto(f"{server}/?view=compare&preset=resnext50_32x4d&pin1=resnet50&pin2=se_resnet50")
     wait_until_idle(phone_page, 60)

@@ -47,10 +47,11 @@ class Candidate:
         return self.known.analysis
 
     def says(self) -> str:
-        """The preset with what was changed, and its weights."""
+        """The preset, where the name is another, with what was changed, and its weights."""
+        preset = "" if self.variant.name == self.variant.preset else self.variant.preset
         weights = self.session.source.title if self.session else ""
         seed = f", seed {self.variant.seed}" if self.session and self.session.has_seed else ""
-        return " · ".join(part for part in (self.variant.preset, self.variant.changes, f"{weights}{seed}") if part)
+        return " · ".join(part for part in (preset, self.variant.changes, f"{weights}{seed}") if part)
 
 
 def current(session: Session) -> list[Candidate]:

@@ -16,19 +16,19 @@ from explorer.ui.session import Session, spec_key
 from explorer.views.compare import entries
 from explorer.views.compare.entries import Candidate
 
-HEIGHT = "34rem"
 SYNCHRONISED = "compare"
 
 
 def render(found: list[Candidate], session: Session) -> None:
     """Draw a graph per network; they move together, and what differs from the reference is marked."""
     chosen = entries.layers(found, session)
+    for entry, column in zip(found, st.columns(len(found), gap="small"), strict=True):  # so that graphs begin level
+        column.markdown(f":small[{_says(found, entry)}]")
     for entry, column in zip(found, st.columns(len(found), gap="small"), strict=True):
         with column:
-            st.markdown(f":small[{_says(found, entry)}]")
             layer_graph(
                 _payload(spec_key(entry.known.spec), entry.label, _marks(found, entry), entry.analysis),
-                key=f"compared graph {entry.letter}", selected=chosen[entry.letter], height=HEIGHT, sync=SYNCHRONISED,
+                key=f"compared graph {entry.letter}", selected=chosen[entry.letter], sync=SYNCHRONISED,
                 pick=lambda layer, entry=entry: entries.choose(found, entry, layer),
             )  # fmt: skip
     beside = f"beside {found[1].letter}" if len(found) == 2 else "in at least one of the others"

@@ -57,15 +57,16 @@ def _heads(found: list[Candidate], session: Session) -> None:
 
 
 def _head(entry: Candidate, is_reference: bool, session: Session) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
         st.markdown(
-            f"{_badge(entry)} **{markdown_safe(entry.variant.name)}**" + (" :small[reference]" if is_reference else "")
+            f"{_badge(entry)} **{markdown_safe(entry.variant.name)}**{' :small[reference]' if is_reference else ''} "
+            f":small[:gray[{markdown_safe(entry.says())}]]",
+            width="stretch",
         )
         if entry.place is not None:
             _menu(entry, entry.place)
         elif entry.is_edited:
             pins.button(session)
-    st.caption(markdown_safe(entry.says()))
     if entry.error:
         st.error(markdown_safe(entry.error), icon=":material/error:")
     elif entry.known.weights_error and entry.place is not None:

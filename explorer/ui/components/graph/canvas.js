@@ -60,23 +60,43 @@ class Canvas {
     return this.drawing.isDown ? { w: w - map.w - MAP.margin, h } : { w, h: h - map.h - MAP.margin };
   }
 
-  // The whole drawing in view.
-  fit() {
+  whole() {
     const { w, h } = this.frame();
     const k = Math.min((w - 24) / this.size.w, (h - 24) / this.size.h, 1.4);
-    this.set({ k, x: (w - this.size.w * k) / 2, y: (h - this.size.h * k) / 2 });
+    return { k, x: (w - this.size.w * k) / 2, y: (h - this.size.h * k) / 2 };
+  }
+
+  // The whole drawing in view.
+  fit() {
+    this.set(this.whole());
   }
 
   // The whole drawing where it stays readable, otherwise its beginning.
-  begin(isDown) {
+  beginning() {
+    const whole = this.whole();
+    if (whole.k >= 0.7) return whole;
     const { w, h } = this.frame();
-    const k = Math.min((w - 24) / this.size.w, (h - 24) / this.size.h, 1.4);
-    if (k >= 0.7) return this.fit();
+    const { isDown } = this.drawing;
     const room = this.room(0.7);
     const wide = Math.min(Math.max(isDown ? (room.w - 24) / this.size.w : (room.h - 24) / this.size.h, 0.7), 1);
     const first = this.drawing.boxes.values().next().value;
     const start = (whole, own, size, middle) => (size * wide <= own - 24 ? Math.min((whole - size * wide) / 2, own - 12 - size * wide) : Math.min(12, own / 2 - middle * wide));
-    return this.set({ k: wide, x: isDown ? start(w, room.w, this.size.w, first.x + first.w / 2) : 12, y: isDown ? 12 : start(h, room.h, this.size.h, first.y + first.h / 2) });
+    return { k: wide, x: isDown ? start(w, room.w, this.size.w, first.x + first.w / 2) : 12, y: isDown ? 12 : start(h, room.h, this.size.h, first.y + first.h / 2) };
+  }
+
+  // What another canvas shows, moved so that the lines that enter both networks lie at the same place of their frames.
+  beside(other) {
+    const { x, y, k } = other.view;
+    const [own, its] = [this.entrance(), other.entrance()];
+    return { k, x: x + own.half.w - its.half.w + (its.x - own.x) * k, y: y + own.half.h - its.half.h + (its.y - own.y) * k };
+  }
+
+  // Middle of the first box across the flow, and half of the frame there.
+  entrance() {
+    const first = this.drawing.boxes.values().next().value;
+    const { w, h } = this.frame();
+    const { isDown } = this.drawing;
+    return isDown ? { x: first.x + first.w / 2, y: 0, half: { w: w / 2, h: 0 } } : { x: 0, y: first.y + first.h / 2, half: { w: 0, h: h / 2 } };
   }
 
   // Moves as little as brings a box into view, with room around it.

@@ -203,15 +203,27 @@ class GraphView {
   // What was opened or closed stays where it was; a new network begins at its beginning.
   settle(how, before, isDown) {
     const after = this.drawing.boxes.get(how.anchor);
-    const beside = how.begin && sync.others(this).find((other) => other.memory.place);
+    const [beside] = how.begin ? sync.drawn(this) : [];
     if (how.begin && this.memory.place) this.canvas.set(this.memory.place, false);
-    else if (beside) this.canvas.set(beside.memory.place, false);
-    else if (how.begin || how.fit) this.canvas.begin(isDown);
+    else if (beside) this.beginBeside(beside);
+    else if (how.begin || how.fit) this.canvas.set(this.canvas.beginning());
     else if (before && after) this.canvas.keep(before, after, isDown);
     if (how.layer !== undefined) {
       const box = this.drawing.boxes.get(this.owner[how.layer]);
       if (box) this.canvas.reveal(box);
     }
+  }
+
+  // Where the other is, or all of them at the beginning, as small as this one has to be.
+  beginBeside(other) {
+    const wanted = this.canvas.beginning();
+    if (wanted.k < other.canvas.view.k) this.canvas.set(wanted);
+    else this.follow(other);
+  }
+
+  follow(other) {
+    this.canvas.set(this.canvas.beside(other.canvas), false);
+    this.memory.place = this.canvas.view;
   }
 
   metricName() {
@@ -322,8 +334,11 @@ const sync = {
   others(view) {
     return [...(this.groups.get(view.syncName) ?? [])].filter((other) => other !== view && other.outline);
   },
+  drawn(view) {
+    return this.others(view).filter((other) => other.drawing.boxes.size);
+  },
   moved(view) {
-    this.others(view).forEach((other) => { other.canvas.set(view.canvas.view, false); other.memory.place = view.canvas.view; });
+    this.drawn(view).forEach((other) => other.follow(view));
   },
   folded(view) {
     this.others(view).forEach((other) => { other.memory.open = new Set([...view.open].filter((key) => other.outline.at.has(key))); other.layOut({}); });
