@@ -113,3 +113,25 @@ def test_the_small_map_lies_beside_what_is_opened(name: str, part: str, page: Pa
             page.wait_for_timeout(50)  # the map is drawn with the next frame
             assert page.evaluate(BELOW_MAP) == [True, 0]
         watched(page, TURN)
+
+
+# Whether the frame with this title lies within the canvas from side to side, and the space above the drawing.
+WHOLE = """(title) => {
+  const canvas = root.querySelector("svg.canvas").getBoundingClientRect();
+  const frame = [...root.querySelectorAll(".frame")].find((one) => one.textContent.startsWith(title));
+  const { left, right } = frame.querySelector(".body").getBoundingClientRect();
+  const above = root.querySelector(".scene").getBoundingClientRect().top - canvas.top;
+  return [left >= canvas.left && right <= canvas.right, above];
+}"""
+
+
+def test_the_frame_around_what_is_opened_stays_in_view_whole(page: Page) -> None:
+    page.set_viewport_size({"width": 640, "height": 600})
+    page.evaluate("root.style.setProperty('--height', '520px')")
+    watched(page, "show(argument)", graph_payload(analysis_of("googlenet"), title="googlenet"))
+    for part in ("inception3a", "branch2"):
+        watched(page, "toggle(argument)", part)
+        page.wait_for_timeout(50)
+        is_whole, above = page.evaluate(WHOLE, "inception3a")
+        assert is_whole, part
+        assert above < 60, part

@@ -109,14 +109,30 @@ class Canvas {
     if (move.x !== x || move.y !== y) this.set(move);
   }
 
-  // After a box has opened or closed: its beginning and the line that enters it stay where they were, and it is in view.
-  keep(before, after, isDown) {
+  // After a box has opened or closed: its beginning and the line that enters it stay where they were, unless it or the
+  // outermost of the frames around it that can be shown whole would not be in view.
+  keep(before, after, frames) {
     const { x, y, k } = this.view;
-    const [room, size] = isDown ? [this.room(k).w, after.w] : [this.room(k).h, after.h];
+    const { isDown } = this.drawing;
+    const across = (box) => (isDown ? box.w : box.h);
+    const room = across(this.room(k)) - 24;
+    const least = Math.min(k, 0.5);
+    const outer = frames.find((frame) => across(frame) * least <= room) ?? after;
+    const narrow = Math.max(least, Math.min(k, room / across(outer)));
     const place = isDown ? [x + before.port * k, y + before.y * k] : [x + before.x * k, y + before.port * k];
-    const narrow = size * k > room - 24 ? Math.max(Math.min(k, 0.5), Math.min(k, (room - 24) / size)) : k;
     this.set({ k: narrow, x: place[0] - (isDown ? after.port : after.x) * narrow, y: place[1] - (isDown ? after.y : after.port) * narrow });
-    this.reveal({ ...after, w: isDown ? after.w : Math.min(after.w, 300), h: isDown ? Math.min(after.h, 200) : after.h }, 12);
+    const seen = isDown ? { x: outer.x, w: outer.w, y: after.y, h: Math.min(after.h, 200) } : { x: after.x, w: Math.min(after.w, 300), y: outer.y, h: outer.h };
+    this.reveal(seen, 12);
+    if (narrow < k) this.fill();
+  }
+
+  // Nothing empty before or behind the drawing along the flow, as long as it is the longer one.
+  fill() {
+    const { x, y, k } = this.view;
+    const { w, h } = this.frame();
+    const held = (at, whole, frame) => (whole * k > frame - 24 ? Math.min(Math.max(at, frame - 12 - whole * k), 12) : at);
+    if (this.drawing.isDown) this.set({ k, x, y: held(y, this.size.h, h) });
+    else this.set({ k, x: held(x, this.size.w, w), y });
   }
 
   listen() {

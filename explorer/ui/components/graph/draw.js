@@ -175,14 +175,9 @@ class Drawing {
     const at = this.boxes.get(id);
     const isLeft = this.isDown && this.turnsRight(id);
     const [x, y] = this.isDown ? [at.x + at.w / 2 + (isLeft ? -9 : 9), at.y + at.h + 16] : [at.x + 2, at.y + at.h + 12];
-    const note = shape("text", { x: round(x), y: round(y), class: "shape", "text-anchor": isLeft ? "end" : "start", style: `--frames: ${this.frames(id)}` });
+    const note = shape("text", { x: round(x), y: round(y), class: "shape", "text-anchor": isLeft ? "end" : "start", style: `--frames: ${this.view.framesAround(id).length}` });
     note.textContent = text;
     return note;
-  }
-
-  // How many open frames lie around a box.
-  frames(id) {
-    return this.view.outline.path(id).filter((up) => this.boxes.has(up)).length;
   }
 
   // Whether the lines that leave a box turn to the right alone; words stand on the other side then.

@@ -207,11 +207,16 @@ class GraphView {
     if (how.begin && this.memory.place) this.canvas.set(this.memory.place, false);
     else if (beside) this.beginBeside(beside);
     else if (how.begin || how.fit) this.canvas.set(this.canvas.beginning());
-    else if (before && after) this.canvas.keep(before, after, isDown);
+    else if (before && after) this.canvas.keep(before, after, this.framesAround(how.anchor));
     if (how.layer !== undefined) {
       const box = this.drawing.boxes.get(this.owner[how.layer]);
       if (box) this.canvas.reveal(box);
     }
+  }
+
+  // The open frames around a box, outermost first.
+  framesAround(id) {
+    return this.outline.path(id).map((up) => this.drawing.boxes.get(up)).filter(Boolean);
   }
 
   // Where the other is, or all of them at the beginning, as small as this one has to be.
