@@ -12,6 +12,7 @@ from explorer.api import (
     UnknownNameError,
     UserError,
     analyze,
+    deconvnet,
     feature_maps,
     occlusion_map,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "UnknownNameError",
     "UserError",
     "analyze",
+    "deconvnet",
     "feature_maps",
     "occlusion_map",
 ]

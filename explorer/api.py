@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from explorer.analysis import activations, occlusion
+from explorer.analysis.deconvnet import project
+from explorer.analysis.deconvnet_rules import BackwardMethod, BackwardRule, BackwardSettings
 from explorer.analysis.inputs import ImageLike, as_input
 from explorer.analysis.occluder import Extent, Fill, fill_values
 from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings, OnProgress
@@ -15,6 +19,7 @@ from explorer.analysis.structure import Analysis, LayerReport, analyze
 from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
 from explorer.graph.layers import Layer, LayerGraph
 from explorer.receptive_field.report import ReceptiveField
+from explorer.types import Cell
 
 __all__ = [
     "Analysis",
@@ -28,6 +33,7 @@ __all__ = [
     "UnknownNameError",
     "UserError",
     "analyze",
+    "deconvnet",
     "feature_maps",
     "occlusion_map",
 ]
@@ -45,6 +51,36 @@ def feature_maps(module: nn.Module, image: ImageLike, layer: str) -> Tensor:
     """
     given = as_input(module, image)
     return activations.feature_maps(_opened(module, given.tensor), given.tensor, layer)
+
+
+def deconvnet(
+    module: nn.Module,
+    image: ImageLike,
+    layer: str,
+    channel: int | None = None,
+    position: Cell | None = None,
+    *,
+    method: BackwardMethod = "deconvnet",
+    rules: Mapping[str, BackwardRule] | None = None,
+    cancel: Cancel | None = None,
+) -> Tensor:
+    """What in one image excites a unit, projected back to pixels, [C, H, W] (Zeiler and Fergus 2014, section 2.1).
+
+    image, layer: as in `feature_maps`. channel: of the layer, the one with the greatest activation by default;
+    position: (row, column) in its map, where it is greatest by default. method: "deconvnet" unpools with switches,
+    rectifies and filters with the transposed kernels; "guided" lets the positive part of the gradient through each
+    activation (Springenberg et al. 2015); "gradient" is the gradient. rules: kind or id of a layer → how the signal
+    goes back through it instead: "rectify", "guided", "gradient", "pass" or, for gates and contrast normalisation,
+    "hold"; by default ReLU6, hard-swish, SiLU, GELU and their like are taken for what they come near to, ReLU. The
+    signal starts with 1 at the unit. cancel() is asked before every layer, and ends the work if true.
+    The module is left as it was. Raises TraceError (it cannot run), UnknownNameError (the layer), UserError (it cannot
+    be traced, there is no such unit, no derivative leads from it to the image, a rule does not fit), Cancelled.
+    """
+    given = as_input(module, image)
+    settings = BackwardSettings(method, rules)
+    return project(
+        _opened(module, given.tensor), given.tensor, layer, channel, position, settings, cancel=cancel
+    ).signal
 
 
 def occlusion_map(

@@ -33,6 +33,9 @@ NO_DEFAULT = inspect.Parameter.empty
 SIGNATURES: dict[Callable[..., Any], dict[str, Any]] = {
     explorer.analyze: {"module": NO_DEFAULT, "input_size": (3, 224, 224)},
     explorer.feature_maps: {"module": NO_DEFAULT, "image": NO_DEFAULT, "layer": NO_DEFAULT},
+    explorer.deconvnet: {
+        "module": NO_DEFAULT, "image": NO_DEFAULT, "layer": NO_DEFAULT, "channel": None, "position": None,
+    },
     explorer.occlusion_map: {
         "module": NO_DEFAULT, "image": NO_DEFAULT, "target": None, "window": 32, "stride": 16, "fill": "gray",
         "layer": None, "method": "auto", "progress": None, "cancel": None,
