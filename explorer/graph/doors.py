@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import torch
@@ -88,7 +90,16 @@ _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _parameters(module: nn.Module) -> list[inspect.Parameter]:
-    return list(inspect.signature(module.forward).parameters.values())
+    forward = module.forward
+    if not isinstance(forward, types.MethodType):
+        return list(inspect.signature(forward).parameters.values())
+    of_self, *others = _parameters_of(forward.__func__)
+    return [of_self, *others] if of_self.kind is of_self.VAR_POSITIONAL else others
+
+
+@lru_cache(maxsize=1024)
+def _parameters_of(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(function).parameters.values())
 
 
 def defaults(module: nn.Module) -> dict[str, Any]:
