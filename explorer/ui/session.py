@@ -144,7 +144,8 @@ class Session:
     @property
     def layer(self) -> str:
         """The chosen layer's id; the last feature map where none, or one that is not there, is chosen."""
-        return layer_or_none(self.analysis.graph, state.get("layer")) or self.analysis.head_layer
+        chosen = state.get("layer")
+        return (chosen and layer_or_none(self.analysis.graph, chosen)) or self.analysis.head_layer
 
     @property
     def channel(self) -> int | None:
