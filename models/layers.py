@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.meta import is_unfilled, layer
+from models.meta import is_unfilled, layer, weightless
 
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "leaky_relu": nn.LeakyReLU,
@@ -116,7 +116,7 @@ def built(make: Callable[[], nn.Module]) -> nn.Module:
 
 def activation(name: str) -> nn.Module:
     """A fresh, never in-place instance of the named activation; "none" is the identity."""
-    return _ACTIVATIONS[name]()
+    return weightless(_ACTIVATIONS[name])
 
 
 def norm(name: str, channels: int) -> nn.Module:

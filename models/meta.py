@@ -67,7 +67,23 @@ def layer(make: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
         return make(*args, **options)
     with torch._C.DisableTorchFunction():  # what is asked of a tensor, if only its shape, would pass through the modes
         found = _pattern(make, args, tuple(options.items()), torch.get_default_dtype())
-        return _with_own_attributes(found) if _compared.get() else _copied(found)
+        return _again(found)
+
+
+def weightless(make: type[nn.Module]) -> nn.Module:
+    """`make()`, of a layer without weights; within `on_meta` a copy of one made before, which takes half the time."""
+    if not is_unfilled():
+        return make()
+    return _again(_weightless_pattern(make))
+
+
+def _again(found: nn.Module) -> nn.Module:
+    return _with_own_attributes(found) if _compared.get() else _copied(found)
+
+
+@cache
+def _weightless_pattern(make: type[nn.Module]) -> nn.Module:
+    return make()
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ from torch import nn
 
 import models
 from models.knobs import NORM_NAMES
-from models.layers import conv, norm
+from models.layers import activation, conv, norm
 from models.meta import is_unfilled, layer, on_meta, only_compared
 
 
@@ -44,6 +44,19 @@ def test_equal_layers_share_no_parameter_no_hook_and_no_attribute():
     tensors = [*first.state_dict(keep_vars=True).values(), *second.state_dict(keep_vars=True).values()]
     assert len({t.untyped_storage()._cdata for t in tensors}) == len(tensors) == 10
     assert all(isinstance(p, nn.Parameter) for p in second.parameters())
+
+
+def test_activations_share_no_hook_and_no_attribute():
+    with on_meta():
+        first = activation("leaky_relu")
+        assert isinstance(first, nn.LeakyReLU)
+        first.negative_slope = 0.5
+        first.register_forward_hook(lambda *_: None)
+        second = activation("leaky_relu")
+    assert isinstance(second, nn.LeakyReLU)
+    assert second.negative_slope == 0.01
+    assert not second._forward_hooks
+    assert str(second) == str(activation("leaky_relu"))
 
 
 def test_layers_of_other_arguments_are_others():
