@@ -47,6 +47,7 @@ def page() -> None:
     with guard():
         view.render(chosen)
     state.end()
+    server.pass_over_first_page()
 
 
 if __name__ == "__main__":

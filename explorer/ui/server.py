@@ -6,6 +6,7 @@ import gc
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import pandas  # noqa: F401  (plotly takes it half imported where the first pages are drawn at the same time)
@@ -47,14 +48,22 @@ class Hardened:
         await answer(scope, receive, send_with_headers)
 
 
+def pass_over() -> None:
+    """Let garbage be looked for in what is made from now on: all that is there by now is imported, and stays."""
+    gc.collect()
+    gc.freeze()
+
+
+pass_over_first_page = cache(pass_over)  # half of all is imported when the first page is drawn: once, after that
+
+
 @asynccontextmanager
 async def beginning(_: Any) -> AsyncIterator[None]:
     """Open the page in a person's browser, as Streamlit does only for scripts without a server of their own.
 
     Streamlit collects garbage after every run of the page, while everybody waits: what was imported is passed over.
     """
-    gc.collect()
-    gc.freeze()
+    pass_over()
     if not config.get_option("server.headless"):
         webbrowser.open(get_url(get_display_address(config.get_option("server.address") or "localhost")))
     yield

@@ -33,3 +33,17 @@ print(frozen > 10 * left)
     assert ended.stdout.splitlines()[-1:] == ["True"], ended.stderr
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert config["runner"]["postScriptGC"] is False
+
+
+def test_what_the_first_page_brings_is_passed_over_too_and_no_later_one() -> None:
+    code = """
+import gc, app
+from streamlit.testing.v1 import AppTest
+def drawn():
+    assert not AppTest.from_file("app.py", default_timeout=120).run().exception
+    return gc.get_freeze_count()
+before, first, second = gc.get_freeze_count(), drawn(), drawn()
+print(before < first >= second)  # what was frozen and is gone is no more counted
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ended.stdout.splitlines()[-1:] == ["True"], ended.stderr
