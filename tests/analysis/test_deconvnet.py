@@ -266,6 +266,28 @@ def test_an_add_sends_the_signal_into_each_branch_and_a_concat_cuts_it() -> None
     torch.testing.assert_close(found.signal[:, 4, 1], expected.detach())
 
 
+class ReadTwice(nn.Module):
+    """A rectifier whose input is read elsewhere too: Captum rectifies what comes from there as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu, self.head = nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return self.head(torch.cat([y, self.relu(y)], 1)).mean((2, 3))
+
+
+def test_what_goes_around_a_rectifier_is_not_rectified() -> None:
+    module, image = ReadTwice(), torch.randn(1, 3, 4, 4)
+    around, through = module.head.weight[1, :, 0, 0].detach().split(2)
+    assert (around < 0).any()
+    expected = (around + through.clamp(min=0)) @ module.conv.weight[:, :, 0, 0].detach() / 16
+    found = projected(module, image, 1, "deconvnet")
+    torch.testing.assert_close(found, expected[:, None, None].expand(3, 4, 4))
+    assert differ(found, captums(module, image, 1, "deconvnet"))
+
+
 def test_the_steps_go_from_the_unit_to_the_image() -> None:
     module, image = torchvisions("alexnet"), torch.randn(1, 3, 64, 64)
     program = trace(module, (3, 64, 64))
