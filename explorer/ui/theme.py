@@ -8,9 +8,15 @@ PLAIN = {"displayModeBar": False}  # plotly charts: without a bar of buttons tha
 
 
 # Streamlit leaves a third of a small screen to margins; the graph and the panel beside it need it. On a phone the
-# figures stay in sight below the header while a knob is turned, and buttons do not name keys that it does not have.
+# figures stay in sight below the header while a knob is turned, and buttons do not name keys that it does not have. On
+# a larger screen the graph stays beside a panel that is longer than the window.
 _FITTED = """<style>
 [data-testid="stMainBlockContainer"] {{ padding: 4.1rem 2rem 2rem; }}
+@media (min-width: 641px) {{
+  [data-testid="stColumn"]:has(> div > [data-testid="stLayoutWrapper"] > [class*="st-key-beside"]) {{
+    position: sticky; top: 4.1rem; align-self: flex-start;
+  }}
+}}
 @media (max-width: 640px) {{
   [data-testid="stMainBlockContainer"] {{ padding: 4.1rem 1rem 2rem; }}
   [data-testid="stMain"] kbd {{ display: none; }}

@@ -97,3 +97,18 @@ def test_the_buttons_stand_in_one_row_on_a_phone(server: str, phone_page: Page) 
         phone_page.get_by_role("button", name=name).first.bounding_box() for name in ("Undo", "Redo", "Random", "Pin")
     ]
     assert len({place["y"] for place in places if place}) == 1
+
+
+def test_the_graph_stays_beside_a_panel_that_is_longer_than_the_window(server: str, page: Page) -> None:
+    opened(page, f"{server}/?preset=resnet_mini")
+    expect(page.get_by_text("All 96 maps")).to_be_attached(timeout=60_000)
+    box = drawn(page).first
+    before = box.bounding_box()
+    page.mouse.move(1200, 700)  # over the panel
+    page.mouse.wheel(0, 700)
+    expect(page.get_by_text("All 96 maps")).to_be_in_viewport()
+    after = box.bounding_box()
+    assert before
+    assert after
+    assert 60 < after["y"] < before["y"], "below the page's header"
+    expect(box).to_be_in_viewport()

@@ -45,7 +45,7 @@ def _draw(session: Session) -> None:
     with guard():
         figures.render(session)
     left, right = st.columns([3, 2], gap="medium")
-    with left, guard():
+    with left, st.container(key="beside the panel"), guard():
         if session.spec_error:
             graph.failed(session, session.spec_error)
         else:
