@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from itertools import count
 from typing import Literal
 
 from explorer.graph import ops
@@ -102,23 +103,22 @@ def _with_failure(graph: LayerGraph) -> list[Layer]:
 
 
 def _entries(root: _Branch, place: dict[str, int]) -> list[Entry]:
-    found: list[Entry] = []
+    found: dict[int, Entry] = {}
+    numbers = count()
 
     def walk(branch: _Branch, parent: int, around: str, start: int) -> int:
-        at = len(found)
+        at = next(numbers)
         title = branch.path.removeprefix(f"{around}.") if around else branch.path
         main = place[branch.main.id] if branch.main else -1
-        entry = Entry(branch.role, branch.path, title, parent, start, start, branch.times, branch.period, main)
-        found.append(entry)
         stop = start + (branch.layer is not None)
         inner = around if branch.role in ("unit", "repeat") else branch.path
         for child in branch.children:
             stop = walk(child, at, inner, stop)
-        found[at] = replace(entry, stop=stop)
+        found[at] = Entry(branch.role, branch.path, title, parent, start, stop, branch.times, branch.period, main)
         return stop
 
     walk(root, -1, "", 0)
-    return found
+    return [found[at] for at in range(len(found))]
 
 
 class _Builder:
