@@ -22,16 +22,16 @@ from explorer.analysis.occluder import (  # fmt: skip
     fill_values,
     given_fill,
     one_image,
-    paint,
     square_boxes,
 )
 from explorer.analysis.outputs import Ends, Output, Reading, checked, read
 from explorer.analysis.passes import Cancel, Passes, Runnable, passes_of
+from explorer.analysis.sliding import Answer, FullSliding, IncrementalSliding, Slide, Sliding, sums
 from explorer.errors import Cancelled, UserError
 from explorer.run.plain import PlainNetwork
 from explorer.types import Box
 
-Method = Literal["auto", "full"]
+Method = Literal["auto", "full", "incremental"]
 OnProgress = Callable[[int, int, float], object]  # positions done, positions in all, seconds left
 DEFAULT_WINDOW, DEFAULT_STRIDE = 32, 16
 
@@ -43,7 +43,8 @@ class OcclusionSettings:
     window, stride: pixels, or (height, width); on an image smaller than the default square, one of three eighths of its
     side. fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as
     the image, overrides it. layer: an id, or the path of a module; also record the sum of its strongest map. method:
-    "auto" takes the fastest that there is, "full" runs the whole network at each position. batch_size: positions run
+    "full" runs the whole network at each position, "incremental" only what the square can reach, with the same
+    result; "auto" is "full". batch_size: positions run
     at a time, by default as many as keep within memory and within half a second a layer. output: how the network's
     values become probabilities, "softmax", "sigmoid", "probabilities" (they are that) or "logits" (taken as they are);
     by default found out.
@@ -174,78 +175,63 @@ def occlusion_steps(
     boxes = square_boxes((image.shape[2], image.shape[3]), *settings.square((image.shape[2], image.shape[3])))
     network = passes_of(program)
     layer = None if settings.layer is None else network.find(settings.layer)
-    passes = _Passes(network, image, layer, cancel)
-    filling = settings.filling(image)
-    reading, found = passes.clean(target, boxes, settings.output)
+    slide = Slide(image, boxes, settings.filling(image), layer, cancel)
+    reading, found = _clean(network, slide, target, settings.output)
     found = replace(found, is_traced=not isinstance(program, PlainNetwork))
-    return passes.filled_in(found, reading, filling, settings.batch_size or network.batch_size(image))
+    return _filled_in(found, reading, _sliding(network, slide, settings.method), settings.batch_size, cancel)
 
 
 # -- Running ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Passes:
-    """The forward passes of one map: the network, the image [1, C, H, W], the layer that is summed, if any."""
+def _clean(network: Passes, slide: Slide, target: int | None, asked: Output | None) -> tuple[Reading, OcclusionMap]:
+    """How the output is read, and the map with nothing done yet but the figures without a square."""
+    with Ends() as ends:
+        ((returned, maps, _),) = network.forward(slide.image, slide.layer, slide.cancel)
+    reading = read(returned, 1, ends, asked)
+    probabilities = reading.values(returned, 1)
+    classes = probabilities.shape[1]
+    if not probabilities.isfinite().all():
+        raise UserError("The network's output for this image is not finite: there is nothing to compare with.")
+    best = int(probabilities[0].argmax())
+    if target is not None and not 0 <= target < classes:
+        raise UserError(f"target={target} is not a class: they go from 0 to {classes - 1}.")
+    chosen = best if target is None else target
+    totals = None if maps is None else sums(maps)[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+    channel = None if totals is None else int(totals.argmax())
+    empty = np.full(slide.squares.shape[:2], np.nan)
+    return reading, OcclusionMap(
+        probability=empty.copy(), top_class=np.full(empty.shape, -1), top_probability=empty.copy(),
+        activation=None if totals is None else empty.copy(), done=np.zeros(empty.shape, bool), boxes=slide.squares,
+        target=chosen, baseline=float(probabilities[0, chosen]), baseline_class=best, channel=channel,
+        baseline_activation=None if totals is None or channel is None else float(totals[channel]),
+        output=reading.output, tensor=reading.tensor, precision=reading.precision,
+    )  # fmt: skip
 
-    network: Passes
-    image: Tensor
-    layer: str | None
-    cancel: Cancel | None
 
-    def clean(self, target: int | None, boxes: np.ndarray, asked: Output | None) -> tuple[Reading, OcclusionMap]:
-        """How the output is read, and the map with nothing done yet but the figures without a square."""
-        with Ends() as ends:
-            ((returned, maps, _),) = self.network.forward(self.image, self.layer, self.cancel)
-        reading = read(returned, 1, ends, asked)
-        probabilities = reading.values(returned, 1)
-        classes = probabilities.shape[1]
-        if not probabilities.isfinite().all():
-            raise UserError("The network's output for this image is not finite: there is nothing to compare with.")
-        best = int(probabilities[0].argmax())
-        if target is not None and not 0 <= target < classes:
-            raise UserError(f"target={target} is not a class: they go from 0 to {classes - 1}.")
-        chosen = best if target is None else target
-        totals = None if maps is None else _sums(maps)[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
-        channel = None if totals is None else int(totals.argmax())
-        empty = np.full(boxes.shape[:2], np.nan)
-        return reading, OcclusionMap(
-            probability=empty.copy(), top_class=np.full(boxes.shape[:2], -1), top_probability=empty.copy(),
-            activation=None if totals is None else empty.copy(), done=np.zeros(boxes.shape[:2], bool), boxes=boxes,
-            target=chosen, baseline=float(probabilities[0, chosen]), baseline_class=best, channel=channel,
-            baseline_activation=None if totals is None or channel is None else float(totals[channel]),
-            output=reading.output, tensor=reading.tensor, precision=reading.precision,
-        )  # fmt: skip
-
-    def filled_in(
-        self, found: OcclusionMap, reading: Reading, filling: Tensor, batch_size: int
-    ) -> Iterator[OcclusionMap]:
-        """The map, then again after every batch of positions. Raises Cancelled."""
+def _filled_in(
+    found: OcclusionMap, reading: Reading, sliding: Sliding, batch_size: int | None, cancel: Cancel | None
+) -> Iterator[OcclusionMap]:
+    """The map, then again after every batch of positions. Raises Cancelled."""
+    yield found
+    visits, size = _coarse_first(found.shape), batch_size or sliding.batch_size()
+    for first in range(0, len(visits), size):
+        if cancel is not None and cancel():
+            raise Cancelled
+        batch = visits[first : first + size]
+        _store(found, batch, *_evaluated(sliding.run(batch), reading))
         yield found
-        visits = _coarse_first(found.shape)
-        for first in range(0, len(visits), batch_size):
-            if self.cancel is not None and self.cancel():
-                raise Cancelled
-            batch = visits[first : first + batch_size]
-            images = self.image.repeat(len(batch), 1, 1, 1)
-            for picture, position in zip(images, batch, strict=True):
-                paint(picture, filling, found.box(*position))
-            _store(found, batch, *self._evaluate(images, reading))
-            yield found
-
-    def _evaluate(self, images: Tensor, reading: Reading) -> tuple[Tensor, Tensor | None]:
-        """Probabilities [N, classes], and the total activation of each map of the layer [N, C]."""
-        answers = [
-            (reading.values(returned, count), None if maps is None else _sums(maps))
-            for returned, maps, count in self.network.forward(images, self.layer, self.cancel)
-        ]
-        sums = [totals for _, totals in answers if totals is not None]
-        return torch.cat([values for values, _ in answers]), torch.cat(sums) if sums else None
 
 
-def _sums(maps: Tensor) -> Tensor:
-    """The total activation of each map, [N, C], of maps [N, C, H, W]."""
-    return maps.float().sum((2, 3)).cpu()
+def _evaluated(answers: Iterator[Answer], reading: Reading) -> tuple[Tensor, Tensor | None]:
+    """Probabilities [N, classes], and the total activation of each map of the layer [N, C]."""
+    read = [(reading.values(returned, count), totals) for returned, totals, count in answers]
+    found = [totals for _, totals in read if totals is not None]
+    return torch.cat([values for values, _ in read]), torch.cat(found) if found else None
+
+
+def _sliding(network: Passes, slide: Slide, method: Method) -> Sliding:
+    return IncrementalSliding.of(network, slide) if method == "incremental" else FullSliding(network, slide)
 
 
 def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Tensor, sums: Tensor | None) -> None:

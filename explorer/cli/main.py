@@ -109,7 +109,10 @@ def _add_pictures(commands: Any) -> None:
         "--output", choices=("softmax", "sigmoid", "probabilities", "logits"),
         help="how the network's values become probabilities (default: found out from its end)",
     )  # fmt: skip
-    occluding.add_argument("--method", default="full", choices=("full",))
+    occluding.add_argument(
+        "--method", default="auto", choices=("auto", "full", "incremental"),
+        help="run the whole network at each position, or only what the square can reach, with the same result",
+    )  # fmt: skip
     occluding.add_argument("--out", required=True, metavar="DIR")
     occluding.set_defaults(run=_occlude)
 

@@ -21,6 +21,7 @@ from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusi
 from explorer.errors import Cancelled, UnknownNameError, UserError
 from explorer.graph.trace import TracedProgram, trace
 from explorer.run.execute import run
+from explorer.run.plain import PlainNetwork
 
 
 class Region(nn.Module):
@@ -143,6 +144,32 @@ def test_resnet_in_batches_agrees_with_single_pictures() -> None:
     np.testing.assert_allclose(maps[0].activation, maps[1].activation, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", ["0", "3", "layer1.0.conv2", "layer3.1.relu#2", "layer4"])
+@pytest.mark.parametrize("fill", ["gray", "blur"])
+def test_incremental_maps_are_the_full_ones(fill: Any, layer: str) -> None:
+    """Of a layer near the input, where only regions are computed, and of one where they have become the whole map."""
+    torch.manual_seed(1)
+    module = convolutional(1) if layer.isdecimal() else torchvision.models.resnet18(num_classes=9).eval()
+    program, image = trace(module, (3, 64, 72)), torch.randn(1, 3, 64, 72)
+    full, incremental = (
+        occlusion_map(program, image, settings=OcclusionSettings((9, 12), 14, fill, layer, method))
+        for method in ("full", "incremental")
+    )
+    assert (full.target, full.channel, full.baseline) == (incremental.target, incremental.channel, incremental.baseline)
+    np.testing.assert_allclose(incremental.probability, full.probability, rtol=1e-4)
+    np.testing.assert_allclose(incremental.top_probability, full.top_probability, rtol=1e-4)
+    np.testing.assert_array_equal(incremental.top_class, full.top_class)
+    assert full.activation is not None
+    assert incremental.activation is not None
+    np.testing.assert_allclose(incremental.activation, full.activation, rtol=1e-4, atol=1e-3)
+
+
+def test_what_has_no_graph_cannot_be_run_incrementally() -> None:
+    network = PlainNetwork(convolutional(0))
+    with pytest.raises(UserError, match="method='incremental' needs a network that can be traced"):
+        occlusion_map(network, torch.randn(3, 20, 24), settings=OcclusionSettings(8, 8, method="incremental"))
+
+
 @pytest.mark.parametrize("fill", ["gray", "mean", "blur"])
 def test_occlude_shows_what_the_map_saw(fill: Any) -> None:
     program, image = small()
@@ -232,7 +259,7 @@ def test_the_batch_fits_in_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> N
         ({"fill": "black"}, "fill='black'.*gray, mean, blur"),
         ({"target": 7}, "target=7.*0 to 6"),
         ({"target": -1}, "target=-1"),
-        ({"method": "incremental"}, "method='incremental'.*auto, full"),
+        ({"method": "fast"}, "method='fast'.*auto, full, incremental"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"fill_value": torch.zeros(2)}, r"fill_value.*\[1, 2, 1, 1\]"),
     ],

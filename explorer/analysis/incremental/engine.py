@@ -1,0 +1,135 @@
+"""The passes of a traced program over images that differ from a clean one in a square each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from explorer.analysis.incremental.patches import Canvases, Patch, cut_out
+from explorer.analysis.incremental.reach import Region, full_macs, regions
+from explorer.analysis.incremental.rules import Wanted, compute
+from explorer.analysis.incremental.spans import Span, Stretch
+from explorer.analysis.passes import BATCH_BYTES, BATCH_IMAGES, BATCH_MACS
+from explorer.graph.trace import TracedProgram
+from explorer.run.execute import Execution, OpCall, run
+
+MOST_OF_A_MAP = 0.85  # from this share on the whole map costs less than its region and what it takes to cut it out
+
+
+@dataclass(frozen=True, eq=False)
+class Incremental:
+    """A traced program, an image [1, C, H, W] whose activations are kept, and where squares lie on it.
+
+    program: in evaluation mode, and for any number of images. squares: [rows, columns, 4] on a grid, all of one size,
+    as (top, left, bottom, right). regions: where each row and column of squares reaches, by layer.
+    """
+
+    program: TracedProgram
+    image: Tensor
+    squares: np.ndarray
+    regions: dict[str, Region]
+    clean: dict[str, Any]
+    canvases: Canvases
+
+    @classmethod
+    def of(
+        cls, program: TracedProgram, image: Tensor, squares: np.ndarray, cancel: Callable[[], bool] | None = None
+    ) -> Incremental:
+        """Run the clean image once. Raises Cancelled, UserError as `run` does."""
+        rows, columns = (Span(squares[:, 0, 0], squares[:, 0, 2], image.shape[2]),
+                         Span(squares[0, :, 1], squares[0, :, 3], image.shape[3]))  # fmt: skip
+        reached = regions(program, rows, columns)
+        watch = _Writes()
+        rules = dict.fromkeys({layer.kind for layer in program.graph}, watch)
+        clean = run(program, image, capture=reached, rules=rules, cancel=cancel).captured
+        if watch.overwritten:
+            reached = regions(program, rows, columns, whole=watch.overwritten)
+        return cls(program, image, squares, reached, clean, Canvases())
+
+    def forward(
+        self,
+        positions: Sequence[tuple[int, int]],
+        filling: Tensor,
+        capture: Collection[str] = (),
+        cancel: Callable[[], bool] | None = None,
+    ) -> Execution:
+        """What the program returns for the image with a square at each position (row, column) of the grid.
+
+        filling: what the squares show, [1, C, H or 1, W or 1]. capture: ids of layers whose output is wanted; it is a
+        `Patch` where only a region was computed. Raises Cancelled.
+        """
+        rows, columns = np.array(positions).T
+        batch = _Batch(self, rows, columns)
+        start = self.program.graph.layers[0].id
+        return run(
+            self.program, None, start={start: batch.squares(filling)}, capture=capture,
+            rules=dict.fromkeys({layer.kind for layer in self.program.graph} - {"input"}, batch), cancel=cancel,
+        )  # fmt: skip
+
+    def batch_size(self) -> int:
+        """As many squares, from 1 to BATCH_IMAGES, as keep what one layer takes within BATCH_MACS and BATCH_BYTES."""
+        shares = {name: region.largest_share for name, region in self.regions.items()}
+        layers = [(layer, shares.get(layer.id, 1.0)) for layer in self.program.graph]
+        macs = max(full_macs(layer) * share for layer, share in layers)
+        sizes = (sum(prod(s) for s in (*layer.input_shapes, *layer.outputs)) * share for layer, share in layers)
+        by_macs = BATCH_MACS.get(self.image.device.type, 10**12) // max(1, macs)
+        by_bytes = BATCH_BYTES // (max(sizes) * self.image.element_size())
+        return int(max(1, min(BATCH_IMAGES, by_macs, by_bytes)))
+
+
+class _Batch:
+    """The rule of all layers for one batch of squares, given by their rows and columns on the grid."""
+
+    def __init__(self, owner: Incremental, rows: np.ndarray, columns: np.ndarray) -> None:
+        self.owner, self.rows, self.columns = owner, rows, columns
+        self.whole: set[str] = set()  # layers of which the whole map is computed
+
+    def squares(self, filling: Tensor) -> Patch:
+        """The images: the clean one, and what the squares show."""
+        boxes, image = self.owner.squares[self.rows, self.columns], self.owner.image
+        height, width = boxes[0, 2:] - boxes[0, :2]
+        rows, columns = Stretch(boxes[:, 0], int(height)), Stretch(boxes[:, 1], int(width))
+        values = cut_out(filling.expand_as(image), rows, columns, (2, 3))
+        return Patch(values, image, rows, columns)
+
+    def __call__(self, call: OpCall) -> Any:
+        region = self.owner.regions.get(call.layer.id)
+        wanted = None if region is None or not self.whole.isdisjoint(call.layer.inputs) else self._wanted(region)
+        if wanted is None:
+            self.whole.add(call.layer.id)
+            return call.perform(*pytree.tree_map_only(Patch, Patch.whole, (call.args, call.kwargs)))
+
+        def patch(values: Tensor, clean: Tensor) -> Patch:
+            return Patch(values, clean, wanted.rows, wanted.columns, wanted.dims)
+
+        return pytree.tree_map(patch, compute(call, wanted), self.owner.clean[call.layer.id])
+
+    def _wanted(self, region: Region) -> Wanted | None:
+        """Where the batch reaches in the output of a layer; None where that is most of the map."""
+        rows, columns = Stretch.of(region.rows, self.rows), Stretch.of(region.columns, self.columns)
+        share = rows.length * columns.length / (region.rows.size * region.columns.size)
+        return None if share >= MOST_OF_A_MAP else Wanted(rows, columns, region.dims, self.owner.canvases)
+
+
+class _Writes:
+    """A rule that finds the layers whose output is read again after another layer wrote into it: their clean map is not
+    what the later reader finds."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, list[tuple[Tensor, int]]] = {}
+        self.overwritten: set[str] = set()
+
+    def __call__(self, call: OpCall) -> Any:
+        for name in call.layer.inputs:
+            if any(tensor._version != version for tensor, version in self.made.get(name, ())):
+                self.overwritten.add(name)
+        found = call.default()
+        leaves = [leaf for leaf in pytree.tree_leaves(found) if isinstance(leaf, Tensor)]
+        self.made[call.layer.id] = [(leaf, leaf._version) for leaf in leaves]
+        return found

@@ -1,0 +1,89 @@
+"""Incremental passes give what whole passes give: presets, foreign networks, and random small networks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+import timm
+import torch
+import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import models
+from explorer.graph.trace import trace
+from tests.support.preset_sizes import input_size
+from tests.support.random_networks import RandomNetwork
+from tests.support.squares import apart, with_statistics
+
+TOLERATED = 1e-9  # of the largest output
+OF_THE_CHANGE = 1e-4  # of the largest change by a square: a map left as it was makes 1
+
+
+def smallest_presets() -> list[str]:
+    """The preset of the fewest parameters of each architecture."""
+    found: list[str] = []
+    for architecture in models.architectures():
+        sizes: dict[str, int] = {}
+        for name in architecture.presets:
+            with torch.device("meta"):
+                sizes[name] = sum(weights.numel() for weights in models.build(name).parameters())
+        found.append(min(sizes, key=lambda name: sizes[name]))
+    return found
+
+
+@pytest.mark.parametrize("name", smallest_presets())
+def test_presets(name: str) -> None:
+    torch.manual_seed(0)
+    size = input_size(name, 64, 72)
+    program = trace(with_statistics(models.build(name)), size)
+    to_largest, to_change = apart(program, torch.randn(1, *size).double(), (9, 7), (5, 6))
+    assert to_largest <= TOLERATED
+    assert to_change <= OF_THE_CHANGE
+
+
+def _torchvision(name: str) -> nn.Module:
+    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    return torchvision.models.get_model(name, weights=None, num_classes=40, **options)
+
+
+def _timm(name: str) -> nn.Module:
+    return timm.create_model(name, num_classes=40)
+
+
+FOREIGN: dict[str, Callable[[str], nn.Module]] = {
+    **dict.fromkeys(("squeezenet1_1", "googlenet", "inception_v3", "resnet18", "densenet121",
+                     "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0",
+                     "regnet_x_400mf"), _torchvision),
+    **dict.fromkeys(("resnet10t", "convnext_atto", "hardcorenas_a", "repvgg_a0", "dla34", "hrnet_w18_small", "mixnet_s",
+                     "res2net50_26w_4s", "mobilenetv4_conv_small"), _timm),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_foreign_networks(name: str) -> None:
+    torch.manual_seed(0)
+    size = (3, 96, 128)
+    program = trace(with_statistics(FOREIGN[name](name)), size)
+    to_largest, to_change = apart(program, torch.randn(1, *size).double(), (12, 16), (7, 9))
+    assert to_largest <= TOLERATED
+    assert to_change <= OF_THE_CHANGE
+
+
+def statistics_and_sizes(seed: int) -> tuple[nn.Module, tuple[int, int, int], tuple[int, int], tuple[int, int]]:
+    """A random network, the size of its input, a window and a stride."""
+    torch.manual_seed(seed)
+    draw, network = random.Random(seed), RandomNetwork(seed)
+    size = network.input_size
+    window = draw.randint(1, size[1]), draw.randint(1, size[2])
+    return with_statistics(network, seed), size, window, (draw.randint(1, 9), draw.randint(1, 9))
+
+
+@given(st.integers(0, 10**6))
+def test_random_networks(seed: int) -> None:
+    network, size, window, stride = statistics_and_sizes(seed)
+    to_largest, _ = apart(trace(network, size), torch.randn(1, *size).double(), window, stride)
+    assert to_largest <= TOLERATED
