@@ -77,26 +77,24 @@ class ScoringModule(nn.Module):
 
     def _shown(self, rule: Rule, layer: Layer) -> Rule:
         """A layer whose output goes through `maps`, and back into its own form and, in place, its own storage."""
-        arranged, in_place = arrangement(self.program.graph, layer.id), self._is_in_place(layer)
+        arranged = arrangement(self.program.graph, layer.id)
 
         def execute(call: OpCall) -> Any:
+            target: Any = call.args[0] if call.args else None
+            version = target._version if isinstance(target, Tensor) else None
             output = rule(call)
+            in_place = isinstance(target, Tensor) and target._version != version
             maps = self.maps(arranged.maps(output.clone() if in_place else output))
             found = _rearranged(maps, arranged, output)
             return output.copy_(found) if in_place else found
 
         return execute
 
-    def _is_in_place(self, layer: Layer) -> bool:
-        """Whether a layer's output lies where one of its inputs did."""
-        inputs = [self.program.graph[name] for name in layer.inputs]
-        return any(not _storages(layer).isdisjoint(_storages(source)) for source in inputs)
-
     def _as_module(self, layer: Layer) -> Rule | None:
         if layer.kind in POINTWISE_KINDS:
             module = nn.ReLU()  # for Captum any pointwise function: its rule reads what goes in and what comes out
             self.nonlinearities.append(module)
-            in_place = self._is_in_place(layer)
+            in_place = not _storages(layer).isdisjoint(_storages(self.program.graph[layer.inputs[0]]))
             return lambda call: _pointwise(module, call, in_place)
         if layer.kind == "max_pool" and layer.window is not None:
             window, pool = layer.window, nn.MaxPool2d(layer.window.kernel)

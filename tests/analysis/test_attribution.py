@@ -199,6 +199,17 @@ def test_any_layer_can_be_weighed_also_one_that_is_written_over(layer: str) -> N
     assert np.abs(attribute(program, image, "gradcam", 1, AttributionSettings(layer=name)).map).max() > 0
 
 
+def test_a_layer_that_is_its_input_is_weighed_without_what_goes_around_it() -> None:
+    class Around(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (2 * F.dropout(x, 0.5, self.training) + 5 * x).mean((2, 3))
+
+    program, image = opened(Around())
+    dropout = next(layer.id for layer in program.graph if layer.kind == "dropout")
+    found = attribute(program, image, "gradcam", 1, AttributionSettings(layer=dropout))
+    np.testing.assert_allclose(found.map, image[0, 1].numpy() * 2 / (16 * 20), rtol=1e-4)
+
+
 def test_layers_with_channels_last_are_weighed_as_maps() -> None:
     module = torchvision.models.convnext_tiny(num_classes=5)
     program, image = opened(module, (64, 64))
