@@ -10,12 +10,13 @@ from streamlit.testing.v1 import AppTest
 
 import models
 from explorer.analysis.alignment import align
+from explorer.analysis.depth import depth
 from explorer.analysis.latency import Latency
 from explorer.networks import catalog
 from explorer.networks.catalog import structure
 from explorer.ui import timing
 from explorer.ui.markdown import markdown_safe
-from explorer.views.compare import graphs
+from explorer.views.compare import graphs, pairs
 from tests.support.page import errors, link, open_app
 
 
@@ -171,3 +172,21 @@ def test_latency_is_measured_of_each_network_when_asked_for(monkeypatch: pytest.
     assert all(one != other for one, other in zip(computed, measured, strict=True))
     assert link(app)["timed"] == "1"
     assert not errors(app)
+
+
+@pytest.mark.parametrize("pair", pairs.PAIRS, ids=lambda pair: pair.changed)
+def test_a_pair_opens_both_networks_the_reference_first(pair: pairs.Pair) -> None:
+    app = open_app(view="compare", preset="resnet18")
+    app.button(key=f"pair {pair.reference} {pair.changed}").click().run()
+    assert (link(app)["pin1"], link(app)["preset"]) == (pair.reference, pair.changed)
+    assert len(figures(app, "MACs")) == 2
+    assert not errors(app)
+
+
+def test_twice_as_wide_in_groups_is_no_more_weights_and_vgg_holds_most() -> None:
+    """What the questions of the pairs take for granted."""
+    names = ("resnet50", "resnext50_32x4d", "vgg16")
+    params = {name: catalog.find(name).analysis().params for name in names}
+    assert params["resnext50_32x4d"] <= params["resnet50"] < params["vgg16"]
+    deep = {name: depth(catalog.find(name).analysis().graph) for name in ("vgg16", "resnet50")}
+    assert deep["resnet50"] >= 3 * deep["vgg16"]

@@ -15,7 +15,7 @@ from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
-from explorer.views.compare import entries, graphs, measured, occlusion, pictures, table
+from explorer.views.compare import entries, graphs, measured, occlusion, pairs, pictures, table
 from explorer.views.compare.entries import Candidate
 
 BADGES = ("blue", "orange", "green", "violet")  # nearest to the colours of the figures
@@ -29,7 +29,8 @@ def render(session: Session) -> None:
     _heads(found, session)
     there = [entry for entry in found if entry.session]
     if len(found) < 2:
-        st.info("Pin this network and go on editing it, or choose a preset to set beside it.", icon=":material/keep:")
+        st.info("Pin this network and go on editing it, choose a preset to set beside it, or begin with a pair.",
+                icon=":material/keep:")  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(there) > 1:
             state.control(
@@ -37,6 +38,8 @@ def render(session: Session) -> None:
                 label_visibility="collapsed", format_func=lambda name: SECTIONS[name][0],
             )  # fmt: skip
         _more(found, session)
+    if len(found) < 2:
+        pairs.offer()
     if len(there) < 2:
         return
     with guard():
