@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     serving.set_defaults(run=_serve)
     _add_structure(commands)
     _add_pictures(commands)
+    _add_attributions(commands)
     _add_training(commands)
     return parser
 
@@ -115,6 +116,44 @@ def _add_pictures(commands: Any) -> None:
     )  # fmt: skip
     occluding.add_argument("--out", required=True, metavar="DIR")
     occluding.set_defaults(run=_occlude)
+
+
+def _add_attributions(commands: Any) -> None:
+    projecting = _on_picture(commands.add_parser("deconvnet", help="what excites a unit, projected back to pixels"))
+    projecting.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
+    projecting.add_argument("--channel", type=_whole, help="default: the one with the greatest activation")
+    projecting.add_argument("--position", type=_cell, metavar="ROW,COLUMN", help="default: where it is greatest")
+    projecting.add_argument("--method", default="deconvnet", choices=("deconvnet", "guided", "gradient"))
+    projecting.add_argument(
+        "--rule", action="append", default=[], dest="rules", type=_rule, metavar="KIND=RULE",
+        help="how the signal passes a kind of layer, or one layer: rectify, guided, gradient, pass or hold",
+    )  # fmt: skip
+    projecting.add_argument("--steps", action="store_true", help="also the signal at each layer on the way")
+    projecting.add_argument("--out", required=True, metavar="DIR")
+    projecting.set_defaults(run=_deconvnet)
+
+    attributing = _on_picture(commands.add_parser("attribute", help="which pixels a class's score is due to"))
+    attributing.add_argument(
+        "--method", action="append", dest="methods", choices=_ATTRIBUTIONS, help="may be given often (default: six)"
+    )
+    attributing.add_argument("--target", help="class, by name or number (default: the most probable)")
+    attributing.add_argument("--layer", help="of gradcam and layercam (default: the last map before global pooling)")
+    attributing.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"), help="the picture's absence")
+    attributing.add_argument("--samples", type=_whole, default=25, help="of smoothgrad and gradient_shap")
+    attributing.add_argument("--noise", type=_number, default=0.15, help="theirs, as a share of the picture's range")
+    attributing.add_argument("--steps", type=_whole, default=50, help="of integrated_gradients")
+    attributing.add_argument("--window", type=_whole, help="of occlusion, px (default: 3/8 of the input)")
+    attributing.add_argument("--stride", type=_whole, help="of occlusion, px (default: 1/6 of the window)")
+    attributing.add_argument("--judge", action="store_true", help="also curves, infidelity and sensitivity of each")
+    attributing.add_argument("--out", required=True, metavar="DIR")
+    attributing.set_defaults(run=_attribute)
+
+
+# Those of `attribution_settings`, which is not imported before a command runs.
+_ATTRIBUTIONS = (
+    "occlusion", "deconvnet", "guided", "saliency", "input_x_gradient", "integrated_gradients", "smoothgrad", "gradcam",
+    "layercam", "deeplift", "gradient_shap",
+)  # fmt: skip
 
 
 def _add_training(commands: Any) -> None:
@@ -176,6 +215,27 @@ def _numbers(text: str) -> tuple[float, ...]:
         return numbers(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{shorten(text)} is not numbers with commas between.") from None
+
+
+def _rule(text: str) -> tuple[str, str]:
+    kind, equals, rule = text.partition("=")
+    if not equals or not kind:
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not of the form KIND=RULE.")
+    return kind, rule
+
+
+def _number(text: str) -> float:
+    found = _numbers(text)
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not one number.")
+    return found[0]
+
+
+def _cell(text: str) -> tuple[int, int]:
+    row, comma, column = text.partition(",")
+    if not comma:
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not of the form ROW,COLUMN.")
+    return _whole(row), _whole(column)
 
 
 def _knob(text: str) -> tuple[str, str]:
@@ -249,6 +309,18 @@ def _occlude(**options: Any) -> int:
     from explorer.cli.pictures import occlude_command
 
     return occlude_command(**options)
+
+
+def _deconvnet(**options: Any) -> int:
+    from explorer.cli.attributions import deconvnet_command
+
+    return deconvnet_command(**options)
+
+
+def _attribute(**options: Any) -> int:
+    from explorer.cli.attributions import attribute_command
+
+    return attribute_command(**options)
 
 
 def _train(preset_name: str, **options: Any) -> int:

@@ -93,7 +93,7 @@ class Chosen:
 def features_command(image: str, layer: str, out: str, **network: Any) -> int:
     """Write the maps of a layer: a picture of all channels, and the values as NPY beside it; network: see `Chosen`."""
     chosen, target = Chosen.of(network), _writable(Path(out), ".png")
-    pixels = _picture(image)
+    pixels = chosen_picture(image)
     loaded = chosen.load()
     maps = activations.feature_maps(loaded.program, loaded.input(pixels), layer).cpu().numpy()
     columns = max(1, round(len(maps) ** 0.5))
@@ -135,14 +135,14 @@ def occlude_command(
 
     window, stride, fill, layer, method, output: see `Square`; network: see `Chosen`.
     """
-    chosen, folder, pixels = Chosen.of(network), Path(out), _picture(image)
+    chosen, folder, pixels = Chosen.of(network), Path(out), chosen_picture(image)
     square = Square(window, stride, fill, layer, method, output)
     loaded = chosen.load()
-    number = _class(target, loaded.classes)
+    number = class_number(target, loaded.classes)
     folder.mkdir(parents=True, exist_ok=True)  # before the work, which is in vain if it cannot be made
     tensor = loaded.input(pixels)
     settings = square.settings(tensor, loaded)
-    found = occlusion.occlusion_map(loaded.program, tensor, number, settings, progress=_show)
+    found = occlusion.occlusion_map(loaded.program, tensor, number, settings, progress=show_progress)
     files = encoded_maps(found, loaded.preprocessing.view(pixels))
     legend = figures.class_legend(found, figures.class_colours(found), loaded.classes)
     summary = {
@@ -208,7 +208,7 @@ def _pictures(found: OcclusionMap, pixels: np.ndarray) -> dict[str, np.ndarray]:
     return shown
 
 
-def _picture(image: str) -> np.ndarray:
+def chosen_picture(image: str) -> np.ndarray:
     """The pixels of a file, or of a sample by its name."""
     is_name = image.isalnum() and not Path(image).exists()
     if is_name and (image in samples.samples() or missing_assets()):
@@ -216,7 +216,7 @@ def _picture(image: str) -> np.ndarray:
     return codec.load(Path(image)).pixels
 
 
-def _class(target: str | None, classes: Sequence[str]) -> int | None:
+def class_number(target: str | None, classes: Sequence[str]) -> int | None:
     """The number of a class given by number or name. Raises UnknownNameError."""
     if target is None:
         return None
@@ -235,7 +235,7 @@ def _writable(path: Path, suffix: str) -> Path:
     return path
 
 
-def _show(done: int, total: int, seconds_left: float) -> None:
+def show_progress(done: int, total: int, seconds_left: float) -> None:
     if sys.stderr.isatty():
         print(f"\r{done}/{total} positions, {seconds_left:.0f} s left ", end="", file=sys.stderr, flush=True)
         if done == total:
