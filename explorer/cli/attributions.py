@@ -86,7 +86,7 @@ def _step_picture(signal: torch.Tensor) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AttributionOptions:
     """The options of an attribution; as `AttributionSettings` has them."""
 
     layer: str | None
@@ -114,11 +114,11 @@ def attribute_command(
     """Write the attributions of a class (PNG over the picture, NPY) and a summary (JSON), which goes to stdout too.
 
     methods: by default DEFAULT_METHODS; those that are not defined on the network are named in the summary, with the
-    reason. judge: also the deletion and insertion curves, infidelity and sensitivity of each. The others: see `Asked`
-    and `Chosen`.
+    reason. judge: also the deletion and insertion curves, infidelity and sensitivity of each. The others: see
+    `AttributionOptions` and `Chosen`.
     """
     chosen, folder, pixels = Chosen.of(network), Path(out), chosen_picture(image)
-    asked = Asked(layer, fill, samples, steps, noise, window, stride)
+    asked = AttributionOptions(layer, fill, samples, steps, noise, window, stride)
     loaded = chosen.load()
     number = class_number(target, loaded.classes)
     tensor = loaded.input(pixels)
