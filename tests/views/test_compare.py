@@ -175,7 +175,7 @@ def test_latency_is_measured_of_each_network_when_asked_for(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("pair", pairs.PAIRS, ids=lambda pair: pair.changed)
-def test_a_pair_opens_both_networks_the_reference_first(pair: pairs.Pair) -> None:
+def test_a_pair_opens_both_networks_the_reference_first(pair: pairs.ReadyPair) -> None:
     app = open_app(view="compare", preset="resnet18")
     app.button(key=f"pair {pair.reference} {pair.changed}").click().run()
     assert (link(app)["pin1"], link(app)["preset"]) == (pair.reference, pair.changed)

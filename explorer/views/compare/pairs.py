@@ -11,7 +11,7 @@ from explorer.ui import pins, state
 
 
 @dataclass(frozen=True)
-class Pair:
+class ReadyPair:
     """Two presets of which the second changed the first: in what, and why it is worth a look."""
 
     reference: str
@@ -20,10 +20,10 @@ class Pair:
 
 
 PAIRS = (
-    Pair("alexnet", "zfnet", "A smaller first window and stride: what did it cost, and how far do units see then?"),
-    Pair("resnet50", "resnext50_32x4d", "Twice as wide, in 32 groups: why are there no more weights?"),
-    Pair("vgg16", "resnet50", "Three times as deep: where did the weights and the products go?"),
-    Pair("mobilenet_v2", "efficientnet_b0", "The same blocks with gates, at other depths: which stages grew?"),
+    ReadyPair("alexnet", "zfnet", "A smaller first window and stride: what did that cost, and how far do units see?"),
+    ReadyPair("resnet50", "resnext50_32x4d", "Twice as wide, in 32 groups: why are there no more weights?"),
+    ReadyPair("vgg16", "resnet50", "Three times as deep: where did the weights and the products go?"),
+    ReadyPair("mobilenet_v2", "efficientnet_b0", "The same blocks with gates, at other depths: which stages grew?"),
 )
 
 
@@ -41,6 +41,6 @@ def _title(preset: str) -> str:
     return models.architecture_of(preset).title
 
 
-def _open(pair: Pair) -> None:
+def _open(pair: ReadyPair) -> None:
     pins.add_preset(pair.reference)
     state.open_network(pair.changed, {})
