@@ -131,10 +131,10 @@ class _Backward:
         """A layer by its rule, its signal noted when it comes back."""
         rule = self.rules.get(layer, OpCall.default)
 
-        def arrive(signal: Tensor) -> None:
+        def arrive(signal: Tensor | None) -> None:
             if self.cancel():
                 raise Cancelled
-            if self.keep:
+            if self.keep and signal is not None:  # None: a part of a chunk to which no signal comes
                 self.signals[layer] = signal.detach().clone()
 
         def execute(call: OpCall) -> Any:

@@ -20,7 +20,7 @@ from explorer.figures.raster import Placement, Range
 from explorer.graph import ops
 from explorer.graph.layers import LayerGraph
 from explorer.graph.names import layer_or_none
-from explorer.types import Cell
+from explorer.types import Cell, Size
 from explorer.ui import output_control, state
 from explorer.ui.awaited import awaited
 from explorer.ui.jobs import Job
@@ -70,10 +70,7 @@ class LayerMaps:
 
     def placement(self, session: Session) -> Placement:
         """Cells where their units look; stretched where the layer is not of the form [N, C, H, W]."""
-        size = session.preprocessing.crop
-        if not session.analysis[self.layer].is_map:
-            return raster.stretched(self.size, size)
-        return raster.placed(session.analysis[self.layer].local_receptive_field.axes, self.size, size)
+        return placement(session, self.layer, self.size)
 
     def strongest(self, channel: int) -> Cell:
         """The unit of a channel with the greatest finite value."""
@@ -88,6 +85,14 @@ class Look:
 
     prediction: Prediction | str
     maps: LayerMaps
+
+
+def placement(session: Session, layer: str, map_size: Size) -> Placement:
+    """Where the cells of a map of a layer lie on the picture."""
+    report, size = session.analysis[layer], session.preprocessing.crop
+    if not report.is_map:
+        return raster.stretched(map_size, size)
+    return raster.placed(report.local_receptive_field.axes, map_size, size)
 
 
 def chosen(session: Session) -> str:

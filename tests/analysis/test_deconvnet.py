@@ -423,3 +423,14 @@ def test_it_stops_on_the_way_forward_and_on_the_way_back(calls: int) -> None:
     with pytest.raises(Cancelled):
         project(program, torch.randn(1, 3, 64, 64), program.graph.outputs[0], 0, cancel=cancel)
     assert asked == calls + 1
+
+
+def test_a_part_of_a_chunk_that_nothing_reads_takes_no_part() -> None:
+    class Halved(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            left, _ = x.chunk(2, 3)
+            return left
+
+    found = project(trace(Halved(), (3, 4, 4)), torch.rand(3, 4, 4), "select", 0, (0, 0), steps=True)
+    assert found.steps[-1].layer == "input"
+    assert found.signal.count_nonzero() == 1

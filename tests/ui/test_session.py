@@ -106,7 +106,7 @@ def test_a_network_runs_on_the_device_that_a_person_chooses(monkeypatch: pytest.
 # -- pictures, weights, networks --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("view", ["workbench", "maps", "occlusion"])
+@pytest.mark.parametrize("view", ["workbench", "maps", "occlusion", "deconvnet"])
 def test_a_network_of_two_channels_shows_no_picture_and_keeps_its_knobs(view: str) -> None:
     app = open_trained(view=view, panel="field", k__in_channels="2")
     assert errors(app) == ["in_channels=2: a picture has 3 channels, or 1 in gray."]

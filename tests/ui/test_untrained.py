@@ -15,7 +15,7 @@ def says_random(app: AppTest) -> bool:
     return any(untrained.BADGE in text.value for text in app.main.markdown)
 
 
-@pytest.mark.parametrize("view", ["workbench", "maps", "occlusion"])
+@pytest.mark.parametrize("view", ["workbench", "maps", "occlusion", "deconvnet"])
 def test_resnet50_without_a_download_is_said_to_have_learned_nothing_and_a_trained_one_is_a_click_away(
     view: str,
 ) -> None:

@@ -12,7 +12,12 @@ from tests.support.places import APP
 
 SMALLEST = [min(one.presets, key=lambda name: not one.presets[name].compact) for one in models.architectures()]
 # These compute with the network, or have rules for each kind of layer; the other panels take turns.
-ALWAYS = [{"view": "workbench", "panel": "field"}, {"view": "maps"}, {"view": "occlusion", "window": "48"}]
+ALWAYS = [
+    {"view": "workbench", "panel": "field"},
+    {"view": "maps"},
+    {"view": "occlusion", "window": "48"},
+    {"view": "deconvnet"},
+]
 IN_TURN = [{"view": "compare"}, *({"view": "workbench", "panel": name} for name in PANELS if name != "field")]
 CASES = [
     pytest.param(preset, page, id=f"{preset}-{page.get('panel', page['view'])}")
