@@ -105,7 +105,7 @@ def occlusion_map(
     pixels, or (height, width); on an image smaller than the default square, one of three eighths of its side. fill:
     "gray", "mean" (the image's mean colour) or "blur"; fill_value, [C], [1, C, 1, 1] or as large as the image,
     overrides it. layer: also record the sum of its strongest map. method: "full" runs the whole network at each
-    position, "incremental" only what the square can reach, with the same result; "auto" is "full". batch_size:
+    position, "incremental" only what the square can reach, with the same result; "auto" takes the faster. batch_size:
     positions run at a time, by default what memory and time allow. output: how the network's
     values become probabilities: "softmax" over the classes, "sigmoid" of each by itself, "probabilities" (they are
     that already) or "logits" (taken as they are); by default found out from its end, and said in the result. Of

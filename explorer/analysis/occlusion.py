@@ -6,14 +6,16 @@ What is stored is the probability of the target with the square in place: low me
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from itertools import groupby
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.analysis.incremental.batches import Position
 from explorer.analysis.occluder import (  # fmt: skip
     Extent,
     Fill,
@@ -26,12 +28,11 @@ from explorer.analysis.occluder import (  # fmt: skip
 )
 from explorer.analysis.outputs import Ends, Output, Reading, checked, read
 from explorer.analysis.passes import Cancel, Passes, Runnable, passes_of
-from explorer.analysis.sliding import Answer, FullSliding, IncrementalSliding, Slide, Sliding, sums
+from explorer.analysis.sliding import Answer, Method, Slide, Sliding, sliding, sums
 from explorer.errors import Cancelled, UserError
 from explorer.run.plain import PlainNetwork
 from explorer.types import Box
 
-Method = Literal["auto", "full", "incremental"]
 OnProgress = Callable[[int, int, float], object]  # positions done, positions in all, seconds left
 DEFAULT_WINDOW, DEFAULT_STRIDE = 32, 16
 
@@ -44,7 +45,7 @@ class OcclusionSettings:
     side. fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as
     the image, overrides it. layer: an id, or the path of a module; also record the sum of its strongest map. method:
     "full" runs the whole network at each position, "incremental" only what the square can reach, with the same
-    result; "auto" is "full". batch_size: positions run
+    result; "auto" takes the faster of them. batch_size: positions run
     at a time, by default as many as keep within memory and within half a second a layer. output: how the network's
     values become probabilities, "softmax", "sigmoid", "probabilities" (they are that) or "logits" (taken as they are);
     by default found out.
@@ -178,7 +179,9 @@ def occlusion_steps(
     slide = Slide(image, boxes, settings.filling(image), layer, cancel)
     reading, found = _clean(network, slide, target, settings.output)
     found = replace(found, is_traced=not isinstance(program, PlainNetwork))
-    return _filled_in(found, reading, _sliding(network, slide, settings.method), settings.batch_size, cancel)
+    levels = _coarse_first(found.shape)
+    way = sliding(network, slide, levels, settings.method)
+    return _filled_in(found, reading, way, way.batches(levels, settings.batch_size), cancel)
 
 
 # -- Running ----------------------------------------------------------------------------------------------------------
@@ -210,16 +213,14 @@ def _clean(network: Passes, slide: Slide, target: int | None, asked: Output | No
 
 
 def _filled_in(
-    found: OcclusionMap, reading: Reading, sliding: Sliding, batch_size: int | None, cancel: Cancel | None
+    found: OcclusionMap, reading: Reading, way: Sliding, batches: Sequence[Sequence[Position]], cancel: Cancel | None
 ) -> Iterator[OcclusionMap]:
     """The map, then again after every batch of positions. Raises Cancelled."""
     yield found
-    visits, size = _coarse_first(found.shape), batch_size or sliding.batch_size()
-    for first in range(0, len(visits), size):
+    for batch in batches:
         if cancel is not None and cancel():
             raise Cancelled
-        batch = visits[first : first + size]
-        _store(found, batch, *_evaluated(sliding.run(batch), reading))
+        _store(found, batch, *_evaluated(way.run(batch), reading))
         yield found
 
 
@@ -230,11 +231,7 @@ def _evaluated(answers: Iterator[Answer], reading: Reading) -> tuple[Tensor, Ten
     return torch.cat([values for values, _ in read]), torch.cat(found) if found else None
 
 
-def _sliding(network: Passes, slide: Slide, method: Method) -> Sliding:
-    return IncrementalSliding.of(network, slide) if method == "incremental" else FullSliding(network, slide)
-
-
-def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Tensor, sums: Tensor | None) -> None:
+def _store(found: OcclusionMap, batch: Sequence[Position], probabilities: Tensor, sums: Tensor | None) -> None:
     rows, columns = np.array(batch).T
     best = probabilities.max(1)
     found.probability[rows, columns] = probabilities[:, found.target].numpy()
@@ -245,11 +242,12 @@ def _store(found: OcclusionMap, batch: list[tuple[int, int]], probabilities: Ten
     found.done[rows, columns] = True
 
 
-def _coarse_first(shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """All positions, first those on the grid of the largest power of two, then those on the halves of it."""
+def _coarse_first(shape: tuple[int, int]) -> list[list[Position]]:
+    """All positions, first those on the grid of the largest power of two, then those on the halves of it, and so on."""
 
-    def spacing(at: tuple[int, int]) -> int:
+    def spacing(at: Position) -> int:
         bits = at[0] | at[1] | 1 << 30  # the lowest bit that is set: the coarsest grid on which both lie
         return bits & -bits
 
-    return sorted(((row, column) for row in range(shape[0]) for column in range(shape[1])), key=spacing, reverse=True)
+    every = sorted(((row, column) for row in range(shape[0]) for column in range(shape[1])), key=spacing, reverse=True)
+    return [list(level) for _, level in groupby(every, key=spacing)]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import chain
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from torch import Tensor
 
-from explorer.analysis.incremental.engine import Incremental
+from explorer.analysis.incremental.batches import Extents, Position, chunks, computed_shares
+from explorer.analysis.incremental.cost import machine
+from explorer.analysis.incremental.engine import Incremental, batch_size, reached_by
 from explorer.analysis.incremental.patches import Patch
+from explorer.analysis.incremental.reach import Region
 from explorer.analysis.occluder import paint
 from explorer.analysis.passes import Cancel, Passes, TracedPasses
 from explorer.errors import UserError
@@ -18,7 +22,8 @@ from explorer.graph.trace import TracedProgram
 from explorer.receptive_field.map_layout import arrangement
 from explorer.run.execute import first_tensor
 
-Position = tuple[int, int]  # row and column on the grid of squares
+Method = Literal["auto", "full", "incremental"]
+CLEARLY = 0.9  # of the whole passes' time, so that an error of the model costs nothing
 Answer = tuple[Any, Tensor | None, int]  # what the network returns, the sum of each map [N, C], how many images
 
 
@@ -37,8 +42,8 @@ class Slide:
 class Sliding(Protocol):
     """A way to run the network with the square at given positions."""
 
-    def batch_size(self) -> int:
-        """How many positions are best run at a time."""
+    def batches(self, levels: Sequence[Sequence[Position]], size: int | None) -> list[list[Position]]:
+        """Which positions are run together, those of the first levels first; size: by default what is best here."""
         ...
 
     def run(self, positions: Sequence[Position]) -> Iterator[Answer]:
@@ -53,8 +58,8 @@ class FullSliding:
     network: Passes
     slide: Slide
 
-    def batch_size(self) -> int:
-        return self.network.batch_size(self.slide.image)
+    def batches(self, levels: Sequence[Sequence[Position]], size: int | None) -> list[list[Position]]:
+        return chunks(list(chain(*levels)), size or self.network.batch_size(self.slide.image))
 
     def run(self, positions: Sequence[Position]) -> Iterator[Answer]:
         slide = self.slide
@@ -73,16 +78,8 @@ class IncrementalSliding:
     engine: Incremental
     slide: Slide
 
-    @classmethod
-    def of(cls, network: Passes, slide: Slide) -> IncrementalSliding:
-        """Runs the image without a square. Raises Cancelled; UserError where the network has no graph for it."""
-        if not isinstance(network, TracedPasses) or not _is_for_any_batch(network.program):
-            raise UserError("method='incremental' needs a network that can be traced for any number of images.")
-        image = network.laid_out(slide.image)
-        return cls(Incremental.of(network.program, image, slide.squares, slide.cancel), slide)
-
-    def batch_size(self) -> int:
-        return self.engine.batch_size()
+    def batches(self, levels: Sequence[Sequence[Position]], size: int | None) -> list[list[Position]]:
+        return packed(self.engine.program, self.engine.regions, self.slide, levels, size)
 
     def run(self, positions: Sequence[Position]) -> Iterator[Answer]:
         slide, capture = self.slide, [self.slide.layer] if self.slide.layer else []
@@ -103,5 +100,49 @@ def sums(maps: Tensor) -> Tensor:
     return maps.float().sum((2, 3)).cpu()
 
 
-def _is_for_any_batch(program: TracedProgram) -> bool:
-    return program.batch is None and not program.training
+def sliding(network: Passes, slide: Slide, levels: Sequence[Sequence[Position]], method: Method) -> Sliding:
+    """The way of a method; "auto" takes the one that takes less by the cost model.
+
+    Runs the image without a square for the incremental one. Raises Cancelled; UserError where the network has no graph
+    that it could follow.
+    """
+    program = _followed(network, slide.image)
+    if program is None and method == "incremental":
+        raise UserError("method='incremental' needs a network that can be traced, in evaluation mode, for this image.")
+    if program is None or method == "full" or (method == "auto" and not _is_faster(program, slide, levels)):
+        return FullSliding(network, slide)
+    image = TracedPasses(program).laid_out(slide.image)
+    engine = Incremental.of(program, image, slide.squares, slide.cancel)
+    return IncrementalSliding(engine, slide) if engine.regions else FullSliding(network, slide)
+
+
+def packed(
+    program: TracedProgram,
+    regions: Mapping[str, Region],
+    slide: Slide,
+    levels: Sequence[Sequence[Position]],
+    size: int | None,
+) -> list[list[Position]]:
+    """Batches for the incremental way, level after level."""
+    size = size or batch_size(program.graph, regions, slide.image.device, slide.image.element_size())
+    extents = Extents.of(program.graph, regions)
+    return [batch for level in levels for batch in extents.packed(level, size)]
+
+
+def _is_faster(program: TracedProgram, slide: Slide, levels: Sequence[Sequence[Position]]) -> bool:
+    """Whether the incremental way takes clearly less, its pass without a square included."""
+    regions = reached_by(program, slide.squares)
+    if not regions:
+        return False
+    here, batches = machine(slide.image.device), packed(program, regions, slide, levels, None)
+    full, partial = here.seconds(program.graph), here.seconds(program.graph, computed_shares(regions, batches))
+    count = sum(map(len, levels))
+    return full + count * partial < CLEARLY * count * full
+
+
+def _followed(network: Passes, image: Tensor) -> TracedProgram | None:
+    """The program of a network whose graph holds for a batch of such images, if there is one."""
+    program = network.program if isinstance(network, TracedPasses) else None
+    if program is None or program.batch is not None or program.training:
+        return None
+    return program if tuple(image.shape[1:]) == program.graph.layers[0].output_shape[1:] else None

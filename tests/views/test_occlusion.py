@@ -121,7 +121,7 @@ def test_positions_are_described_once_the_map_is_done_and_only_few_of_them(
 def test_a_cheap_run_starts_by_itself_and_names_the_lowest_position() -> None:
     app = finished(open_occlusion(window="24", stride="10"))
     assert "**cat** falls from **" in texts(app)
-    assert "25 positions, one forward pass each, took" in texts(app)
+    assert "25 positions, took" in texts(app)
     assert {slider.label for slider in app.slider} >= {"Row of the square", "Column of the square"}
 
 
@@ -198,7 +198,7 @@ def test_a_module_may_be_summed() -> None:
 
 def test_the_square_may_hide_the_whole_picture() -> None:
     app = finished(open_occlusion(window="64"))
-    assert "1 position, one forward pass, took" in texts(app)
+    assert "1 position, took" in texts(app)
     assert "Row of the square" not in {slider.label for slider in app.slider}
 
 

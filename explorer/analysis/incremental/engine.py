@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from explorer.analysis.incremental.batches import MOST_OF_A_MAP
+from explorer.analysis.incremental.cost import machine
 from explorer.analysis.incremental.patches import Canvases, Patch, cut_out
 from explorer.analysis.incremental.reach import Region, full_macs, regions
 from explorer.analysis.incremental.rules import Wanted, compute
 from explorer.analysis.incremental.spans import Span, Stretch
-from explorer.analysis.passes import BATCH_BYTES, BATCH_IMAGES, BATCH_MACS
+from explorer.analysis.passes import BATCH_BYTES, BATCH_IMAGES
+from explorer.graph.layers import LayerGraph
 from explorer.graph.trace import TracedProgram
 from explorer.run.execute import Execution, OpCall, run
 
-MOST_OF_A_MAP = 0.85  # from this share on the whole map costs less than its region and what it takes to cut it out
+LAYER_SECONDS = 0.5  # a layer is never interrupted: one batch of it takes no longer
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +46,12 @@ class Incremental:
         cls, program: TracedProgram, image: Tensor, squares: np.ndarray, cancel: Callable[[], bool] | None = None
     ) -> Incremental:
         """Run the clean image once. Raises Cancelled, UserError as `run` does."""
-        rows, columns = (Span(squares[:, 0, 0], squares[:, 0, 2], image.shape[2]),
-                         Span(squares[0, :, 1], squares[0, :, 3], image.shape[3]))  # fmt: skip
-        reached = regions(program, rows, columns)
+        reached = reached_by(program, squares)
         watch = _Writes()
         rules = dict.fromkeys({layer.kind for layer in program.graph}, watch)
         clean = run(program, image, capture=reached, rules=rules, cancel=cancel).captured
         if watch.overwritten:
-            reached = regions(program, rows, columns, whole=watch.overwritten)
+            reached = reached_by(program, squares, watch.overwritten)
         return cls(program, image, squares, reached, clean, Canvases())
 
     def forward(
@@ -72,15 +74,22 @@ class Incremental:
             rules=dict.fromkeys({layer.kind for layer in self.program.graph} - {"input"}, batch), cancel=cancel,
         )  # fmt: skip
 
-    def batch_size(self) -> int:
-        """As many squares, from 1 to BATCH_IMAGES, as keep what one layer takes within BATCH_MACS and BATCH_BYTES."""
-        shares = {name: region.largest_share for name, region in self.regions.items()}
-        layers = [(layer, shares.get(layer.id, 1.0)) for layer in self.program.graph]
-        macs = max(full_macs(layer) * share for layer, share in layers)
-        sizes = (sum(prod(s) for s in (*layer.input_shapes, *layer.outputs)) * share for layer, share in layers)
-        by_macs = BATCH_MACS.get(self.image.device.type, 10**12) // max(1, macs)
-        by_bytes = BATCH_BYTES // (max(sizes) * self.image.element_size())
-        return int(max(1, min(BATCH_IMAGES, by_macs, by_bytes)))
+
+def reached_by(program: TracedProgram, squares: np.ndarray, whole: Collection[str] = ()) -> dict[str, Region]:
+    """The regions that squares [rows, columns, 4] of a grid reach in an image of the size that the program was traced
+    for; see `regions`."""
+    height, width = program.graph.layers[0].output_shape[2:]
+    rows = Span(squares[:, 0, 0], squares[:, 0, 2], height)
+    return regions(program, rows, Span(squares[0, :, 1], squares[0, :, 3], width), whole)
+
+
+def batch_size(graph: LayerGraph, reached: Mapping[str, Region], device: torch.device, value_bytes: int) -> int:
+    """As many squares, from 1 to BATCH_IMAGES, as keep what one layer takes within LAYER_SECONDS and BATCH_BYTES."""
+    shares = {name: region.largest_share for name, region in reached.items()}
+    macs = max(full_macs(layer) * shares.get(layer.id, 1.0) for layer in graph)
+    values = max(sum(map(prod, (*layer.input_shapes, *layer.outputs))) * shares.get(layer.id, 1.0) for layer in graph)
+    by_macs = LAYER_SECONDS * machine(device).macs_per_s // max(1, macs)
+    return int(max(1, min(BATCH_IMAGES, by_macs, BATCH_BYTES // (values * value_bytes))))
 
 
 class _Batch:

@@ -30,6 +30,7 @@ from explorer.views.occlusion import maps
 from explorer.views.occlusion.maps import Shown
 
 KIND = "occlusion"
+METHODS = {"auto": "Whichever is faster", "full": "Whole passes", "incremental": "Changes alone"}
 FILLS = {"gray": "Gray", "mean": "Mean colour", "blur": "Blur"}
 CHEAP_MACS = 30 * 10**9  # a few seconds on two cores: started without being asked
 LIKELY = "Most probable"
@@ -106,8 +107,11 @@ def _controls(session: Session) -> Asked:
                    lambda name: _choose("occluded", name), options=["", *layers],
                    format_func=lambda name: name or NO_LAYER,
                    help="Zeiler and Fergus 2014, figure 7 (b): the sum of the strongest map of a layer.")  # fmt: skip
+        state.control(st.selectbox, "method", "Computed by", options=list(METHODS), format_func=METHODS.__getitem__,
+                      help="Whole passes, or only what the square can reach. The maps are the same.")  # fmt: skip
         output_control.render()
-    settings = OcclusionSettings(window, stride, state.get("fill"), layer or None, output=output_control.chosen())
+    settings = OcclusionSettings(window, stride, state.get("fill"), layer or None, state.get("method"),
+                                 output=output_control.chosen())  # fmt: skip
     return Asked(target if target >= 0 else None, window, settings)
 
 
@@ -181,7 +185,7 @@ def _ask(session: Session, asked: Asked, key: tuple[Any, ...], passes: int) -> N
     seconds = awaited("timing", session.key, f"Timing one forward pass of {session.preset}", work)
     if seconds is not None:
         took = jobs.duration(max(1, passes * seconds))
-        text = f"**{_count(passes)}**: about {took} on {session.device.upper()}."
+        text = f"**{_count(passes)}**: at most about {took} on {session.device.upper()}."
         _run_button("Run", text, session, asked, key)
 
 
@@ -208,7 +212,7 @@ def _run_button(label: str, text: str, session: Session, asked: Asked, key: tupl
 
 
 def _count(passes: int) -> str:
-    return f"{passes:,} positions, one forward pass each" if passes > 1 else "1 position, one forward pass"
+    return f"{passes:,} positions" if passes > 1 else "1 position"
 
 
 def _start(session: Session, asked: Asked, key: tuple[Any, ...]) -> None:
@@ -260,6 +264,7 @@ VIEW = View(
         Setting("window", 0, low=0, high=4096),
         Setting("stride", 0, low=0, high=4096),
         Setting("fill", "gray", choices=tuple(FILLS)),
+        Setting("method", "auto", choices=tuple(METHODS)),
         Setting("target", -1, low=-1, high=100_000, of_network=True),
         Setting("occluded", "", of_network=True),
         *maps.SETTINGS,
