@@ -50,6 +50,12 @@ def layers_with_maps(graph: LayerGraph) -> list[str]:
     return list(arrangements(graph))
 
 
+def channels_of(graph: LayerGraph, layer: str) -> int:
+    """How many channels the output of a layer has, by its id; 0 where it has none that can be told apart."""
+    found = arrangements(graph).get(layer)
+    return graph[layer].output_shape[found.axes.index("C")] if found and "C" in found.axes else 0
+
+
 # -- Statistics -------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -33,8 +34,13 @@ class Arrangement:
 
 def arrangements(graph: LayerGraph) -> dict[str, Arrangement]:
     """The arrangement of every layer whose output can be shown as maps, by id, in order."""
-    found = {name: (_axes(state), state.map_size) for name, state in follow(graph).states.items()}
-    return {name: Arrangement(axes, size) for name, (axes, size) in found.items() if axes is not None}
+    if graph not in _known:
+        found = {name: (_axes(state), state.map_size) for name, state in follow(graph).states.items()}
+        _known[graph] = {name: Arrangement(axes, size) for name, (axes, size) in found.items() if axes is not None}
+    return _known[graph]
+
+
+_known: WeakKeyDictionary[LayerGraph, dict[str, Arrangement]] = WeakKeyDictionary()  # every click asks for it
 
 
 def arrangement(graph: LayerGraph, layer: str) -> Arrangement:

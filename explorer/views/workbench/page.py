@@ -14,6 +14,7 @@ from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
 from explorer.views.workbench import (
+    ablate,
     actions,
     budget,
     changes,
@@ -66,6 +67,7 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "costs": ("Cost", costs.render),
     "layers": ("Layers", layers.render),
     "receipt": ("Receipt", receipt.render),
+    "ablate": ("Ablate", ablate.render),
     "gradients": ("Gradients", gradients.render),
     "budget": ("Budget", budget.render),
     "lineage": ("Lineage", lineage.render),
@@ -76,6 +78,7 @@ VIEW = View(
     "workbench", "Workbench", ":material/account_tree:", 0, part("workbench", _around, _draw),
     settings=(
         Setting("panel", "layer", choices=tuple(PANELS)),
+        *ablate.SETTINGS,
         *actions.SETTINGS,
         *filters.SETTINGS,
         *field.SETTINGS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from explorer.ui import state
 
-ABOUT_A_LAYER = ("layer", "field", "layers", "knobs")  # the panels that follow the chosen layer
+ABOUT_A_LAYER = ("layer", "field", "layers", "knobs", "ablate")  # the panels that follow the chosen layer
 
 
 def choose(layer: str) -> None:
