@@ -24,6 +24,9 @@ AttributionMethod = Literal[
     "layercam", "deeplift", "gradient_shap",
 ]  # fmt: skip
 ATTRIBUTION_METHODS: tuple[AttributionMethod, ...] = get_args(AttributionMethod)
+DEFAULT_METHODS: tuple[AttributionMethod, ...] = (
+    "occlusion", "deconvnet", "saliency", "integrated_gradients", "smoothgrad", "gradcam",
+)  # fmt: skip
 OF_LAYERS: tuple[AttributionMethod, ...] = ("gradcam", "layercam")
 
 # Where a signed sum over the channels says nothing, as the sign tells only whether the pixel should be brighter.

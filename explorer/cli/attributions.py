@@ -13,7 +13,7 @@ import torch
 
 from explorer.analysis.attribution import Attribution, attribute
 from explorer.analysis.attribution_metrics import infidelity, pixel_curve, sensitivity
-from explorer.analysis.attribution_settings import AttributionMethod, AttributionSettings, refusal
+from explorer.analysis.attribution_settings import DEFAULT_METHODS, AttributionMethod, AttributionSettings, refusal
 from explorer.analysis.deconvnet import Projection, project
 from explorer.analysis.deconvnet_rules import MEANINGS, BackwardMethod, BackwardRule, BackwardSettings, rule_table
 from explorer.analysis.occluder import Fill, fill_values
@@ -29,9 +29,6 @@ from explorer.types import Cell
 from explorer.whole_file import write_together
 
 STEP_MAPS = 16  # channels shown of each step, those with the strongest signal
-DEFAULT_METHODS: tuple[AttributionMethod, ...] = (
-    "occlusion", "deconvnet", "saliency", "integrated_gradients", "smoothgrad", "gradcam",
-)  # fmt: skip
 
 
 # -- deconvnet --------------------------------------------------------------------------------------------------------

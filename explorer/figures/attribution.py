@@ -59,9 +59,9 @@ def curves(by_name: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> 
             hovertemplate="%{x:.0%} of the pixels: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip
     figure.update_layout(
-        height=300, margin={"l": 0, "r": 0, "t": 8, "b": 0}, dragmode=False, xaxis_title=title,
+        height=300, margin={"l": 0, "r": 16, "t": 8, "b": 0}, dragmode=False, xaxis_title=title,
         yaxis_title="probability", legend={"orientation": "h", "yanchor": "bottom", "y": 1.0},
     )  # fmt: skip
-    figure.update_xaxes(tickformat=".0%", range=[0, 1], fixedrange=True)
+    figure.update_xaxes(tickformat=".0%", dtick=0.25, range=[0, 1], fixedrange=True)
     figure.update_yaxes(rangemode="tozero", fixedrange=True)
     return figure

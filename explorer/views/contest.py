@@ -144,7 +144,7 @@ _COLUMNS = {
 }
 
 VIEW = View(
-    "contest", "Contest", ":material/leaderboard:", 6, render,
+    "contest", "Contest", ":material/leaderboard:", 7, render,
     settings=(
         Setting("group", "all", choices=tuple(GROUP_CHOICES)),
         Setting("cost", "macs", choices=tuple(COSTS)),

@@ -18,7 +18,11 @@ ALWAYS = [
     {"view": "occlusion", "window": "48"},
     {"view": "deconvnet"},
 ]
-IN_TURN = [{"view": "compare"}, *({"view": "workbench", "panel": name} for name in PANELS if name != "field")]
+IN_TURN = [
+    {"view": "compare"},
+    {"view": "attribution", "methods": "gradcam,deconvnet"},
+    *({"view": "workbench", "panel": name} for name in PANELS if name != "field"),
+]
 CASES = [
     pytest.param(preset, page, id=f"{preset}-{page.get('panel', page['view'])}")
     for place, preset in enumerate(SMALLEST)

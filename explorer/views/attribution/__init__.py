@@ -1,0 +1,1 @@
+"""The page that sets attributions of one class side by side, with what judges them."""
