@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.analysis.incremental.batches import Position
+from explorer.analysis.incremental.batches import Position, chunks
 from explorer.analysis.occluder import (  # fmt: skip
     Extent,
     Fill,
@@ -29,7 +29,8 @@ from explorer.analysis.occluder import (  # fmt: skip
 from explorer.analysis.outputs import Ends, Output, Reading, checked, read
 from explorer.analysis.passes import Cancel, Passes, Runnable, passes_of
 from explorer.analysis.sliding import Answer, Method, Slide, Sliding, sliding, sums
-from explorer.errors import Cancelled, UserError
+from explorer.errors import Cancelled, MemoryLimitError, UserError
+from explorer.run.device import is_out_of_memory
 from explorer.run.plain import PlainNetwork
 from explorer.types import Box
 
@@ -215,13 +216,32 @@ def _clean(network: Passes, slide: Slide, target: int | None, asked: Output | No
 def _filled_in(
     found: OcclusionMap, reading: Reading, way: Sliding, batches: Sequence[Sequence[Position]], cancel: Cancel | None
 ) -> Iterator[OcclusionMap]:
-    """The map, then again after every batch of positions. Raises Cancelled."""
+    """The map, then again after every batch of positions. Batches are halved where memory does not suffice.
+
+    Raises Cancelled, MemoryLimitError.
+    """
     yield found
-    for batch in batches:
+    waiting = list(reversed(batches))
+    while waiting:
         if cancel is not None and cancel():
             raise Cancelled
-        _store(found, batch, *_evaluated(way.run(batch), reading))
+        try:
+            _store(found, waiting[-1], *_evaluated(way.run(waiting[-1]), reading))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            waiting = _halved(waiting, error)
+            continue
+        waiting.pop()
         yield found
+
+
+def _halved(waiting: Sequence[Sequence[Position]], error: BaseException) -> list[Sequence[Position]]:
+    """The batches that wait, the next one last, none larger than half of the next one."""
+    size = len(waiting[-1]) // 2
+    if not size:
+        raise MemoryLimitError("Memory does not suffice to run this network at a single position.") from error
+    return [part for batch in waiting for part in reversed(chunks(batch, size))]
 
 
 def _evaluated(answers: Iterator[Answer], reading: Reading) -> tuple[Tensor, Tensor | None]:

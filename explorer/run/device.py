@@ -125,6 +125,15 @@ def ensure_fits(needed_bytes: int, device: torch.device | str, what: str) -> Non
         )
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device had no room for a tensor; torch has a type of it for CUDA alone."""
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_ROOM)
+    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+_NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory")  # Linux, Windows, MPS
+
+
 def format_bytes(count: int) -> str:
     """A size for people, in decimal units: 512 B, 1.5 MB, 40.2 GB."""
     value, units = float(count), ["B", "kB", "MB", "GB", "TB", "PB"]

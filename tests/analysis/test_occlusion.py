@@ -18,7 +18,7 @@ from explorer.analysis import passes
 from explorer.analysis.activations import feature_maps
 from explorer.analysis.occluder import fill_values, occlude
 from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_map, occlusion_steps
-from explorer.errors import Cancelled, UnknownNameError, UserError
+from explorer.errors import Cancelled, MemoryLimitError, UnknownNameError, UserError
 from explorer.graph.trace import TracedProgram, trace
 from explorer.run.execute import run
 from explorer.run.plain import PlainNetwork
@@ -243,6 +243,51 @@ def test_the_batch_fits_in_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(passes, "BATCH_BYTES", int(4 * largest * 5))
     occlusion_map(program, image, settings=OcclusionSettings(2, 1))
     assert max(sizes) == 5
+
+
+def at_most(monkeypatch: pytest.MonkeyPatch, images: int, error: Exception) -> list[int]:
+    """Let passes of more images fail; the list that is returned fills with the sizes of those that do not."""
+    sizes: list[int] = []
+
+    def limited(program: TracedProgram, given: Tensor, **rest: Any) -> Any:
+        if len(given) > images:
+            raise error
+        sizes.append(len(given))
+        return run(program, given, **rest)
+
+    monkeypatch.setattr(passes, "run", limited)
+    return sizes
+
+
+NO_ROOM = [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+
+
+@pytest.mark.parametrize("error", NO_ROOM)
+def test_where_memory_does_not_suffice_batches_are_halved(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, image = small()
+    asked = OcclusionSettings(4, 4, method="full", batch_size=12)
+    expected = occlusion_map(program, image, settings=asked)
+    sizes = at_most(monkeypatch, 3, error)
+    found = occlusion_map(program, image, settings=asked)
+    np.testing.assert_allclose(found.probability, expected.probability, rtol=1e-5)
+    assert sizes == [1, *[3] * 10]  # the picture without a square, and 30 positions
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "says"),
+    [
+        (NO_ROOM[0], MemoryLimitError, "single position"),
+        (RuntimeError("a kernel failed"), RuntimeError, "kernel failed"),
+    ],
+)
+def test_what_does_not_fit_at_all_is_said_and_other_errors_pass(
+    error: Exception, raised: type[Exception], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, image = small()
+    steps = occlusion_steps(program, image, settings=OcclusionSettings(4, 4, method="full"))
+    at_most(monkeypatch, 0, error)
+    with pytest.raises(raised, match=says):
+        list(steps)
 
 
 # -- Bad input --------------------------------------------------------------------------------------------------------

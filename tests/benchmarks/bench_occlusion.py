@@ -1,15 +1,24 @@
-"""Occlusion maps, against captum's Occlusion with the same squares."""
+"""Occlusion maps: regions alone against whole passes and the arithmetic limit, and both against captum's Occlusion."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Sequence
+
 import pytest
 import torch
+import torchvision
 from captum.attr import Occlusion
 from torch import Tensor, nn
 
 import models
-from explorer.analysis.occluder import fill_values
+from explorer.analysis.incremental.batches import Position
+from explorer.analysis.incremental.engine import reached_by
+from explorer.analysis.incremental.reach import arithmetic_limit
+from explorer.analysis.occluder import fill_values, square_boxes
 from explorer.analysis.occlusion import OcclusionSettings, occlusion_map
+from explorer.analysis.passes import TracedPasses
+from explorer.analysis.sliding import FullSliding, IncrementalSliding, Slide, Sliding, sliding
 from explorer.graph.trace import trace
 from tests.benchmarks.timing import Table, best_seconds
 
@@ -17,18 +26,72 @@ ROUNDS = 2
 CAPTUM = {"one per forward (its default)": 1, "32 per forward": 32}
 
 
-def captum_map(module: nn.Module, image: Tensor, window: int, stride: int, target: int, per_forward: int) -> Tensor:
+def captum_map(
+    module: nn.Module, image: Tensor, window: int, stride: int, target: int, per_forward: int
+) -> Tensor:  # fmt: skip
     return Occlusion(lambda x: module(x).softmax(1)).attribute(
         image, (3, window, window), strides=(3, stride, stride), baselines=fill_values(image, "gray").expand_as(image),
         target=target, perturbations_per_eval=per_forward,
     )  # fmt: skip
 
 
+# The goal as a share of the limit.
+NETWORKS = {
+    "vgg16": 0.65, "zfnet": 0.65, "googlenet": 0.65, "alexnet": 0.65, "squeezenet1_1": 0.65, "resnet18": 0.65,
+    "resnet50": 0.65, "densenet121": 0.65, "mobilenet_v2": 0.8, "inception_v3": 0.8, "efficientnet_b0": 0.8,
+    "convnext_tiny": 0.8,
+}  # fmt: skip
+WINDOW, STRIDE, SAMPLE = 16, 4, 64
+
+
+def _network(name: str) -> tuple[nn.Module, int]:
+    """The module and the side of its images in pixels."""
+    if name == "zfnet":
+        return models.build(name), 224
+    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    size_px = 299 if name == "inception_v3" else 224
+    return torchvision.models.get_model(name, weights=None, **options).eval(), size_px
+
+
+def _sample(batches: Sequence[Sequence[Position]]) -> list[list[Position]]:
+    """Batches of the full size, drawn at random, with about SAMPLE positions in all."""
+    full = [list(batch) for batch in batches if len(batch) == max(map(len, batches))]
+    return random.Random(0).sample(full, min(len(full), max(1, SAMPLE // len(full[0]))))
+
+
+def _work(way: Sliding, batches: Sequence[Sequence[Position]]) -> Callable[[], None]:
+    def work() -> None:
+        for batch in batches:
+            for _ in way.run(batch):
+                pass
+
+    return work
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_regions_against_whole_passes(name: str, table: Table) -> None:
+    module, size_px = _network(name)
+    program, image = trace(module, (3, size_px, size_px)), torch.randn(1, 3, size_px, size_px)
+    network, squares = TracedPasses(program), square_boxes((size_px, size_px), WINDOW, STRIDE)
+    slide = Slide(image, squares, fill_values(image, "gray"))
+    levels = [[(row, column) for row in range(len(squares)) for column in range(len(squares))]]
+    ways: list[Sliding] = [FullSliding(network, slide), sliding(network, slide, levels, "incremental")]
+    chosen = [_sample(way.batches(levels, None)) for way in ways]
+    took = best_seconds([_work(way, batches) for way, batches in zip(ways, chosen, strict=True)], ROUNDS)
+    full, regions = (seconds / sum(map(len, batches)) for seconds, batches in zip(took, chosen, strict=True))
+    limit = arithmetic_limit(program.graph, reached_by(program, squares))
+    by_auto = "regions" if isinstance(sliding(network, slide, levels, "auto"), IncrementalSliding) else "whole"
+    goal = f"≥ {NETWORKS[name] * limit:.1f} of at most {limit:.1f}; auto takes: {by_auto}"
+    what = f"{name}, {size_px} px, window {WINDOW}, stride {STRIDE}"
+    table.against(what, f"{1 / regions:.1f} positions/s", f"{1 / full:.1f} in whole passes", full / regions, goal)
+
+
 COMPACT = ("zfnet_mini", "vgg_mini", "nin_mini", "googlenet_mini", "resnet_mini")
 
 
 @pytest.mark.parametrize(
-    ("name", "size_px", "window", "stride"), [("resnet18", 224, 64, 40), *((name, 64, 12, 4) for name in COMPACT)]
+    ("name", "size_px", "window", "stride"),
+    [("vgg16", 224, 32, 32), ("resnet18", 224, 64, 40), *((name, 64, 12, 4) for name in COMPACT)],
 )
 def test_images_per_second(name: str, size_px: int, window: int, stride: int, table: Table) -> None:
     module, image = models.build(name), torch.randn(1, 3, size_px, size_px)

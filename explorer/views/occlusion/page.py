@@ -30,7 +30,7 @@ from explorer.views.occlusion import maps
 from explorer.views.occlusion.maps import Shown
 
 KIND = "occlusion"
-METHODS = {"auto": "Whichever is faster", "full": "Whole passes", "incremental": "Changes alone"}
+COMPUTED_BY = {"auto": "Whichever is faster", "full": "Whole passes", "incremental": "Changes alone"}
 FILLS = {"gray": "Gray", "mean": "Mean colour", "blur": "Blur"}
 CHEAP_MACS = 30 * 10**9  # a few seconds on two cores: started without being asked
 LIKELY = "Most probable"
@@ -107,7 +107,7 @@ def _controls(session: Session) -> Asked:
                    lambda name: _choose("occluded", name), options=["", *layers],
                    format_func=lambda name: name or NO_LAYER,
                    help="Zeiler and Fergus 2014, figure 7 (b): the sum of the strongest map of a layer.")  # fmt: skip
-        state.control(st.selectbox, "method", "Computed by", options=list(METHODS), format_func=METHODS.__getitem__,
+        state.control(st.selectbox, "method", "Computed by", options=list(COMPUTED_BY), format_func=COMPUTED_BY.__getitem__,
                       help="Whole passes, or only what the square can reach. The maps are the same.")  # fmt: skip
         output_control.render()
     settings = OcclusionSettings(window, stride, state.get("fill"), layer or None, state.get("method"),
@@ -264,7 +264,7 @@ VIEW = View(
         Setting("window", 0, low=0, high=4096),
         Setting("stride", 0, low=0, high=4096),
         Setting("fill", "gray", choices=tuple(FILLS)),
-        Setting("method", "auto", choices=tuple(METHODS)),
+        Setting("method", "auto", choices=tuple(COMPUTED_BY)),
         Setting("target", -1, low=-1, high=100_000, of_network=True),
         Setting("occluded", "", of_network=True),
         *maps.SETTINGS,
