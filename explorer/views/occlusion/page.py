@@ -107,7 +107,8 @@ def _controls(session: Session) -> Asked:
                    lambda name: _choose("occluded", name), options=["", *layers],
                    format_func=lambda name: name or NO_LAYER,
                    help="Zeiler and Fergus 2014, figure 7 (b): the sum of the strongest map of a layer.")  # fmt: skip
-        state.control(st.selectbox, "method", "Computed by", options=list(COMPUTED_BY), format_func=COMPUTED_BY.__getitem__,
+        state.control(st.selectbox, "method", "Computed by", options=list(COMPUTED_BY),
+                      format_func=COMPUTED_BY.__getitem__,
                       help="Whole passes, or only what the square can reach. The maps are the same.")  # fmt: skip
         output_control.render()
     settings = OcclusionSettings(window, stride, state.get("fill"), layer or None, state.get("method"),
