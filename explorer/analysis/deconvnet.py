@@ -8,6 +8,7 @@ reused and in-place activations, branches and joins are followed as the network 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -78,8 +79,7 @@ def project(
     arranged = arrangement(network.graph, name)
     back = _Backward(network, settings or BackwardSettings(), steps, cancel or (lambda: False))
     pixels = one_image(image).detach().clone().requires_grad_()
-    # Many networks write into what autograd has kept: it then keeps a copy, and the network need not be changed.
-    with _refused(name), torch.autograd.graph.allow_mutation_on_saved_tensors():
+    with _refused(name), _mutable(back.cancel):
         maps = arranged.maps(first_tensor(back.forward(pixels, name)))[0]
         unit = _unit(maps.detach(), name, channel, position)
         signal = back.signal(maps[unit], pixels)
@@ -101,6 +101,25 @@ def _unit(maps: Tensor, layer: str, channel: int | None, position: Cell | None) 
     if not maps[tuple(unit)].isfinite():
         raise UserError(f"layer={layer!r}: the activation of the unit is not finite, there is nothing to project.")
     return unit[0], unit[1], unit[2]
+
+
+@contextlib.contextmanager
+def _mutable(cancel: Cancel) -> Generator[None]:
+    """Many networks write into what autograd has kept: it then keeps a copy, and the network need not be changed.
+
+    torch has one switch for all threads, so that one at a time uses it. Raises Cancelled while it waits.
+    """
+    while not _MUTABLE.acquire(timeout=0.1):
+        if cancel():
+            raise Cancelled
+    try:
+        with torch.autograd.graph.allow_mutation_on_saved_tensors():
+            yield
+    finally:
+        _MUTABLE.release()
+
+
+_MUTABLE = threading.Lock()
 
 
 @contextlib.contextmanager

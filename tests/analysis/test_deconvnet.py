@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import explorer
-from explorer.analysis.deconvnet import project
+from explorer.analysis.deconvnet import _MUTABLE, project
 from explorer.analysis.deconvnet_rules import BackwardMethod, BackwardSettings
 from explorer.analysis.passes import open_network
 from explorer.errors import Cancelled, UnknownNameError, UserError
@@ -434,3 +435,18 @@ def test_a_part_of_a_chunk_that_nothing_reads_takes_no_part() -> None:
     found = project(trace(Halved(), (3, 4, 4)), torch.rand(3, 4, 4), "select", 0, (0, 0), steps=True)
     assert found.steps[-1].layer == "input"
     assert found.signal.count_nonzero() == 1
+
+
+def test_several_threads_project_at_once() -> None:
+    program = trace(torchvisions("squeezenet1_1"), (3, 64, 64))
+    image, layer = torch.rand(3, 64, 64), program.graph.outputs[0]
+    alone = project(program, image, layer, 3).signal
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: project(program, image, layer, 3).signal, range(8)))
+    assert all(signal.equal(alone) for signal in found)
+
+
+def test_waiting_for_another_projection_can_be_cancelled() -> None:
+    program = trace(torchvisions("squeezenet1_1"), (3, 64, 64))
+    with _MUTABLE, pytest.raises(Cancelled):
+        project(program, torch.rand(3, 64, 64), program.graph.outputs[0], 3, cancel=lambda: True)

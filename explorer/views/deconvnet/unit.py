@@ -94,7 +94,7 @@ def pair(unit: ProjectedUnit, is_whole: bool) -> None:
     box = (0, 0, height, width) if is_whole else unit.box
     outlines = [_shifted(unit.box, box)] if is_whole and unit.box != box else []
     shown = (("Projection", unit.pixels), ("Photo", unit.session.view))
-    with st.grid(min_column_width=140, gap="small"):
+    with st.container(horizontal=True, gap="small"):
         for title, picture in shown:
             with st.container():
                 _picture(title, figures.cropped(picture, box), outlines)
