@@ -55,9 +55,10 @@ def matrix_picture(found: LayerFilters) -> tuple[np.ndarray, str]:
     return colourise(cells, (0.0, limit)), f"{axes}; {how}."
 
 
-def in_colours(values: np.ndarray) -> np.ndarray:
-    """Values [rows, columns, 3] as red, green and blue: 0 is 128, the greatest magnitude 255 or 0."""
-    colours = _bytes(values, _greatest(values))
+def in_colours(values: np.ndarray, limit: float | None = None) -> np.ndarray:
+    """Values [rows, columns, 3] as red, green and blue: 0 is 128, ± `limit` 255 and 0; by default it is the greatest
+    magnitude."""
+    colours = _bytes(values, _greatest(values) if limit is None else limit)
     colours[~np.isfinite(values).all(-1)] = INVALID
     return colours
 

@@ -12,6 +12,8 @@ from explorer.figures.filters import in_colours, in_gray
 from explorer.graph.layers import Layer, LayerGraph
 from explorer.types import Box
 
+LOUDEST = 99.0  # percentile of the magnitudes that are not 0: a few places are far above all others
+
 _NAMES: dict[BackwardRule, str] = {
     "rectify": "rectify", "guided": "rectify and mask", "gradient": "derive", "pass": "pass on", "hold": "scale",
 }  # fmt: skip
@@ -40,12 +42,18 @@ _DERIVE = "**derive**: the signal times the derivative"
 
 
 def pixels(projection: Projection) -> np.ndarray:
-    """Activation × signal as a picture, uint8 [H, W, 3]: 0 is gray, the greatest magnitude white or black in a colour.
+    """Activation × signal as a picture, uint8 [H, W, 3]: 0 is gray; each colour is full or empty from LOUDEST on.
 
     Of a unit that is 0, where the product is 0 everywhere, the signal alone.
     """
     values = (projection.signal * (projection.activation or 1.0)).detach().float().cpu().numpy()
-    return in_colours(values.transpose(1, 2, 0)) if len(values) == 3 else in_gray(values[0])
+    limit = _loudest(values)
+    return in_colours(values.transpose(1, 2, 0), limit) if len(values) == 3 else in_gray(values[0], limit)
+
+
+def _loudest(values: np.ndarray) -> float:
+    carried = np.abs(values[values != 0])
+    return float(np.percentile(carried, LOUDEST, method="higher")) if carried.size else 0.0
 
 
 def cropped(picture: np.ndarray, box: Box) -> np.ndarray:

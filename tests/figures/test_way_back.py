@@ -30,6 +30,16 @@ def test_three_channels_are_red_green_and_blue() -> None:
     assert figures.pixels(projection([[[1.0]], [[0.0]], [[-1.0]]], 1.0)).tolist() == [[[255, 128, 0]]]
 
 
+def test_a_single_loud_place_does_not_wash_out_the_others() -> None:
+    found = figures.pixels(projection([[[1000.0, *[1.0] * 300, 0.0]]], 1.0))[0, :, 0]
+    assert set(found[:-1].tolist()) == {255}
+    assert found[-1] == 128
+
+
+def test_nothing_that_comes_back_is_gray() -> None:
+    assert set(figures.pixels(projection([[[0.0, 0.0]]], 1.0)).ravel().tolist()) == {128}
+
+
 def test_a_crop_is_the_box() -> None:
     picture = np.arange(12).reshape(3, 4)
     assert figures.cropped(picture, (1, 1, 3, 3)).tolist() == [[5, 6], [9, 10]]

@@ -53,8 +53,8 @@ def _words(unit: ProjectedUnit, settings: BackwardSettings, at: int) -> None:
     rows, columns = step.strength.shape
     st.markdown(f"**Step {at} of {len(unit.steps) - 1}**: the signal at the output of **{markdown_safe(step.layer)}**")
     st.markdown(figures.explained(step, graph, settings))
-    st.caption(f"{step.channels:,} channels of {rows} × {columns}; of these {step.channels * rows * columns:,} values "
-               f"{step.carried:,} are not 0.")  # fmt: skip
+    total = step.channels * rows * columns
+    st.caption(f"{step.channels:,} channels of {rows} × {columns}; not 0: {step.carried:,} of {total:,} values.")
 
 
 def _picture(unit: ProjectedUnit, step: WayStep) -> None:

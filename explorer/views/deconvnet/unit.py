@@ -120,7 +120,7 @@ def explain(unit: ProjectedUnit) -> None:
     row, column = found.position
     st.caption(markdown_safe(
         f"Channel {found.channel} of {found.layer} at row {row}, column {column}: activation {found.activation:.4g}. "
-        "Gray is 0; each colour goes from minus to plus the greatest magnitude."
+        f"Gray is 0; each colour goes from minus to plus the {figures.LOUDEST:g}th percentile of the magnitudes."
     ))  # fmt: skip
     if found.activation == 0:
         st.caption("The unit is 0 for this picture, so the signal of 1 is shown without the activation as a factor.")
