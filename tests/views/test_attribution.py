@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.analysis.attribution_settings import ATTRIBUTION_METHODS, DEFAULT_METHODS
 from explorer.training import dataset
+from explorer.ui.jobs import Job
 from explorer.views.attribution import page as view
 from explorer.views.attribution import results
 from tests.support.page import errors, link, load_with_nan, open_trained
@@ -102,6 +105,21 @@ def test_a_network_that_answers_nan_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     app = finished(opened(methods=QUICK, weights="random", seed="79"))
     assert errors(app) == []
     assert texts(app).count("The network's output for this image is not finite") == 2
+
+
+def test_the_work_done_never_becomes_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, tell = list[int](), Job.progress
+
+    def noted(job: Job, done: int, total: int, partial: Any = None) -> None:
+        if isinstance(job.key[-1], view.Question):
+            assert done <= total
+            told.append(done)
+        tell(job, done, total, partial)
+
+    monkeypatch.setattr(Job, "progress", noted)
+    finished(opened(methods="occlusion,saliency,layercam,deeplift", absence="mean"))
+    assert len(told) > 12
+    assert told == sorted(told)
 
 
 def test_a_run_that_is_stopped_keeps_what_was_done() -> None:

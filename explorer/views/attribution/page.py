@@ -21,6 +21,7 @@ from explorer.analysis.attribution_settings import (
     refusal,
 )
 from explorer.analysis.occluder import default_stride, default_window, fill_values, square_boxes
+from explorer.analysis.occlusion import OnProgress
 from explorer.errors import UserError
 from explorer.graph.names import layer_or_none
 from explorer.networks.knob_text import shorten
@@ -178,12 +179,16 @@ def _passes(session: Session, asked: Question) -> int:
 
 
 def _of_method(session: Session, method: AttributionMethod, asked: Question) -> int:
-    judging = 2 * (CURVE_STEPS + 1) + INFIDELITY_SQUARES
+    return _alone(session, method, asked) + 2 * (CURVE_STEPS + 1) + INFIDELITY_SQUARES
+
+
+def _alone(session: Session, method: AttributionMethod, asked: Question) -> int:
+    """The work of a method, without what judges it."""
     if method != "occlusion":
-        return BACK * images_run(method, asked.settings) + judging
+        return BACK * images_run(method, asked.settings)
     size = session.preprocessing.crop
     window = default_window(min(size))
-    return square_boxes(size, window, default_stride(window))[..., 0].size + judging
+    return square_boxes(size, window, default_stride(window))[..., 0].size
 
 
 def _work(session: Session, asked: Question) -> Any:
@@ -198,7 +203,8 @@ def _work(session: Session, asked: Question) -> Any:
             if (why := refusal(program, method, settings.layer)) is not None:
                 each = Judged(method, why)
             else:
-                each = _judged(program, image, method, asked.target, settings, job, (done, total))
+                stages = done, done + _alone(session, method, asked), total
+                each = _judged(program, image, method, asked.target, settings, job, stages)
             judged, done = (*judged, each), done + _of_method(session, method, asked)
             job.progress(done, total, judged)
         return judged
@@ -208,24 +214,31 @@ def _work(session: Session, asked: Question) -> Any:
 
 def _judged(
     program: Any, image: torch.Tensor, method: AttributionMethod, target: int | None, settings: AttributionSettings,
-    job: Job, place: tuple[int, int],
+    job: Job, stages: tuple[int, int, int],
 ) -> Judged:  # fmt: skip
-    """One method on the picture; one that fails there says why."""
-    done, total = place
+    """One method on the picture; one that fails there says why. stages: the work done before it, that before it is
+    judged, and all, in forward passes."""
+    first, judging, total = stages
 
-    def tell(images: int, _total: int, _left: float) -> None:
-        job.progress(done + images, total)
+    def tell(before: int, weight: int) -> OnProgress:
+        return lambda done, _of, _left: job.progress(before + weight * done, total)
 
+    weight = 1 if method == "occlusion" else BACK
     try:
-        found = attribute(program, image, method, target, settings, progress=tell, cancel=job.should_stop)
-        curves = [
-            pixel_curve(program, image, found, kind, settings, progress=tell, cancel=job.should_stop)
-            for kind in ("deletion", "insertion")
-        ]
+        found = attribute(
+            program, image, method, target, settings, progress=tell(first, weight), cancel=job.should_stop
+        )
+        deletion = pixel_curve(
+            program, image, found, "deletion", settings, progress=tell(judging, 1), cancel=job.should_stop
+        )
+        after = judging + CURVE_STEPS + 1
+        insertion = pixel_curve(
+            program, image, found, "insertion", settings, progress=tell(after, 1), cancel=job.should_stop
+        )
         told = infidelity(program, image, found, settings, samples=INFIDELITY_SQUARES, cancel=job.should_stop)
     except UserError as error:
         return Judged(method, str(error))
-    return Judged(method, "", found, curves[0], curves[1], told)
+    return Judged(method, "", found, deletion, insertion, told)
 
 
 VIEW = View(
