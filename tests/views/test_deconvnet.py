@@ -85,6 +85,17 @@ def test_a_class_is_projected_from_the_last_layer() -> None:
     assert "sees the whole picture" in said(app)
 
 
+@pytest.mark.parametrize(
+    ("back", "says"), [("gradient", "Nothing comes back"), ("deconvnet", "without the activation as a factor")]
+)
+def test_a_unit_that_is_0_is_explained(back: str, says: str) -> None:
+    maps = open_deconvnet(layer="features.10").session_state["jobs"]["maps"].result.maps.maps
+    channel, row, column = (str(found[0]) for found in (maps == 0).nonzero())
+    app = open_deconvnet(layer="features.10", channel=channel, row=row, column=column, back=back)
+    assert "activation 0." in said(app)
+    assert says in said(app)
+
+
 # -- the way back -----------------------------------------------------------------------------------------------------
 
 

@@ -122,7 +122,9 @@ def explain(unit: ProjectedUnit) -> None:
         f"Channel {found.channel} of {found.layer} at row {row}, column {column}: activation {found.activation:.4g}. "
         f"Gray is 0; each colour goes from minus to plus the {figures.LOUDEST:g}th percentile of the magnitudes."
     ))  # fmt: skip
-    if found.activation == 0:
+    if not found.signal.any():
+        st.caption("Nothing comes back: by these rules the signal is 0 at every pixel.")
+    elif found.activation == 0:
         st.caption("The unit is 0 for this picture, so the signal of 1 is shown without the activation as a factor.")
 
 
