@@ -26,6 +26,7 @@ from explorer.analysis.attribution_settings import (
     layer_of_maps,
     refusal,
 )
+from explorer.analysis.deconvnet import saved_tensors_mutable
 from explorer.analysis.deconvnet_rules import BackwardSettings, backward_rules
 from explorer.analysis.occluder import default_stride, default_window, one_image
 from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, OnProgress, occlusion_map
@@ -182,7 +183,7 @@ def _by_captum(
         images_at_a_time(program, image),
         cancel or (lambda: False),
     )
-    with _refused(method), torch.autograd.graph.allow_mutation_on_saved_tensors():
+    with _refused(method), saved_tensors_mutable(job.cancel):
         found = methods.CAPTUM[method](job)
     if layer is None:
         return found

@@ -79,7 +79,7 @@ def project(
     arranged = arrangement(network.graph, name)
     back = _Backward(network, settings or BackwardSettings(), steps, cancel or (lambda: False))
     pixels = one_image(image).detach().clone().requires_grad_()
-    with _refused(name), _mutable(back.cancel):
+    with _refused(name), saved_tensors_mutable(back.cancel):
         maps = arranged.maps(first_tensor(back.forward(pixels, name)))[0]
         unit = _unit(maps.detach(), name, channel, position)
         signal = back.signal(maps[unit], pixels)
@@ -104,7 +104,7 @@ def _unit(maps: Tensor, layer: str, channel: int | None, position: Cell | None) 
 
 
 @contextlib.contextmanager
-def _mutable(cancel: Cancel) -> Generator[None]:
+def saved_tensors_mutable(cancel: Cancel) -> Generator[None]:
     """Many networks write into what autograd has kept: it then keeps a copy, and the network need not be changed.
 
     torch has one switch for all threads, so that one at a time uses it. Raises Cancelled while it waits.

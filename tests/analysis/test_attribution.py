@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import captum.attr
@@ -290,6 +291,18 @@ def test_every_method_stops_when_it_is_asked_to(method: AttributionMethod) -> No
         attribute(program, image, method, 1, AttributionSettings(samples=200, steps=200, window=4, stride=1),
                   cancel=cancel)  # fmt: skip
     assert asked == 13
+
+
+def test_two_at_a_time_wait_for_each_other() -> None:
+    program, image = opened(Awkward())
+    settings = AttributionSettings(steps=60)
+
+    def work(_: int) -> Tensor:
+        return attribute(program, image, "integrated_gradients", 1, settings).values
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(work, range(4)))
+    assert all(torch.equal(each, found[0]) for each in found)
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
