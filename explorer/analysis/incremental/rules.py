@@ -38,6 +38,11 @@ def _alike(call: OpCall, _: Wanted) -> Any:
     return call.perform(*_mapped(call, lambda patch: patch.values))
 
 
+def _as_it_is(call: OpCall, _: Wanted) -> Tensor:
+    """An adaptive pool of a map that has its size already: asked for a piece, it would make a whole map of it."""
+    return _operand(call).values
+
+
 def _mapped(call: OpCall, change: Callable[[Patch], Any]) -> Any:
     return pytree.tree_map_only(Patch, change, (call.args, call.kwargs))
 
@@ -144,5 +149,6 @@ _RULES: dict[str, Callable[[OpCall, Wanted], Any]] = {
     **dict.fromkeys(WINDOWED, _windowed),
     **dict.fromkeys((*MERGED, "concat", "stack"), _merged),
     **dict.fromkeys(("reshape", "flatten"), _reshaped),
+    **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool"), _as_it_is),
     "pad": _padded,
 }

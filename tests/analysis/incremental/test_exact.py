@@ -68,6 +68,19 @@ def test_foreign_networks(name: str) -> None:
     assert to_change <= OF_THE_CHANGE
 
 
+@pytest.mark.parametrize("pool", [nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d])
+@pytest.mark.parametrize("size", [16, 9], ids=["to the size that it has", "to another"])
+def test_an_adaptive_pool_that_leaves_the_map_as_it_is(pool: type[nn.Module], size: int) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), pool(size), nn.Conv2d(4, 5, 3), nn.Flatten(), nn.Linear(5 * (size - 2) ** 2, 4)
+    )
+    program = trace(network.double(), (3, 16, 16))
+    to_largest, to_change = apart(program, torch.randn(1, 3, 16, 16).double(), (4, 3), (3, 3))
+    assert to_largest <= TOLERATED
+    assert to_change <= OF_THE_CHANGE
+
+
 def statistics_and_sizes(seed: int) -> tuple[nn.Module, tuple[int, int, int], tuple[int, int], tuple[int, int]]:
     """A random network, the size of its input, a window and a stride."""
     torch.manual_seed(seed)
