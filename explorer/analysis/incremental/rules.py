@@ -133,6 +133,11 @@ def _reshaped(call: OpCall, wanted: Wanted) -> Tensor:
     return patch.values.reshape(shape)
 
 
+def _as_it_is(call: OpCall, _: Wanted) -> Tensor:
+    """An adaptive pool to the size that its input has, which a piece of it has not."""
+    return _operand(call).values.clone()
+
+
 def _padded(call: OpCall, wanted: Wanted) -> Tensor:
     """Rows and columns of padding are cut from a padded clean map; that of other dimensions is added to the pieces."""
     patch, a = _operand(call), call.arguments

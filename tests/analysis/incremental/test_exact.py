@@ -114,6 +114,16 @@ class PreActivated(nn.Module):
         return self.head(z.flatten(1))
 
 
+def test_an_adaptive_pool_to_the_size_that_the_map_has() -> None:
+    """As VGG has one: it must not stretch the region to that size."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d((20, 24)), nn.Flatten(), nn.Linear(1920, 5)
+    )
+    _, to_change = apart(trace(module.eval().double(), (3, 20, 24)), torch.randn(1, 3, 20, 24).double(), (3, 4), (5, 5))
+    assert to_change <= OF_THE_CHANGE
+
+
 @pytest.mark.parametrize(("make", "size"), [(PreActivated, (3, 32, 36)), (Toy, (3, 8, 8))])
 def test_what_is_written_in_place(make: Callable[[], nn.Module], size: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
