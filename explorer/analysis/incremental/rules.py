@@ -40,7 +40,7 @@ def _alike(call: OpCall, _: Wanted) -> Any:
 
 def _as_it_is(call: OpCall, _: Wanted) -> Tensor:
     """An adaptive pool of a map that has its size already: asked for a piece, it would make a whole map of it."""
-    return _operand(call).values
+    return _operand(call).values.clone()  # what writes into it in place leaves the input alone
 
 
 def _mapped(call: OpCall, change: Callable[[Patch], Any]) -> Any:
@@ -131,11 +131,6 @@ def _reshaped(call: OpCall, wanted: Wanted) -> Tensor:
     patch, shape = _operand(call), list(call.layer.output_shape)
     shape[0], shape[-2], shape[-1] = len(patch.values), wanted.rows.length, wanted.columns.length
     return patch.values.reshape(shape)
-
-
-def _as_it_is(call: OpCall, _: Wanted) -> Tensor:
-    """An adaptive pool to the size that its input has, which a piece of it has not."""
-    return _operand(call).values.clone()
 
 
 def _padded(call: OpCall, wanted: Wanted) -> Tensor:
