@@ -13,7 +13,7 @@ import torchvision
 
 import explorer
 import models
-from explorer.graph.layers import LayerGraph
+from explorer.graph.layers import Layer
 from models.blocks.attention import GlobalContext, NonLocal, SqueezeExcitation
 
 # What a row gives: parameters exactly, or in millions as a paper rounds them; None where it gives none.
@@ -171,11 +171,11 @@ def params(name: str, **knobs: Any) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def layers(name: str, **knobs: Any) -> tuple[str, LayerGraph]:
+def layers(name: str, **knobs: Any) -> tuple[str, tuple[Layer, ...]]:
     """The modules and in what order they run."""
     spec: Any = models.spec(name, **knobs)
     module = models.build(spec, device="meta")
-    return str(module), explorer.analyze(module, (spec.in_channels, spec.image_size, spec.image_size)).graph
+    return str(module), explorer.analyze(module, (spec.in_channels, spec.image_size, spec.image_size)).graph.layers
 
 
 @pytest.mark.parametrize("row", FAMILIES)

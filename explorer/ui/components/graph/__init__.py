@@ -18,7 +18,7 @@ _PARTS = (
     "svg", "model", "layout", "labels", "colours", "canvas", "hover", "keys", "draw", "controls", "placer", "view",
     "pdf", "exports", "mount",
 )  # fmt: skip
-_TALL = "max(26rem, calc(100vh - 16rem))"  # until the browser knows where the graph begins
+_TALL = "max(23rem, calc(100vh - 16rem))"  # until the browser knows where the graph begins
 _HERE = Path(__file__).parent
 
 

@@ -13,7 +13,7 @@ function fillWindow(root) {
   const fit = () => {
     if (!root.isConnected) return window.removeEventListener("resize", fit);
     const top = root.getBoundingClientRect().top + (scroller?.scrollTop ?? 0);
-    const height = window.innerWidth < 640 ? "60vh" : `max(26rem, calc(100vh - ${Math.round(top)}px - 1.2rem))`;
+    const height = window.innerWidth < 640 ? "60vh" : `max(23rem, calc(100vh - ${Math.round(top)}px - 1.2rem))`;
     return root.style.setProperty("--height", height);
   };
   window.addEventListener("resize", fit);
