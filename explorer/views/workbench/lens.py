@@ -95,14 +95,23 @@ def _nearest(at: Placement, centre: tuple[float, float]) -> Cell:
 
 def unit_of(report: LayerReport) -> Cell:
     """The chosen (row, column) of the layer's map, its middle where none is chosen."""
-    chosen = state.get("row"), state.get("column")
-    row, column = (at if 0 <= at < n else n // 2 for at, n in zip(chosen, _size(report), strict=True))
-    return row, column
+    return _chosen("", report)
 
 
 def _choose_unit(cell: Cell) -> None:
-    state.put("row", cell[0])
-    state.put("column", cell[1])
+    _choose("", cell)
+
+
+def _chosen(kind: str, report: LayerReport) -> Cell:
+    """The position in a layer's map that two settings of the state say, the middle where they say none."""
+    said = state.get(f"{kind}row"), state.get(f"{kind}column")
+    row, column = (at if 0 <= at < n else n // 2 for at, n in zip(said, _size(report), strict=True))
+    return row, column
+
+
+def _choose(kind: str, cell: Cell) -> None:
+    state.put(f"{kind}row", cell[0])
+    state.put(f"{kind}column", cell[1])
 
 
 def _size(report: LayerReport) -> Size:
@@ -330,14 +339,11 @@ def _what(origin: LayerReport) -> str:
 
 def _source(origin: LayerReport) -> Cell:
     """The chosen position of the layer at which the way begins, its middle where none is chosen."""
-    chosen = state.get("pixel_row"), state.get("pixel_column")
-    row, column = (at if 0 <= at < n else n // 2 for at, n in zip(chosen, _size(origin), strict=True))
-    return row, column
+    return _chosen("pixel_", origin)
 
 
 def _choose_source(cell: Cell) -> None:
-    state.put("pixel_row", cell[0])
-    state.put("pixel_column", cell[1])
+    _choose("pixel_", cell)
 
 
 def _reached(report: LayerReport, origin: LayerReport, source: Cell, mask: np.ndarray) -> str:
