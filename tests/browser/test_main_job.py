@@ -34,12 +34,14 @@ def test_from_the_first_look_to_a_stopped_occlusion(server: str, page: Page, tmp
     page.get_by_role("radio", name="Knobs", exact=True).click()
     choose(page, "Architecture", "vgg")
     choose(page, "Preset", "vgg_mini")
-    before, graph = figures(page), page.locator("g.box").all_text_contents()
+    boxes = page.locator("g.box")
+    expect(boxes.filter(has_text="Bottleneck")).to_have_count(0)  # the first visit's network is gone
+    before, graph = figures(page), boxes.all_text_contents()
     edit_cell(page, "Depths", 3, "3")
     page.wait_for_url(re.compile("k.depths=1%2C1%2C3%2C2"))
     wait_until_idle(page)
     assert all(old != new for old, new in zip(before, figures(page), strict=True))
-    assert page.locator("g.box").all_text_contents() != graph
+    expect(boxes).not_to_have_text(graph)
 
     page.get_by_role("radio", name="Upload").click()
     page.locator("input[type=file]").set_input_files(photo(tmp_path / "holiday.jpg"))

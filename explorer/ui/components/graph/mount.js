@@ -25,11 +25,13 @@ function fillWindow(root) {
 function mount(key, root, tell) {
   const own = slot(key);
   own.view?.close();
-  own.view = new GraphView(root, own.memory, tell);
-  own.take = (name) => own.view.take(name, own.feeds[name]);
+  const view = new GraphView(root, own.memory, tell);
+  own.view = view;
+  own.take = (name) => view.take(name, own.feeds[name]);
   ["metrics", "chosen", "payload"].filter((name) => name in own.feeds).forEach(own.take);
   return () => {
-    own.view?.close();
+    view.close();
+    if (own.view !== view) return; // an element that is replaced may go after its successor has come
     own.view = null;
     own.take = null;
   };
