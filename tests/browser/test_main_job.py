@@ -47,8 +47,8 @@ def test_from_the_first_look_to_a_stopped_occlusion(server: str, page: Page, tmp
     page.locator("input[type=file]").set_input_files(photo(tmp_path / "holiday.jpg"))
     expect(page.get_by_text(re.compile(r"holiday\.jpg · 480 × 640 px"))).to_be_visible(timeout=20_000)
     view(page, "Feature maps")
-    expect(page.locator("button[data-id]")).not_to_have_count(0)
-    expect(page.locator(".stage img")).to_be_visible()
+    expect(page.locator("button[data-id]")).not_to_have_count(0, timeout=60_000)
+    expect(page.locator(".stage img")).to_be_visible(timeout=60_000)
 
     view(page, "Occlusion")
     expect(page.locator(".stage")).to_have_count(2, timeout=60_000)
