@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.driver import serve, watched_page
 from tests.support.places import ROOT
+
+expect.set_options(timeout=30_000)  # of a busy machine; what is there at once costs none of it
 
 
 @pytest.fixture(scope="session")
