@@ -6,7 +6,7 @@ Occlusion and the deconvnet are this program's own, the others Captum's on the t
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -29,7 +29,7 @@ from explorer.analysis.attribution_settings import (
 from explorer.analysis.deconvnet import saved_tensors_mutable
 from explorer.analysis.deconvnet_rules import BackwardSettings, backward_rules
 from explorer.analysis.occluder import default_stride, default_window, one_image
-from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, OnProgress, occlusion_map
+from explorer.analysis.occlusion import OcclusionSettings, OnProgress, occlusion_map
 from explorer.analysis.outputs import Ends, Reading, read
 from explorer.analysis.passes import Cancel, Runnable, passes_of
 from explorer.errors import UserError
@@ -108,7 +108,9 @@ def attribute(
         values = _by_occlusion(network, image, wanted, settings, progress, cancel)
     else:
         layer = layer_of_maps(network, settings.layer) if method in OF_LAYERS else None
-        values = _by_captum(network, image, method, wanted, settings, layer, progress, cancel)
+        scored = Scored(network, wanted.reading, image, torch.tensor([wanted.number], device=image.device))
+        counted = _Counted(progress, images_run(method, settings))
+        values = captums_values(scored, method, settings, images_at_a_time(network, image), counted, cancel)
     values = values.detach()[0].float().cpu()
     if not values.isfinite().all():
         raise UserError(f"{method}: the attribution of this image is not finite.")
@@ -139,16 +141,21 @@ def _by_occlusion(
     found = occlusion_map(network, image, target.number, square, progress=progress, cancel=cancel)
     if not found.is_finite:
         raise UserError("occlusion: the output is not finite with the square at some positions.")
-    lost = torch.as_tensor(loss_by_pixel(found, (image.shape[2], image.shape[3])))
+    lost = torch.as_tensor(
+        loss_by_pixel(found.boxes, found.baseline - found.probability, (image.shape[2], image.shape[3]))
+    )
     return lost.expand(1, image.shape[1], -1, -1) / image.shape[1]
 
 
-def loss_by_pixel(found: OcclusionMap, size: tuple[int, int]) -> np.ndarray:
-    """The probability that squares cost, as the mean over those that hide a pixel, [H, W]; 0 where none does."""
+def loss_by_pixel(boxes: np.ndarray, lost: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """What squares cost, as the mean over those that hide a pixel, [H, W]; 0 where none does.
+
+    boxes: [rows, columns, 4] as of an `OcclusionMap`; lost: [rows, columns], the probability that each square costs.
+    """
     total, squares = np.zeros(size), np.zeros(size)
-    for row, column in np.ndindex(found.shape):
-        top, left, bottom, right = found.box(row, column)
-        total[top:bottom, left:right] += found.baseline - found.probability[row, column]
+    for at in np.ndindex(lost.shape):
+        top, left, bottom, right = boxes[at].tolist()
+        total[top:bottom, left:right] += lost[at]
         squares[top:bottom, left:right] += 1
     return total / squares.clip(1)
 
@@ -156,40 +163,46 @@ def loss_by_pixel(found: OcclusionMap, size: tuple[int, int]) -> np.ndarray:
 # -- Captum -----------------------------------------------------------------------------------------------------------
 
 
-def _by_captum(
-    program: TracedProgram,
-    image: Tensor,
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Images [N, C, H, W] of a network, and for each the class, targets [N], whose score is attributed."""
+
+    program: TracedProgram
+    reading: Reading
+    images: Tensor
+    targets: Tensor
+
+
+def captums_values(
+    scored: Scored,
     method: AttributionMethod,
-    target: Target,
     settings: AttributionSettings,
-    layer: str | None,
-    progress: OnProgress | None,
-    cancel: Cancel | None,
+    at_a_time: int,
+    on_images: Callable[[int], object] | None = None,
+    cancel: Cancel | None = None,
 ) -> Tensor:
+    """What Captum says of each value of the images, [N, C, H, W]; a layer's maps are enlarged to the images.
+
+    at_a_time: images that fit into memory together; on_images is told how many were run. Raises UserError, Cancelled.
+    """
     from explorer.analysis import attribution_methods as methods  # Captum takes a second, and pages open without it
 
-    rules = None
+    program, rules = scored.program, None
     if method in ("deconvnet", "guided"):
         rules = backward_rules(program.graph, program.nodes, BackwardSettings(method))
     model = ScoringModule(
-        program, target.reading, layer=layer, rules=rules, nonlinear=method == "deeplift",
-        on_images=_Counted(progress, images_run(method, settings)), cancel=cancel,
+        program, scored.reading, layer=layer_of_maps(program, settings.layer) if method in OF_LAYERS else None,
+        rules=rules, nonlinear=method == "deeplift", on_images=on_images, cancel=cancel,
     )  # fmt: skip
-    job = methods.Attributed(
-        model,
-        image.clone().requires_grad_(),
-        target.number,
-        settings,
-        images_at_a_time(program, image),
-        cancel or (lambda: False),
-    )
+    images = scored.images.clone().requires_grad_()
+    job = methods.Attributed(model, images, scored.targets, settings, at_a_time, cancel or (lambda: False))
     with _refused(method), saved_tensors_mutable(job.cancel):
         found = methods.CAPTUM[method](job)
-    if layer is None:
+    if method not in OF_LAYERS:
         return found
-    size = image.shape[2], image.shape[3]
-    spread = F.interpolate(found.detach().float(), size, mode="bilinear", align_corners=False)
-    return spread.repeat(1, image.shape[1], 1, 1) / image.shape[1]
+    _, channels, height, width = images.shape
+    spread = F.interpolate(found.detach().float(), (height, width), mode="bilinear", align_corners=False)
+    return spread.repeat(1, channels, 1, 1) / channels
 
 
 @contextmanager

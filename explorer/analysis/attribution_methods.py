@@ -1,4 +1,4 @@
-"""Attributions by Captum on a traced program: each a tensor [1, C, H, W], or a layer's map [1, 1, rows, columns]."""
+"""Attributions by Captum on a traced program: each a tensor [N, C, H, W], or a layer's maps [N, 1, rows, columns]."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from explorer.analysis.attribution_model import ScoringModule
 from explorer.analysis.attribution_settings import AttributionMethod, AttributionSettings
-from explorer.analysis.occluder import fill_values
+from explorer.analysis.occluder import fill_values, singly
 from explorer.analysis.passes import Cancel
 from explorer.errors import Cancelled
 
@@ -25,11 +25,12 @@ _DRAWING = threading.Lock()  # Captum draws from the generators that all threads
 
 @dataclass(frozen=True, eq=False)
 class Attributed:
-    """What is attributed: a class's score of an image [1, C, H, W]; batch: images that fit into memory together."""
+    """What is attributed: the score of a class, targets [N], for each of some images [N, C, H, W]; those methods that
+    draw take one. batch: images that fit into memory together."""
 
     model: ScoringModule
-    image: Tensor
-    target: int
+    images: Tensor
+    targets: Tensor
     settings: AttributionSettings
     batch: int
     cancel: Cancel
@@ -37,32 +38,37 @@ class Attributed:
     @property
     def deviation(self) -> float:
         """Of the noise that is added to the image."""
-        return self.settings.noise * float(self.image.detach().max() - self.image.detach().min())
+        return self.settings.noise * float(self.images.detach().max() - self.images.detach().min())
+
+    @property
+    def baselines(self) -> Tensor:
+        """The absence of each picture, in the shape of the images."""
+        return torch.cat([self.settings.baseline(image) for image in singly(self.images.detach())])
 
 
 def gradient(job: Attributed) -> Tensor:
     """The derivative of the score by the pixels, by the rules that the model has."""
-    return attr.Saliency(job.model).attribute(job.image, job.target, abs=False)
+    return attr.Saliency(job.model).attribute(job.images, job.targets, abs=False)
 
 
 def input_x_gradient(job: Attributed) -> Tensor:
     """The derivative times the pixel."""
-    return attr.InputXGradient(job.model).attribute(job.image, job.target)
+    return attr.InputXGradient(job.model).attribute(job.images, job.targets)
 
 
 def integrated_gradients(job: Attributed) -> Tensor:
     """The mean derivative on the way from the baseline, times the way (Sundararajan et al. 2017)."""
-    method, settings = attr.IntegratedGradients(job.model), job.settings
-    baseline = settings.baseline(job.image)
-    return method.attribute(job.image, baseline, job.target, n_steps=settings.steps, internal_batch_size=job.batch)
+    return attr.IntegratedGradients(job.model).attribute(
+        job.images, job.baselines, job.targets, n_steps=job.settings.steps, internal_batch_size=job.batch
+    )
 
 
 def smoothgrad(job: Attributed) -> Tensor:
     """The mean derivative under noise (Smilkov et al. 2017)."""
-    with drawn(job.settings.seed, job.image, job.cancel):
+    with drawn(job.settings.seed, job.images, job.cancel):
         found: Any = attr.NoiseTunnel(attr.Saliency(job.model)).attribute(
-            job.image, nt_type="smoothgrad", nt_samples=job.settings.samples, nt_samples_batch_size=job.batch,
-            stdevs=job.deviation, target=job.target, abs=False,
+            job.images, nt_type="smoothgrad", nt_samples=job.settings.samples, nt_samples_batch_size=job.batch,
+            stdevs=job.deviation, target=job.targets, abs=False,
         )  # fmt: skip
     return found
 
@@ -70,13 +76,15 @@ def smoothgrad(job: Attributed) -> Tensor:
 def gradient_shap(job: Attributed) -> Tensor:
     """Expected gradients under noise, from baselines at random (Lundberg and Lee 2017; Erion et al. 2021)."""
     method, left = attr.GradientShap(job.model), job.settings.samples
-    absent = [fill_values(job.image, fill) for fill in ("mean", "blur")]
-    baselines = torch.cat([job.settings.baseline(job.image), *(each.expand_as(job.image) for each in absent)])
-    total = torch.zeros_like(job.image)
-    with drawn(job.settings.seed, job.image, job.cancel):
+    absent = [fill_values(job.images, fill) for fill in ("mean", "blur")]
+    baselines = torch.cat([job.baselines, *(each.expand_as(job.images) for each in absent)])
+    total = torch.zeros_like(job.images)
+    with drawn(job.settings.seed, job.images, job.cancel):
         for first in range(0, left, job.batch):
             count = min(job.batch, left - first)
-            part: Any = method.attribute(job.image, baselines, n_samples=count, stdevs=job.deviation, target=job.target)
+            part: Any = method.attribute(
+                job.images, baselines, n_samples=count, stdevs=job.deviation, target=job.targets
+            )
             total += part * (count / left)
     return total
 
@@ -85,12 +93,12 @@ def deeplift(job: Attributed) -> Tensor:
     """Contributions to the difference from the baseline, by the rescale rule (Shrikumar et al. 2017)."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting forward, backward hooks and attributes")
-        return attr.DeepLift(job.model).attribute(job.image, job.settings.baseline(job.image), job.target)
+        return attr.DeepLift(job.model).attribute(job.images, job.baselines, job.targets)
 
 
 def gradcam(job: Attributed) -> Tensor:
     """Maps weighted by the mean derivative of the score by each, without the rectifier (Selvaraju et al. 2017)."""
-    found: Any = attr.LayerGradCam(job.model, job.model.maps).attribute(job.image, job.target)
+    found: Any = attr.LayerGradCam(job.model, job.model.maps).attribute(job.images, job.targets)
     return found
 
 
@@ -99,8 +107,8 @@ def layercam(job: Attributed) -> Tensor:
 
     Captum gives activation × derivative: where its sign is the activation's, the derivative is positive.
     """
-    product: Any = attr.LayerGradientXActivation(job.model, job.model.maps).attribute(job.image, job.target)
-    maps: Any = attr.LayerActivation(job.model, job.model.maps).attribute(job.image)
+    product: Any = attr.LayerGradientXActivation(job.model, job.model.maps).attribute(job.images, job.targets)
+    maps: Any = attr.LayerActivation(job.model, job.model.maps).attribute(job.images)
     return product.where(product * maps > 0, torch.zeros_like(product)).sum(1, keepdim=True)
 
 

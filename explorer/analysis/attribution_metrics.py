@@ -65,14 +65,19 @@ def pixel_curve(
         raise UserError(f"steps={steps} is not from 1 to the {found.map.size} pixels of the map.")
     reading = find_target(network, image, found.target, settings).reading
     first, last = (image, settings.baseline(image)) if kind == "deletion" else (fill_values(image, "blur"), image)
-    counts = np.linspace(0, found.map.size, steps + 1).round().astype(int)
-    ranks = torch.as_tensor(_ranks(found.map), device=image.device)
+    counts = pixel_counts(found.map.size, steps)
+    ranks = torch.as_tensor(pixel_ranks(found.map), device=image.device)
     pictures = (torch.where(ranks < count, last, first) for count in counts.tolist())
     probabilities = _probabilities(network, image, pictures, len(counts), reading, found.target, progress, cancel)
     return PixelCurve(kind, counts / found.map.size, probabilities)
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def pixel_counts(pixels: int, steps: int) -> np.ndarray:
+    """How many of the pixels are changed at each point of a curve, from none to all."""
+    return np.linspace(0, pixels, steps + 1).round().astype(int)
+
+
+def pixel_ranks(values: np.ndarray) -> np.ndarray:
     """The place of each pixel in the order from the greatest value on; equal ones lie in no order of rows."""
     shuffled = np.random.default_rng(0).permutation(values.size)
     order = shuffled[np.argsort(-values.ravel()[shuffled], kind="stable")]

@@ -78,6 +78,11 @@ def one_image(image: Tensor) -> Tensor:
     return image
 
 
+def singly(images: Tensor) -> list[Tensor]:
+    """Images [N, C, H, W] as N of [1, C, H, W]."""
+    return [images[i : i + 1] for i in range(len(images))]
+
+
 def given_fill(image: Tensor, value: Tensor) -> Tensor:
     """A given fill, [C], [1, C, 1, 1] or as large as the image, as [1, C, H or 1, W or 1]."""
     value = value.view(1, -1, 1, 1) if value.dim() == 1 else value

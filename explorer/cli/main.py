@@ -148,6 +148,17 @@ def _add_attributions(commands: Any) -> None:
     attributing.add_argument("--out", required=True, metavar="DIR")
     attributing.set_defaults(run=_attribute)
 
+    measuring = commands.add_parser("faithfulness", help="how far attributions keep to the object and the network")
+    measuring.add_argument("names", nargs="+", metavar="NAME", help="compact presets, as they were trained here")
+    measuring.add_argument(
+        "--method", action="append", dest="methods", choices=(*_ATTRIBUTIONS, "random"),
+        help="may be given often (default: all, and a map of random values)",
+    )  # fmt: skip
+    measuring.add_argument("--items", type=_whole, help="pictures that no network was trained on (default: all 2,000)")
+    measuring.add_argument("--device")
+    measuring.add_argument("--out", required=True, type=Path, metavar="DIR", help="its results are kept, and reused")
+    measuring.set_defaults(run=_faithfulness)
+
 
 # Those of `attribution_settings`, which is not imported before a command runs.
 _ATTRIBUTIONS = (
@@ -321,6 +332,12 @@ def _attribute(**options: Any) -> int:
     from explorer.cli.attributions import attribute_command
 
     return attribute_command(**options)
+
+
+def _faithfulness(**options: Any) -> int:
+    from explorer.cli.faithfulness import faithfulness_command
+
+    return faithfulness_command(**options)
 
 
 def _train(preset_name: str, **options: Any) -> int:
