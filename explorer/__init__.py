@@ -11,10 +11,12 @@ from explorer.api import (
     TraceError,
     UnknownNameError,
     UserError,
+    Window,
     analyze,
     deconvnet,
     feature_maps,
     occlusion_map,
+    register_op,
 )
 
 __version__ = "0.2.0"
@@ -30,8 +32,10 @@ __all__ = [
     "TraceError",
     "UnknownNameError",
     "UserError",
+    "Window",
     "analyze",
     "deconvnet",
     "feature_maps",
     "occlusion_map",
+    "register_op",
 ]

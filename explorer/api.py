@@ -17,7 +17,8 @@ from explorer.analysis.outputs import Output
 from explorer.analysis.passes import Cancel, Runnable, open_network
 from explorer.analysis.structure import Analysis, LayerReport, analyze
 from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
-from explorer.graph.layers import Layer, LayerGraph
+from explorer.graph.layers import Layer, LayerGraph, Window
+from explorer.graph.own_ops import register_op
 from explorer.receptive_field.report import ReceptiveField
 from explorer.types import Cell
 
@@ -32,10 +33,12 @@ __all__ = [
     "TraceError",
     "UnknownNameError",
     "UserError",
+    "Window",
     "analyze",
     "deconvnet",
     "feature_maps",
     "occlusion_map",
+    "register_op",
 ]
 
 

@@ -53,7 +53,7 @@ def costs(graph: LayerGraph) -> dict[str, Cost]:
 def macs(layer: Layer) -> int | None:
     """Multiply-accumulates of one layer at batch 1; None where the operation is unknown and holds no products."""
     if layer.kind in _FREE:
-        return 0
+        return layer.attributes.get("products", 0)  # of one's own operations there may be some
     fan_in = layer.attributes.get("fan_in")
     if fan_in is not None:
         read = layer.attributes.get("input_shape") or layer.input_shapes[0] if layer.kind in TRANSPOSED else None

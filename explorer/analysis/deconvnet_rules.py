@@ -35,7 +35,7 @@ MEANINGS: dict[BackwardRule, str] = {
 # Activations that are near 0 below and near the identity above: what the deconvnet says of ReLU holds for them.
 RECTIFIERS = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "softplus", "prelu",
-    "rrelu", "threshold", "clamp", "hardtanh",
+    "rrelu", "threshold", "clamp", "hardtanh", "own_activation",
 )  # fmt: skip
 _SATURATING = ("sigmoid", "hardsigmoid", "tanh", "softsign", "logsigmoid")
 _NORMS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from explorer.graph import doors, hooks, intercept
+from explorer.graph import doors, hooks, intercept, own_ops
 from explorer.graph.layers import Failure
 from explorer.graph.reasons import reason
 
@@ -87,6 +87,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         whole = isinstance(m, torch.jit.ScriptModule) or getattr(m, "is_leaf_of_traces", False) is True
+        whole = whole or own_ops.of_class(type(m)) is not None
         return whole or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:

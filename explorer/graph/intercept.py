@@ -19,6 +19,8 @@ from typing import Any, cast
 from torch import nn
 from torch.fx import _symbolic_trace
 
+from explorer.graph import own_ops
+
 fx_trace: Any = _symbolic_trace  # what it has no public name for
 Call = Callable[..., Any]
 Read = Callable[[str, Any], Any]
@@ -67,11 +69,12 @@ def run_itself(module: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 class FollowedFunctions:
-    """Functions of `math`, and those given to `torch.fx.wrap`, that become operations where they are called with
-    stand-ins for numbers: in their own module, and in those that took them by name."""
+    """Functions of `math`, those given to `torch.fx.wrap`, and those that a person tells of, which become operations
+    where they are called with stand-ins: in their own module, and in those that took them by name."""
 
     def __init__(self, patcher: Any) -> None:
         self._patcher, self._searched = patcher, set[int]()
+        self._wrapped = _of_math() | {id(own): fx_trace._create_wrapped_func(own) for own in own_ops.functions()}
         fx_trace._patch_wrapped_functions(patcher)
         self._search(math.__dict__)
 
@@ -83,10 +86,9 @@ class FollowedFunctions:
             self._search(scope)
 
     def _search(self, scope: dict[str, Any]) -> None:
-        wrapped = _of_math()
-        for name, value in [(name, value) for name, value in scope.items() if id(value) in wrapped]:
+        for name, value in [(name, value) for name, value in scope.items() if id(value) in self._wrapped]:
             if not name.startswith("_"):
-                self._patcher.patch(scope, name, wrapped[id(value)])
+                self._patcher.patch(scope, name, self._wrapped[id(value)])
 
 
 @contextlib.contextmanager

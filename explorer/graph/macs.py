@@ -20,6 +20,8 @@ def counted(kind: str, arguments: Mapping[str, Any]) -> dict[str, int]:
     fan_in: those per output value (per input value for a transposed convolution); products: all of them at batch 1;
     projections: the part of these that is linear layers.
     """
+    if kind.startswith("own_"):
+        return {"products": arguments["products"]}
     weight = arguments.get("weight")
     if kind in WEIGHTED and isinstance(weight, Tensor):
         return {"fan_in": weight.numel() // weight.shape[0]}

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch._ops import OpOverload
 
+from explorer.graph import own_ops
 from explorer.graph.layers import Window
 from explorer.types import Pair, is_sequence
 
@@ -22,14 +23,14 @@ from explorer.types import Pair, is_sequence
 ACTIVATIONS = [
     "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid",
     "hardtanh", "sigmoid", "tanh", "softplus", "softsign", "prelu", "logsigmoid", "rrelu", "threshold",
-    "hardshrink", "softshrink", "tanhshrink",
+    "hardshrink", "softshrink", "tanhshrink", "own_activation",
 ]  # fmt: skip
 POINTWISE = [
     "neg", "abs", "exp", "log", "log1p", "sqrt", "rsqrt", "square", "pow", "clamp", "sign", "floor", "round",
     "reciprocal", "erf", "sin", "cos", "dropout", "identity", "contiguous", "cast", "where", "masked_fill",
     "scale_by_constant",
 ]  # fmt: skip
-ARITHMETIC = ["add", "sub", "mul", "div", "maximum", "minimum", "addcmul", "lerp", "compare", "copy"]
+ARITHMETIC = ["add", "sub", "mul", "div", "maximum", "minimum", "addcmul", "lerp", "compare", "copy", "own_pointwise"]
 REDUCTIONS = ["mean", "sum", "amax", "amin", "max", "min", "std", "var", "logsumexp", "norm", "argmax"]
 
 # Names of functions, methods and aten packets → kind; names that equal their kind are added below.
@@ -195,7 +196,8 @@ Arguments = dict[str, Any]
 
 def kind_of_module(module: nn.Module) -> str:
     """The kind of a leaf module, by its class or the nearest base class in the table."""
-    return _kind_of_class(type(module))
+    own = own_ops.of_class(type(module))
+    return own.kind if own else _kind_of_class(type(module))
 
 
 @lru_cache(maxsize=1024)
@@ -210,6 +212,8 @@ def _kind_of_class(found: type[nn.Module]) -> str:
 
 def kind_of_function(target: Any) -> str:
     """The kind of a function, operator, aten overload, or method (given by name)."""
+    if own := own_ops.of_target(target):
+        return own.kind
     name = function_name(target)
     if name == "unfold" and (isinstance(target, str | OpOverload)):
         return "windows"  # Tensor.unfold, along one dimension; F.unfold takes out patches
@@ -329,6 +333,8 @@ def window(kind: str, arguments: Arguments) -> Window | None:
     """The window of a convolution or pool (for a transposed convolution, that of its gradient); else None."""
     if kind in ("conv", "conv_transpose"):
         kernel = _pair(tuple(arguments["weight"].shape[-2:]))
+    elif kind == "own_window":
+        return arguments["window"]
     elif kind in ("max_pool", "avg_pool", "lp_pool", "unpool"):
         if "kernel_size" not in arguments:
             return None

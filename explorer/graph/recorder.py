@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer.graph import hooks, macs, ops, shapes
+from explorer.graph import hooks, macs, ops, own_ops, shapes
 from explorer.graph.layers import Buffer, Failure, Layer, LayerGraph
 from explorer.graph.reasons import reason
 from explorer.graph.roles import Roles
@@ -103,6 +103,8 @@ class GraphRecorder:
 
     def _perform(self, n: fx.Node, args: Any, kwargs: Any) -> Any:
         """The output of a module, function or method: by rule where one is certain, else by running it on meta."""
+        if (own := self._own(n)) and (told := own.on_meta((args, kwargs))) is not None:
+            return told
         if n.op == "call_module":
             module = self._module(n)
             if not kwargs and (known := shapes.of_module(module, args)) is not None:
@@ -119,6 +121,10 @@ class GraphRecorder:
             return known
         with torch.device("meta"):
             return n.target(*args, **kwargs)
+
+    def _own(self, n: fx.Node) -> own_ops.OwnOp | None:
+        """What a person told of the operation."""
+        return own_ops.of_class(type(self._module(n))) if n.op == "call_module" else own_ops.of_target(n.target)
 
     def _module(self, n: fx.Node) -> nn.Module:
         return self._modules[str(n.target)]
@@ -174,6 +180,8 @@ class GraphRecorder:
     ) -> Layer:
         path, scope = self._placed(n)
         kind, op, arguments = self._described(n, args, kwargs)
+        if own := self._own(n):
+            arguments |= own.facts(args, kwargs, self._module(n) if n.op == "call_module" else None, tensors[0])
         names = tuple(dict.fromkeys(self._parameters(n)))
         attributes = ops.plain_attributes(arguments) | macs.counted(kind, arguments) | ops.kernel_size(kind, arguments)
         attributes |= self._roles.of(n, kind, inputs)
@@ -181,7 +189,7 @@ class GraphRecorder:
             attributes["written"] = len(written)
         if kind in macs.MEASURED and self._products:
             attributes["products"] = self._products
-        wanted = path if path is not None else _join(scope, kind if kind != "unknown" else op)
+        wanted = path if path is not None else _join(scope, op if kind == "unknown" or own else kind)
         return Layer(
             id=_unique(wanted, self._ids if inputs or n.op == "placeholder" else self._weight_ids),
             kind=kind,

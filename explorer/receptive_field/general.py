@@ -15,7 +15,7 @@ from explorer.graph import macs, ops
 from explorer.graph.layers import Layer
 from explorer.receptive_field import index_map, mixing, moving, orders, sliding
 from explorer.receptive_field.index_map import IndexMap, Tables, made
-from explorer.receptive_field.tables import UNSEEN, WEIGHTS, Atom, Table
+from explorer.receptive_field.tables import UNSEEN, WEIGHTS, Atom, Table, union
 
 Maps = Sequence[IndexMap]
 GeneralRule = Callable[[Layer, Maps], "IndexMap | None"]
@@ -213,6 +213,16 @@ def _index(layer: Layer, found: IndexMap) -> IndexMap | None:
     return None if layer.attributes.get("index") is None else moving.indexed(layer, found)
 
 
+def _everything(layer: Layer, maps: Maps) -> IndexMap:
+    """A tensor each of whose elements sees all that any element of the inputs sees: a gate, locally."""
+    rows, columns = zip(*(each.strict for each in maps), strict=True)
+    whole = (
+        union([table.without(table.axes) for table in rows]),
+        union([table.without(table.axes) for table in columns]),
+    )
+    return IndexMap(tuple(map(made, layer.output_shape)), whole, None, (1, 1))
+
+
 def _constant(layer: Layer, _: Maps) -> IndexMap:
     return blind(layer.output_shape, UNSEEN)
 
@@ -227,6 +237,8 @@ GENERAL: dict[str, GeneralRule] = {
     **dict.fromkeys(("permute", "transpose", "movedim"), _one(moving.permute)),
     **dict.fromkeys(("layer_norm", "rms_norm"), _one(_layer_norm)),
     **dict.fromkeys(("softmax", "normalize"), _one(_softmax)),
+    "own_window": _one(sliding.windowed),
+    "own_everything": _everything,
     "unpool": _unpool,
     "pad": _one(sliding.padded),
     "unfold": _one(sliding.patches),

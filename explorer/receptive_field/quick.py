@@ -258,8 +258,8 @@ _BY_CHANNEL = frozenset(
 QUICK: dict[str, QuickRule] = {
     **dict.fromkeys((*ops.ACTIVATIONS, *ops.POINTWISE, *ops.ARITHMETIC, "where"), _merge),
     **dict.fromkeys(ops.REDUCTIONS, _reduce),
-    **dict.fromkeys(("conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "adaptive_avg_pool"), _resample),
-    **dict.fromkeys(("adaptive_max_pool", "interpolate", "pixel_shuffle", "pad"), _resample),
+    **dict.fromkeys(("conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool", "own_window"), _resample),
+    **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool", "interpolate", "pixel_shuffle", "pad"), _resample),
     **dict.fromkeys(("flatten", "reshape", "squeeze", "unsqueeze"), _reshape),
     **dict.fromkeys(("permute", "transpose", "movedim"), _permute),
     **dict.fromkeys(("expand", "repeat"), _broadcast),

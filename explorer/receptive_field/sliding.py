@@ -24,6 +24,9 @@ def windowed(layer: Layer, found: IndexMap) -> IndexMap | None:
         return None
     rank = _RANKS.get(layer.kind[-2:], 2)
     first, target = len(found.dims) - rank, layer.output_shape
+    if layer.kind == "own_window":  # whether it mixes channels is not told
+        mixed = mixing.contracted(found, first - 1, target[first - 1], 1)
+        found = replace(mixed, is_exact=found.is_exact and not found.varies(found.dims[first - 1]))
     if layer.kind.startswith("conv"):
         groups = int(layer.attributes.get("groups") or 1)
         found = mixing.contracted(found, first - 1, target[first - 1], groups)

@@ -146,7 +146,7 @@ def of_layer(layer: Layer, axis: int, size_in: int, size_out: int) -> Taps | Non
     """
     attributes: Mapping[str, Any] = layer.attributes
     match layer.kind:
-        case "conv" | "max_pool" | "avg_pool" | "lp_pool" if layer.window:
+        case "conv" | "max_pool" | "avg_pool" | "lp_pool" | "own_window" if layer.window:
             return windowed(layer.window, axis, attributes.get("padding_mode", "zeros"))
         case "conv_transpose" | "unpool" if layer.window:
             return transposed(layer.window, axis)

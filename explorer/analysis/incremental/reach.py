@@ -40,7 +40,9 @@ AT_ONE_PLACE = frozenset((
     "cast", "scale_by_constant", "neg", "abs", "exp", "log", "log1p", "sqrt", "rsqrt", "square", "clamp", "sign",
     "floor", "round", "reciprocal", "erf", "sin", "cos",
 ))  # fmt: skip
-MERGED = frozenset(("add", "sub", "mul", "div", "maximum", "minimum", "pow", "addcmul", "lerp", "where"))
+MERGED = frozenset(
+    ("add", "sub", "mul", "div", "maximum", "minimum", "pow", "addcmul", "lerp", "where", "own_pointwise")
+)
 WINDOWED = frozenset(("conv", "max_pool", "avg_pool"))
 
 Known = Mapping[str, Region]
