@@ -126,7 +126,8 @@ def test_the_calls_that_the_readme_names_run() -> None:
     prose = re.sub(r"```.+?```", "", README, flags=re.DOTALL)
     calls = re.findall(r"`((?:models|explorer)\.\w+\([^`]*\))`", prose)
     assert len(calls) > 5
-    names = {"models": models, "explorer": explorer, "spec": models.spec("resnet50")}
+    own = type("MyBlur", (nn.Module,), {})
+    names = {"models": models, "explorer": explorer, "spec": models.spec("resnet50"), "MyBlur": own}
     for call in calls:
         eval(call, names)
 
