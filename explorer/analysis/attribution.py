@@ -196,7 +196,7 @@ def captums_values(
     )  # fmt: skip
     images = scored.images.clone().requires_grad_()
     job = methods.Attributed(model, images, scored.targets, settings, at_a_time, cancel or (lambda: False))
-    with _refused(method), saved_tensors_mutable(job.cancel):
+    with _refused(method), saved_tensors_mutable(program, job.cancel):
         found = methods.CAPTUM[method](job)
     if method not in OF_LAYERS:
         return found

@@ -20,6 +20,7 @@ from explorer.analysis.deconvnet_rules import BackwardSettings, backward_rules
 from explorer.analysis.occluder import one_image
 from explorer.analysis.passes import Cancel, Runnable
 from explorer.errors import Cancelled, UserError
+from explorer.graph.in_place import may_write
 from explorer.graph.names import find_layer
 from explorer.graph.reasons import reason
 from explorer.graph.trace import TracedProgram
@@ -79,7 +80,7 @@ def project(
     arranged = arrangement(network.graph, name)
     back = _Backward(network, settings or BackwardSettings(), steps, cancel or (lambda: False))
     pixels = one_image(image).detach().clone().requires_grad_()
-    with _refused(name), saved_tensors_mutable(back.cancel):
+    with _refused(name), saved_tensors_mutable(network, back.cancel):
         maps = arranged.maps(first_tensor(back.forward(pixels, name)))[0]
         unit = _unit(maps.detach(), name, channel, position)
         signal = back.signal(maps[unit], pixels)
@@ -104,11 +105,15 @@ def _unit(maps: Tensor, layer: str, channel: int | None, position: Cell | None) 
 
 
 @contextlib.contextmanager
-def saved_tensors_mutable(cancel: Cancel) -> Generator[None]:
+def saved_tensors_mutable(program: TracedProgram, cancel: Cancel) -> Generator[None]:
     """Many networks write into what autograd has kept: it then keeps a copy, and the network need not be changed.
 
-    torch has one switch for all threads, so that one at a time uses it. Raises Cancelled while it waits.
+    torch has one switch for all threads, so that one at a time uses it; a network that writes nothing needs none.
+    Raises Cancelled while it waits.
     """
+    if not may_write(program.module, program.program):
+        yield
+        return
     while not _MUTABLE.acquire(timeout=0.1):
         if cancel():
             raise Cancelled

@@ -15,6 +15,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
+from explorer.graph.in_place import changes_operand
+
 Hook = Callable[..., Any]
 COMPUTES = "computes_weights"  # in the meta of a node: the pre-hooks that its module needs
 
@@ -108,7 +110,7 @@ class FollowedHooks:
         look, count = _Look(), len(self.graph.nodes)
         yield look
         new = list(islice(reversed(self.graph.nodes), len(self.graph.nodes) - count))
-        if not look.replaces and not any(map(_writes, new)):
+        if not look.replaces and not any(n.op == "call_module" or changes_operand(n) for n in new):
             self.dead.extend(reversed(new))
 
 
@@ -119,16 +121,6 @@ class _Look:
 def _tensors_of(module: nn.Module) -> dict[str, Any]:
     """The plain attributes of a module that are tensors: computed weights, where there are any."""
     return {name: value for name, value in vars(module).items() if isinstance(value, Tensor | fx.Proxy)}
-
-
-def _writes(node: fx.Node) -> bool:
-    """Whether an operation changes what it is given."""
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    in_place = name.endswith("_") and not name.endswith("__")
-    return in_place or name in _IN_PLACE or bool(node.kwargs.get("inplace")) or node.op == "call_module"
-
-
-_IN_PLACE = frozenset(("setitem", *(f"i{name}" for name in ("add", "sub", "mul", "truediv", "floordiv", "pow", "mod"))))
 
 
 def drop_dead(graph: fx.Graph, dead: Iterable[fx.Node]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import models
+from explorer.analysis.attribution import attribute
 from explorer.analysis.deconvnet import _MUTABLE, project
 from explorer.analysis.deconvnet_rules import BackwardSettings
 from explorer.analysis.passes import open_network
@@ -151,3 +154,23 @@ def test_waiting_for_another_projection_can_be_cancelled() -> None:
     program = trace(torchvisions("squeezenet1_1"), (3, 64, 64))
     with _MUTABLE, pytest.raises(Cancelled):
         project(program, torch.rand(3, 64, 64), program.graph.outputs[0], 3, cancel=lambda: True)
+
+
+def test_networks_that_write_nothing_wait_for_no_other() -> None:
+    writing, plain = trace(torchvisions("squeezenet1_1"), (3, 64, 64)), trace(models.build("zfnet_mini"), (3, 64, 64))
+    image, begun, go_on = torch.rand(3, 64, 64), Event(), Event()
+
+    def pause() -> bool:
+        begun.set()
+        return not go_on.wait(60)
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(project, writing, image, writing.graph.outputs[0], 3, cancel=pause)
+        assert begun.wait(60)
+        try:
+            pool.submit(project, plain, image, "features.4", 1).result(60)
+            pool.submit(attribute, plain, image, "saliency", 1).result(60)
+            assert not waiting.done()
+        finally:
+            go_on.set()
+        assert waiting.result(60).channel == 3
