@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,17 +74,40 @@ def project(
     Raises UserError (a network without a graph, a layer without maps or without a gradient, a unit that is not there,
     values that are not finite, rules that do not fit), UnknownNameError (the layer), Cancelled.
     """
+    (found,) = project_units(network, image, layer, [(channel, position)], settings, steps=steps, cancel=cancel)
+    return found
+
+
+def project_units(
+    network: Runnable,
+    image: Tensor,
+    layer: str,
+    units: Sequence[tuple[int | None, Cell | None]],
+    settings: BackwardSettings | None = None,
+    *,
+    steps: bool = False,
+    on_unit: Callable[[Projection], object] | None = None,
+    cancel: Cancel | None = None,
+) -> list[Projection]:
+    """Several units of a layer, each a channel and a position, by one way forward; else as `project`.
+
+    on_unit is told each projection when it is there.
+    """
     if isinstance(network, PlainNetwork):
         raise UserError("The network cannot be traced, and without its layers no signal can be led back through them.")
-    name = find_layer(network.graph, layer).id
+    name, found = find_layer(network.graph, layer).id, list[Projection]()
     arranged = arrangement(network.graph, name)
     back = _Backward(network, settings or BackwardSettings(), steps, cancel or (lambda: False))
     pixels = one_image(image).detach().clone().requires_grad_()
     with _refused(name), saved_tensors_mutable(network, back.cancel):
         maps = arranged.maps(first_tensor(back.forward(pixels, name)))[0]
-        unit = _unit(maps.detach(), name, channel, position)
-        signal = back.signal(maps[unit], pixels)
-    return Projection(signal[0], name, unit[0], unit[1:], float(maps[unit].detach()), back.steps())
+        for channel, position in units:
+            unit = _unit(maps.detach(), name, channel, position)
+            signal, activation = back.signal(maps[unit], pixels), float(maps[unit].detach())
+            found.append(Projection(signal[0], name, unit[0], unit[1:], activation, back.steps()))
+            if on_unit is not None:
+                on_unit(found[-1])
+    return found
 
 
 def _unit(maps: Tensor, layer: str, channel: int | None, position: Cell | None) -> tuple[int, int, int]:
@@ -170,10 +193,11 @@ class _Backward:
         return execute
 
     def signal(self, activation: Tensor, pixels: Tensor) -> Tensor:
-        """The signal at the pixels. Raises RuntimeError."""
+        """The signal at the pixels, for which another unit may follow. Raises RuntimeError."""
         found = None
+        self.signals.clear()
         if activation.requires_grad:
-            (found,) = torch.autograd.grad(activation, pixels, allow_unused=True)
+            (found,) = torch.autograd.grad(activation, pixels, allow_unused=True, retain_graph=True)
         if found is None:
             raise RuntimeError("it has no derivative by the image.")
         if not found.isfinite().all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import models
+from explorer.analysis import deconvnet
 from explorer.analysis.attribution import attribute
 from explorer.analysis.deconvnet import _MUTABLE, project
 from explorer.analysis.deconvnet_rules import BackwardSettings
@@ -174,3 +176,23 @@ def test_networks_that_write_nothing_wait_for_no_other() -> None:
         finally:
             go_on.set()
         assert waiting.result(60).channel == 3
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "densenet121"])  # which write in place
+def test_several_units_take_one_way_forward_and_are_those_of_each_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, image = trace(torchvisions(name), (3, 64, 64)), torch.rand(3, 64, 64)
+    layer = [each.id for each in program.graph if each.kind == "concat"][1]
+    units = [(3, None), (0, (1, 2)), (None, None)]
+    alone = [project(program, image, layer, *unit, steps=True) for unit in units]
+    forward, told = Mock(wraps=deconvnet.run), []
+    monkeypatch.setattr(deconvnet, "run", forward)
+    together = deconvnet.project_units(program, image, layer, units, steps=True, on_unit=told.append)
+    assert forward.call_count == 1
+    assert told == together
+    for one, other in zip(together, alone, strict=True):
+        assert (one.channel, one.position, one.activation) == (other.channel, other.position, other.activation)
+        assert one.signal.equal(other.signal)
+        assert [step.layer for step in one.steps] == [step.layer for step in other.steps]
+        assert all(a.signal.equal(b.signal) for a, b in zip(one.steps, other.steps, strict=True))

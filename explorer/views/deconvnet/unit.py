@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from explorer.analysis.deconvnet import Projection, project
+from explorer.analysis.deconvnet import Projection, project, project_units
 from explorer.analysis.deconvnet_rules import BackwardSettings
 from explorer.analysis.way_back import WayStep, way_back
 from explorer.figures import raster
@@ -30,7 +30,8 @@ CHANNELS = 9  # as many as the paper's figure 2 shows of a channel
 
 @dataclass(frozen=True, eq=False)
 class ProjectedUnit:
-    """One unit, its projection, and the steps of its way back. Files are made of it in threads without the state."""
+    """One unit, its projection, and the steps of its way back, if they are shown. Files are made of it in threads
+    without the state."""
 
     session: Session
     projection: Projection
@@ -80,9 +81,7 @@ def _projected(
 ) -> tuple[Projection, tuple[WayStep, ...]]:  # fmt: skip
     program = _session.load(_cancel).program
     found = project(program, _session.input, _layer, _channel, _position, _settings, steps=True, cancel=_cancel)
-    return Projection(found.signal.cpu(), found.layer, found.channel, found.position, found.activation), way_back(
-        program.graph, found
-    )
+    return replace(found, signal=found.signal.cpu(), steps=()), way_back(program.graph, found)
 
 
 # -- on the page ------------------------------------------------------------------------------------------------------
@@ -148,14 +147,7 @@ def strongest(
     key = (*session.key, found.layer, str(settings))
 
     def work(job: Job) -> list[ProjectedUnit]:
-        units: list[ProjectedUnit] = []
-        for channel in channels:
-            position = found.strongest(channel)
-            of = (*session.key, found.layer, channel, position, str(settings))
-            answer = _projected(of, session, found.layer, channel, position, settings, job.should_stop)
-            units.append(ProjectedUnit(session, *answer))
-            job.progress(len(units), len(channels), list(units))
-        return units
+        return _nine(key, session, found, channels, settings, job)
 
     def draw(units: list[ProjectedUnit]) -> None:
         _tiles(units, chosen, pick)
@@ -164,6 +156,21 @@ def strongest(
                     lambda job: draw(job.partial or []))  # fmt: skip
     if units is not None:
         draw(units)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _nine(
+    key: Any, _session: Session, _found: LayerMaps, _channels: list[int], _settings: BackwardSettings, _job: Job
+) -> list[ProjectedUnit]:
+    wanted, units = [(channel, _found.strongest(channel)) for channel in _channels], list[ProjectedUnit]()
+
+    def tell(projection: Projection) -> None:
+        units.append(ProjectedUnit(_session, replace(projection, signal=projection.signal.cpu()), ()))
+        _job.progress(len(units), len(wanted), list(units))
+
+    program = _session.load(_job.should_stop).program
+    project_units(program, _session.input, _found.layer, wanted, _settings, on_unit=tell, cancel=_job.should_stop)
+    return units
 
 
 def _tiles(units: list[ProjectedUnit], chosen: int, pick: Callable[[int], None]) -> None:
