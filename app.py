@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from starlette.middleware import Middleware
 
-import models
+from explorer.networks import catalog
 from explorer.resources import asset, missing_assets
 from explorer.ui import server, session, sidebar, state, theme
 from explorer.ui.guard import attempt, guard
@@ -32,13 +32,13 @@ def page() -> None:
     with guard():
         sidebar.render(chosen, view.of_network)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.title(f"{chosen.architecture.title} · {chosen.preset}" if view.of_network else view.title, anchor=False,
+        st.title(chosen.title if view.of_network else view.title, anchor=False,
                  width="content")  # fmt: skip
         state.control(
             st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
             wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",
         )  # fmt: skip
-    for problem in (*([lost] if (lost := missing_assets()) else []), *broken_files(), *models.broken_files()):
+    for problem in (*([lost] if (lost := missing_assets()) else []), *broken_files(), *catalog.broken_files()):
         st.warning(markdown_safe(problem), icon=":material/extension_off:")
     for notice in state.notices():
         st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")

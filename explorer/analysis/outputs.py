@@ -197,6 +197,8 @@ def _error(scores: Tensor) -> float:
 def _chosen(returned: Any, images: int, ends: Ends | None) -> tuple[Path, Tensor]:
     every = list(tensors(returned))
     found = [(path, t) for path, t in every if per_class(t, images) is not None]
+    if any(t.dim() == 4 and t[0, 0].numel() > 1 for _, t in every):  # maps of several sizes, the last of one place
+        found = [(path, t) for path, t in found if t.dim() != 4]
     if not found:
         raise UserError(_refusal(every, images))
     if named := [entry for entry in found if entry[0] and str(entry[0][-1]).lower() == "logits"]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from explorer.analysis.structure import Analysis, analyze
 from explorer.errors import UnknownNameError, UserError
 from explorer.graph.trace import TracedProgram, trace
 from explorer.images.preprocess import Preprocessing
+from explorer.networks import libraries
 from explorer.networks.knob_text import decode_knob
 from explorer.networks.picture_input import fitted
 from explorer.run import device as devices
@@ -31,12 +31,24 @@ from models.weights.sources import WeightsSource
 
 @dataclass(frozen=True)
 class Network:
-    """What a name stands for. `build(device)` makes it ("meta" allocates nothing); spec is None if it is not ours."""
+    """What a name stands for. `build(device)` makes it ("meta" allocates nothing).
+
+    spec: None where it is not ours. own_weights: those that it comes with, where it is no name alone: a module that a
+    person hands over, a file. digest: what tells it from others of its name. dtype: of the images that it takes.
+    """
 
     name: str
     build: Callable[[str], nn.Module]
     input_size: InputSize
     spec: Spec | None = None
+    own_weights: WeightsSource | None = None
+    digest: str = ""
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for equal networks only, whatever their weights that are not their own."""
+        return f"{self.name} {self.digest}" if self.spec is None else spec_key(self.spec)
 
     def analysis(self, input_size: InputSize | None = None) -> Analysis:
         """Its structure, worked out without allocating. Raises TraceError, SpecError."""
@@ -44,6 +56,11 @@ class Network:
         if own not in (None, size[0]):
             raise SpecError(f"in_channels={own} cannot read an input of {size[0]} channels.")
         return analyze(self.build("meta"), size) if self.spec is None else structure(self.spec, size)
+
+
+def spec_key(spec: Spec) -> str:
+    """A text that is equal for equal Specs only."""
+    return f"{type(spec).__name__} {spec.model_dump_json()}"
 
 
 def structure(spec: Spec, size: InputSize) -> Analysis:
@@ -79,36 +96,47 @@ class LoadedNetwork:
 
     def input(self, pixels: Any) -> Tensor:
         """A picture, uint8 [H, W, 3], as the network's input on its device: [1, C, H, W]."""
-        parameter = next(self.module.parameters())
-        return self.preprocessing.tensor(pixels).to(parameter.device)
+        parameter = next(self.module.parameters(), None)
+        return self.preprocessing.tensor(pixels).to("cpu" if parameter is None else parameter.device)
 
 
 def find(name: str, knobs: Mapping[str, str] | None = None, seed: int = 0) -> Network:
     """The network of that name, with knobs given as text. Raises UnknownNameError, SpecError."""
-    source, _, inner = name.rpartition(":")
+    source = name.rpartition(":")[0]
     knobs = knobs or {}
     if source in ("torchvision", "timm") and knobs:
         raise UserError(f"--set {next(iter(knobs))}: {name} has no knobs; they belong to the presets of this program.")
     match source:
         case "":
-            return _ours(name, _changed(models.preset(name).spec, knobs), seed)
+            return of_spec(name, _changed(models.preset(name).spec, knobs), seed)
         case "block":
             return _block(name, knobs, seed)
-        case "torchvision":
-            return _torchvision(inner, seed)
-        case "timm":
-            return _timm(inner, seed)
+        case "torchvision" | "timm":
+            return _of_library(name, seed)
     raise UnknownNameError(f"{name!r} is not a preset, block:NAME, torchvision:NAME or timm:NAME.")
+
+
+def broken_files() -> tuple[str, ...]:
+    """A sentence for each file of networks that fails on import."""
+    return tuple(models.broken_files())
 
 
 def _changed(spec: Spec, knobs: Mapping[str, str]) -> Spec:
     return spec.replace(**{knob: decode_knob(type(spec), knob, text) for knob, text in knobs.items()})
 
 
-def _ours(name: str, spec: Spec, seed: int) -> Network:
+def of_spec(name: str, spec: Spec, seed: int = 0) -> Network:
+    """The network of a preset's Spec, whose knobs may have been changed."""
     assert isinstance(spec, NetSpec)
     size = (spec.in_channels, spec.image_size, spec.image_size)
     return Network(name, lambda device: models.build(spec, device=device, seed=seed), size, spec)
+
+
+def _of_library(name: str, seed: int) -> Network:
+    libraries.check_name(name)
+    return Network(
+        name, lambda device: libraries.library_module(name, device, seed), libraries.library_input_size(name)
+    )  # fmt: skip
 
 
 def _block(name: str, knobs: Mapping[str, str], seed: int) -> Network:
@@ -118,56 +146,12 @@ def _block(name: str, knobs: Mapping[str, str], seed: int) -> Network:
     return Network(name, lambda device: models.build(spec, device=device, seed=seed), size, spec)
 
 
-def _torchvision(name: str, seed: int = 0) -> Network:
-    import torchvision
-
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise UnknownNameError(_unknown(f"torchvision:{name}", (f"torchvision:{other}" for other in known)))
-    entries = list(torchvision.models.get_model_weights(name))
-    crop = getattr(entries[0].transforms(), "crop_size", [224])[0] if entries else 224
-    make = torchvision.models.get_model
-    return Network(f"torchvision:{name}", lambda device: _quietly(make, name, device, seed), (3, crop, crop))
-
-
-def _timm(name: str, seed: int = 0) -> Network:
-    try:
-        import timm  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise UnknownNameError(
-            f"timm:{name} needs timm, which is not installed: pip install 'cnn-explorer[timm]'."
-        ) from None
-    if not timm.is_model(name):
-        raise UnknownNameError(_unknown(f"timm:{name}", (f"timm:{other}" for other in timm.list_models())))
-    size = timm.get_pretrained_cfg(name).input_size  # type: ignore[union-attr]
-    return Network(f"timm:{name}", lambda device: _quietly(timm.create_model, name, device, seed), size)
-
-
-def _quietly(make: Callable[..., nn.Module], name: str, device: str, seed: int) -> nn.Module:
-    """Build on a device; some builders compute their widths with tensors, which "meta" cannot: those allocate first."""
-    import warnings
-
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")
-        torch.manual_seed(seed)
-        try:
-            with torch.device(device):
-                return make(name).eval()
-        except NotImplementedError:
-            return make(name).eval().to(device)
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"There is no network {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
-
-
 # -- with weights -----------------------------------------------------------------------------------------------------
 
 
 def weights_source(name: str, choice: str | None = None) -> WeightsSource:
     """A network's weights by name, or a .safetensors file for a preset; the best that need no download by default."""
-    found = _available(name)
+    found = available(name)
     if choice is None:
         return found[0]
     if choice.endswith(".safetensors") and ":" not in name:
@@ -178,13 +162,14 @@ def weights_source(name: str, choice: str | None = None) -> WeightsSource:
     raise UnknownNameError(f"weights={choice!r} of {name} is not one of {', '.join(s.name for s in found)}.")
 
 
-def _available(name: str) -> list[WeightsSource]:
+def available(name: str) -> list[WeightsSource]:
     """The weights that a network can have: torchvision's own for its networks, random ones alone for timm's."""
     library, _, inner = name.rpartition(":")
     match library:
         case "torchvision":
-            side = _torchvision(inner).input_size[1]
-            published = sources.imagenet(inner, side)
+            is_classifier = libraries.torchvision_kinds().get(inner) == "classification"
+            side = libraries.library_input_size(name)[1]
+            published = sources.imagenet(inner, side) if is_classifier else []
             usual = ExpectedInput(side, side, *imagenet_normalisation(3), origin=f"a guess, as {name} has no weights")
             return [_random(published[0].preprocessing if published else usual), *published]
         case "timm":
@@ -195,7 +180,7 @@ def _available(name: str) -> list[WeightsSource]:
 
 
 def _random(expected: ExpectedInput) -> WeightsSource:
-    return WeightsSource("random", "random", "Random", expected)
+    return WeightsSource("random", "random", "Random", expected, "As initialised, untrained.")
 
 
 def _timms_preprocessing(name: str) -> ExpectedInput:
@@ -232,7 +217,7 @@ def load(
         module = network.build("cpu")
     kept = sources.load(module, source, progress=progress, cancel=cancel, partial=partial)
     module = module.to(target)
-    names = _names(source, figures.layers[-1].output_shape[1])
+    names = classes_of(source, figures)
     return LoadedNetwork(module, trace(module, network.input_size), prepared, names, kept)
 
 
@@ -250,9 +235,15 @@ def preprocessing(source: WeightsSource, spec: NetSpec, choices: InputChoices | 
 
 def classes(source: WeightsSource, spec: NetSpec) -> tuple[str, ...]:
     """The names of the classes, without building; numbers where the weights name none for this many."""
-    return _names(source, spec.num_classes)
+    return _names(source, {spec.num_classes})
 
 
-def _names(source: WeightsSource, count: int) -> tuple[str, ...]:
+def classes_of(source: WeightsSource, analysis: Analysis) -> tuple[str, ...]:
+    """The same of any network: as many as its largest output has values, where the weights name none of an output."""
+    outputs = [analysis[name].output_shape for name in analysis.graph.outputs]
+    return _names(source, {shape[1] for shape in outputs if len(shape) > 1} or {1})
+
+
+def _names(source: WeightsSource, counts: set[int]) -> tuple[str, ...]:
     named = source.classes or ()
-    return named if len(named) == count else tuple(f"class {i}" for i in range(count))
+    return named if len(named) in counts else tuple(f"class {i}" for i in range(max(counts)))

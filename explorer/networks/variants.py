@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 import models
 from explorer.errors import UserError
 from explorer.networks.knob_text import LONGEST_NESTED, decode_knob, encode_knob, plain, shorten
+from explorer.networks.libraries import LIBRARIES, why_unknown
 from models.errors import SpecError
 from models.spec import NetSpec
 
@@ -27,7 +28,8 @@ _NAME, _SEED, _WEIGHTS, _KNOB = "n", "s", "w", "k."
 class Variant:
     """What makes a network: a preset, the knobs that differ from it as plain values, its weights and their seed.
 
-    weights: the name of a source, "" for the best that the preset has.
+    preset: or the name of a network that is none, as torchvision:resnet18, which has no knobs. weights: the name of a
+    source, "" for the best that the preset has.
     """
 
     name: str
@@ -66,7 +68,8 @@ def encode_variant(variant: Variant) -> str:
 def decode_variant(text: str) -> Variant:
     """The variant that such a text says. Raises UserError with half a sentence that says why there is none."""
     preset, *parts = (_unpacked(text) if text.startswith(_PACKED) else text).split(_BETWEEN)
-    if preset not in models.presets():
+    preset = unquote(preset)
+    if preset not in models.presets() and ":" not in preset:
         raise UserError(f"names the preset {shorten(preset)}, which is not here")
     values = {name: unquote(value) for name, _, value in (part.partition("=") for part in parts)}
     unknown = [name for name in values if name not in (_NAME, _SEED, _WEIGHTS) and not name.startswith(_KNOB)]
@@ -91,6 +94,10 @@ def _unpacked(text: str) -> str:
 
 
 def _knobs(preset: str, values: Mapping[str, str]) -> dict[str, Any]:
+    if preset not in models.presets():
+        if given := next((name for name in values if name.startswith(_KNOB)), None):
+            raise UserError(f"holds {shorten(given)}, and {shorten(preset)} has no knobs")
+        return {}
     base = models.preset(preset).spec
     own = plain(base)
     try:
@@ -111,6 +118,11 @@ def _seed(text: str) -> int:
 
 
 def _checked(variant: Variant) -> Variant:
+    if variant.preset not in models.presets():
+        is_of_library = variant.preset.partition(":")[0] in LIBRARIES
+        if is_of_library and (why := why_unknown(variant.preset)):
+            raise UserError(f"names {shorten(variant.preset)}, which {why}")
+        return variant  # what else is opened in a page is not known here
     try:
         _ = variant.spec
     except SpecError as error:

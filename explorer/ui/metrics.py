@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import streamlit as st
 
-import models
 from explorer.analysis.channels import channel_use
 from explorer.analysis.layer_latency import layer_latencies
 from explorer.errors import UserError
@@ -19,7 +18,7 @@ from explorer.run.cancel import Cancellable
 from explorer.ui import jobs, weights
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 
 LATENCY, DEAD, ZEROS = "Latency (ms)", "Dead channels", "Zeros"
 SHARES = (DEAD, ZEROS)
@@ -50,7 +49,7 @@ def render(session: Session) -> None:
 
 
 def _timed_key(session: Session) -> tuple[str, ...]:
-    return TIMED, spec_key(session.spec), session.device
+    return TIMED, session.network.key, session.device
 
 
 def _looked_key(session: Session) -> tuple[str, ...]:
@@ -111,13 +110,13 @@ def _work(
 
 def _time(session: Session, job: Job) -> Measured:
     """Of a network with random weights, which take as long as any others."""
-    figures, spec = session.analysis, session.spec
+    figures = session.analysis
     device.ensure_fits(figures.weight_bytes + figures.peak_bytes, session.device, session.preset)
     if session.device == "cpu" and figures.macs > MOST_MACS:
         took = f"{session.preset} takes {units.count(figures.macs)} MACs a pass"
         raise UserError(f"{took}; on a CPU at most {units.count(MOST_MACS)} are timed.")
     with Cancellable(job.should_stop):
-        module = models.build(spec).to(session.device)
+        module = session.network.build("cpu").to(session.device)
     found = layer_latencies(
         trace(module, session.input_size), cancel=job.should_stop,
         progress=lambda share: job.progress(round(100 * share), 100),

@@ -24,14 +24,17 @@ from explorer.images.codec import LoadedImage
 from explorer.images.preprocess import Preprocessing
 from explorer.networks import catalog
 from explorer.networks.catalog import LoadedNetwork, Network
+from explorer.networks.picture_input import fitted
 from explorer.networks.variants import Variant
 from explorer.run import device
-from explorer.ui import input_choices, jobs, pictures, state, weights
+from explorer.types import InputSize
+from explorer.ui import input_choices, jobs, opened, pictures, state, weights
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import KnobSet, Setting
 from models.draft import draft
 from models.errors import SpecError
 from models.registry import Architecture
-from models.spec import NetSpec, Spec
+from models.spec import NetSpec
 from models.weights import sources
 from models.weights.expected_input import InputChoices
 from models.weights.kept import Kept
@@ -48,15 +51,13 @@ SETTINGS = (
 class Session:
     """One run of the page: frozen choices, and properties that are worked out when first asked for.
 
-    spec: the newest that can be built; where the knobs at hand cannot, spec_error says why and `spec` is the last
+    network: the newest that can be built; where the knobs at hand make none, spec_error says why and it is the last
     good one. weights_error: why `source` is not what was asked for. image_error: why there is no image.
     weights_digest: what tells these weights from all others. choices: of preprocessing, over what the weights expect;
     choices_error: why those that were made do not do.
     """
 
-    architecture: Architecture
-    preset: str
-    spec: NetSpec
+    network: Network
     spec_error: str | None
     source: WeightsSource
     weights_error: str | None
@@ -69,24 +70,59 @@ class Session:
     choices_error: str | None = None
 
     @property
+    def preset(self) -> str:
+        """The name of the network: a preset's, or one of another source, as torchvision:resnet18."""
+        return self.network.name
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the network is a preset, which has a Spec with knobs, and an architecture."""
+        return self.network.spec is not None
+
+    @property
+    def spec(self) -> NetSpec:
+        """The preset with its knobs. Raises UserError where the network is none of ours."""
+        if isinstance(self.network.spec, NetSpec):
+            return self.network.spec
+        raise UserError(f"{self.preset} is no preset of this program: it has no knobs that could be changed.")
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a knob of a preset was changed."""
+        return self.is_ours and self.spec != self.preset_spec
+
+    @property
+    def architecture(self) -> Architecture:
+        """What the preset is one of. Raises UserError where the network is none of ours."""
+        _ = self.spec
+        return models.architecture_of(self.preset)
+
+    @property
+    def title(self) -> str:
+        """What stands above the page."""
+        if self.is_ours:
+            return f"{self.architecture.title} · {self.preset}"
+        return markdown_safe(opened.title(self.preset))
+
+    @property
     def preset_spec(self) -> NetSpec:
-        """The preset as it was before any knob was changed."""
+        """The preset as it was before any knob was changed. Raises UserError where the network is none of ours."""
         return self.architecture.presets[self.preset].spec
 
     @property
-    def input_size(self) -> tuple[int, int, int]:
+    def input_size(self) -> InputSize:
         """(channels, height, width) of the network's input."""
-        return input_size(self.spec)
+        return self.network.input_size
 
     @cached_property
     def analysis(self) -> Analysis:
-        """Graph, shapes, fields and costs of `spec`; nothing is allocated. Raises TraceError."""
-        return analysis_of(self.spec)
+        """Graph, shapes, fields and costs of the network; nothing is allocated. Raises TraceError."""
+        return analysis_of(self.network)
 
     @cached_property
-    def preset_analysis(self) -> Analysis:
-        """The same of the preset, for the differences. Raises TraceError."""
-        return analysis_of(self.preset_spec)
+    def preset_analysis(self) -> Analysis | None:
+        """The same of the preset, for the differences; None where the network is none of ours. Raises TraceError."""
+        return analysis_of(catalog.of_spec(self.preset, self.preset_spec)) if self.is_ours else None
 
     def load(self, cancel: Callable[[], bool] = lambda: False) -> LoadedNetwork:
         """The network with its weights, on the device: seconds of work the first time, so it is called in jobs.
@@ -101,7 +137,7 @@ class Session:
     @cached_property
     def kept(self) -> Kept | None:
         """What a changed network keeps of the weights; None where these are random, or the network is the preset."""
-        return sources.keeps(self.source, self.preset, self.spec)
+        return sources.keeps(self.source, self.preset, self.spec) if self.is_ours else None
 
     @property
     def kept_sentence(self) -> str | None:
@@ -116,13 +152,15 @@ class Session:
     @property
     def categories(self) -> tuple[str, ...]:
         """The classes' names, numbers where the weights name none."""
-        return catalog.classes(self.source, self.spec)
+        if self.is_ours:
+            return catalog.classes(self.source, self.spec)
+        return catalog.classes_of(self.source, self.analysis)
 
     @property
     def preprocessing(self) -> Preprocessing:
         """What the weights expect of a picture, or a person chose, without building. Raises UserError where none can be
         shown."""
-        return catalog.preprocessing(self.source, self.spec, self.choices)
+        return fitted(self.source.preprocessing, self.input_size, self.choices)
 
     @property
     def picture(self) -> LoadedImage:
@@ -138,8 +176,8 @@ class Session:
 
     @cached_property
     def input(self) -> torch.Tensor:
-        """The image as the network's input on the device, float32 [1, C, H, W]. Raises UserError."""
-        return self.preprocessing.tensor(self.picture.pixels).to(self.device)
+        """The image as the network's input on the device, [1, C, H, W] in the type of its weights. Raises UserError."""
+        return self.preprocessing.tensor(self.picture.pixels).to(self.device, self.network.dtype)
 
     @property
     def layer(self) -> str:
@@ -157,7 +195,7 @@ class Session:
     def network_key(self) -> tuple[str, ...]:
         """What names this network in caches and jobs: equal keys give equal results."""
         seed = str(self.seed) if self.has_seed else ""
-        return spec_key(self.spec), self.weights_digest, seed, self.device
+        return self.network.key, self.weights_digest, seed, self.device
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -193,33 +231,43 @@ def _at_hand() -> Session:
 
 def current() -> Session:
     """The session of this run, from the state. Raises nothing: what is wrong is kept as a sentence."""
-    preset = state.get("preset")
-    spec, spec_error = _spec(models.preset(preset).spec, preset)
-    session = _of(preset, spec, spec_error, state.get("weights"), state.get("seed"))
+    name, seed = state.get("preset"), state.get("seed")
+    network, spec_error = _network(name, seed)
+    session = _of(network, spec_error, state.get("weights"), seed)
     if state.is_fresh():
         _check_layer(session)
     return session
 
 
 def of_variant(variant: Variant) -> Session:
-    """The session as if this network were the chosen one. Raises SpecError where its knobs make none."""
-    return _of(variant.preset, variant.spec, None, variant.weights, variant.seed)
+    """The session as if this were the chosen network. Raises SpecError where its knobs make none, UserError."""
+    name, seed = variant.preset, variant.seed
+    is_ours = name in models.presets()
+    network = catalog.of_spec(name, variant.spec, seed) if is_ours else opened.named(name, seed)
+    return _of(network, None, variant.weights, seed)
 
 
-def _of(preset: str, spec: NetSpec, spec_error: str | None, wanted: str, seed: int) -> Session:
-    source, weights_error = weights.chosen(preset, spec, wanted)
+def _network(name: str, seed: int) -> tuple[Network, str | None]:
+    if name not in models.presets():
+        return opened.named(name, seed), None
+    spec, spec_error = _spec(models.preset(name).spec, name)
+    return catalog.of_spec(name, spec, seed), spec_error
+
+
+def _of(network: Network, spec_error: str | None, wanted: str, seed: int) -> Session:
+    source, weights_error = weights.chosen(network, wanted)
     return Session(
-        models.architecture_of(preset), preset, spec, spec_error, source, weights_error, weights.digest(source), seed,
-        *pictures.current(), state.get("device") or device.default().device, *_choices(source, spec),
+        network, spec_error, source, weights_error, weights.digest(source), seed,
+        *pictures.current(), state.get("device") or device.default().device, *_choices(source, network.input_size),
     )  # fmt: skip
 
 
-def _choices(source: WeightsSource, spec: NetSpec) -> tuple[InputChoices, str | None]:
+def _choices(source: WeightsSource, size: InputSize) -> tuple[InputChoices, str | None]:
     """What was chosen of preprocessing; nothing, with the reason, where that does not do for this network."""
     try:
         found = input_choices.chosen()
         if found.named:
-            catalog.preprocessing(source, spec, found)
+            fitted(source.preprocessing, size, found)
     except UserError as error:
         return InputChoices(), str(error)
     return found, None
@@ -238,7 +286,7 @@ def _spec(base: NetSpec, preset: str) -> tuple[NetSpec, str | None]:
     """The Spec of the knobs; the last good one of this preset, with the reason, where they have none."""
     try:
         spec = type(base).parse(state.knob_values())
-        analysis_of(spec)
+        analysis_of(catalog.of_spec(preset, spec))
     except (SpecError, TraceError) as error:
         last_preset, last = st.session_state.get("last good", (preset, base))
         return (last if last_preset == preset else base), str(error)
@@ -256,7 +304,7 @@ def partial_analysis(session: Session) -> Analysis | None:
 def _partial(key: str, _session: Session, _values: dict[str, Any]) -> Analysis | None:
     try:
         spec, module = draft(_session.architecture, _values)
-        return analyze(module, input_size(spec), partial=True)
+        return analyze(module, catalog.of_spec(_session.preset, spec).input_size, partial=True)
     except Exception:  # whatever a builder makes of values that its Spec refuses: there is just no picture
         return None
 
@@ -270,24 +318,14 @@ def devices() -> list[device.DeviceInfo]:
 # -- what is cached for all sessions ----------------------------------------------------------------------------------
 
 
-def input_size(spec: NetSpec) -> tuple[int, int, int]:
-    """(channels, height, width) of the input of a Spec's network."""
-    return spec.in_channels, spec.image_size, spec.image_size
-
-
-def spec_key(spec: Spec) -> str:
-    """A text that is equal for equal Specs only."""
-    return f"{type(spec).__name__} {spec.model_dump_json()}"
-
-
-def analysis_of(spec: NetSpec) -> Analysis:
-    """The analysis of a Spec, which takes no memory to speak of. Raises SpecError, TraceError."""
-    return _analysis(spec_key(spec), spec)
+def analysis_of(network: Network) -> Analysis:
+    """The analysis of a network, which takes no memory to speak of. Raises SpecError, TraceError."""
+    return _analysis(network.key, network)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def _analysis(key: str, _spec: NetSpec) -> Analysis:
-    return catalog.structure(_spec, input_size(_spec))
+def _analysis(key: str, _network: Network) -> Analysis:
+    return _network.analysis()
 
 
 def _load(session: Session, cancel: Callable[[], bool]) -> LoadedNetwork:
@@ -309,9 +347,5 @@ _loading: WeakValueDictionary[tuple[str, ...], threading.Lock] = WeakValueDictio
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _loaded(key: tuple[str, ...], _session: Session, _cancel: Callable[[], bool]) -> LoadedNetwork:
-    spec, seed = _session.spec, _session.seed
-    described = Network(
-        _session.preset, lambda where: models.build(spec, device=where, seed=seed), input_size(spec), spec
-    )
     partial = _session.kept is not None
-    return catalog.load(described, _session.source, _session.device, partial=partial, cancel=_cancel)
+    return catalog.load(_session.network, _session.source, _session.device, partial=partial, cancel=_cancel)

@@ -86,7 +86,8 @@ class KnobSet:
         """The value that a link gives one of the knobs. Raises UserError with one sentence that names it."""
         where = f"{self.title}: " if self.title else ""
         if spec is None:
-            raise UserError(f"{where}{shorten(name)[1:-1]} is a knob of no block, as none is chosen there.")
+            why = "no block, as none is chosen there" if self.title else "presets, and this network is none"
+            raise UserError(f"{where}{shorten(name)[1:-1]} is a knob of {why}.")
         if name in self.fixed:
             raise UserError(f"{where}{name} cannot be set here.")
         try:

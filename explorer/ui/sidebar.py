@@ -12,7 +12,8 @@ import streamlit as st
 import models
 from explorer.images.codec import LoadedImage
 from explorer.images.preprocess import resize
-from explorer.ui import jobs, pictures, state, weights, widgets
+from explorer.networks import libraries
+from explorer.ui import jobs, opened, pictures, state, weights, widgets
 from explorer.ui import session as sessions
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -45,13 +46,17 @@ def shown(session: Session) -> tuple[Any, ...]:
 
 
 def _architecture(session: Session) -> None:
-    entries = {entry.name: entry for entry in models.architectures()}
+    titles = {entry.name: f"{entry.year} · {entry.title}" for entry in models.architectures()} | opened.titles()
     state.keep(
-        st.selectbox, "architecture", "Architecture", session.architecture.name,
-        lambda name: state.put("preset", _first(name)), options=list(entries),
-        format_func=lambda name: f"{entries[name].year} · {entries[name].title}",
-        help="By year; type to search.",
+        st.selectbox, "architecture", "Architecture", session.architecture.name if session.is_ours else session.preset,
+        lambda name: state.put("preset", name if ":" in name else _first(name)), options=list(titles),
+        format_func=titles.__getitem__,
+        help="By year, then those of torchvision and timm; type to search. "
+        + ("" if libraries.has_timm() else f"timm is not installed: {libraries.INSTALL_TIMM}"),
     )  # fmt: skip
+    if not session.is_ours:
+        st.caption(markdown_safe(opened.summary(session.network)))
+        return
     presets = session.architecture.presets
     state.control(st.selectbox, "preset", "Preset", options=list(presets))
     paper = session.architecture.paper
@@ -65,7 +70,12 @@ def _first(architecture: str) -> str:
 
 
 def _weights(session: Session) -> None:
-    found = {source.name: source.title for source in weights.offered(session.preset)} | {weights.FILE: "Your own file"}
+    if session.network.own_weights is not None:
+        st.caption(markdown_safe(session.source.note))
+        return
+    found = {source.name: source.title for source in weights.offered(session.preset)}
+    if session.is_ours:
+        found[weights.FILE] = "Your own file"
     asked = state.get("weights")
     shown = asked if asked in found else session.source.name
     state.keep(

@@ -17,7 +17,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 import models
 from explorer.errors import UserError
 from explorer.networks.knob_text import encode_knob, plain, shorten
-from explorer.ui import settings
+from explorer.ui import opened, settings
 from explorer.ui.history import Edit, History
 from explorer.ui.settings import KnobSet, Setting
 from models.spec import Spec
@@ -28,10 +28,15 @@ def _or_first(name: str) -> str:
     return name if name in models.presets() else models.presets()[0]
 
 
+def _check_preset(name: str) -> None:
+    if name not in models.presets():
+        opened.check_name(name)
+
+
 START = _or_first("resnet50")  # what the bare address opens
 UNNAMED = _or_first("zfnet_mini")  # what a link means that names none: it is from when links left this one out
 CORE = (
-    Setting("preset", START, choices=lambda: tuple(models.presets())),
+    Setting("preset", START, check=_check_preset),
     Setting("weights", "", of_network=True, instead="the best that the preset has"),
     Setting("seed", 0, low=0, high=2**31 - 1),
     Setting("layer", "", of_network=True),  # "" is the view's own choice
@@ -39,7 +44,7 @@ CORE = (
     Setting("row", -1, low=-1, high=65_535, of_network=True),  # of the chosen unit, -1 as above
     Setting("column", -1, low=-1, high=65_535, of_network=True),
 )
-PRESET = KnobSet("k.", lambda values: models.preset(values["preset"]).spec, lambda values: values["preset"])
+PRESET = KnobSet("k.", lambda values: _preset_spec(values["preset"]), lambda values: values["preset"])
 _STATE, _KNOBS, _WRITTEN, _FRESH, _NOTICES = "state", "knobs", "written", "fresh", "notices"
 _SHOWN, _OWN, _HISTORY = "shown", "names of own files", "history"
 # The number of this run, of the last one of the whole page, and of the one that drew last what this one draws.
@@ -47,6 +52,10 @@ _RUN, _WHOLE, _BEFORE = "run", "whole run", "run before"
 SETTLING_S = 10.0
 NOT_IN_LINK = ("upload", "camera", "file")  # a link has the file's name alone, to tell a reload what it lost
 LONGEST_NAME = 60
+
+
+def _preset_spec(name: str) -> Spec | None:
+    return models.preset(name).spec if name in models.presets() else None
 
 
 def begin(extra: Iterable[Setting], knob_sets: Iterable[KnobSet] = ()) -> None:

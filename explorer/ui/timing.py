@@ -8,21 +8,20 @@ from typing import Any
 
 import streamlit as st
 
-import models
 from explorer.analysis import latency
 from explorer.analysis.latency import Latency
 from explorer.analysis.peak_memory import measured_peak_bytes
 from explorer.analysis.structure import Analysis
 from explorer.errors import UserError
 from explorer.figures import units
+from explorer.networks.catalog import Network
 from explorer.run import device
 from explorer.types import InputSize
 from explorer.ui import jobs, state, weights
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.metrics import MOST_MACS
-from explorer.ui.session import Session, devices, spec_key
-from models.spec import Spec
+from explorer.ui.session import Session, devices
 
 KIND = "latency"
 Key = tuple[str, InputSize, int, str]
@@ -33,7 +32,8 @@ Times = dict[Key, Latency | str]  # a sentence where a block could not be timed
 class Task:
     """One measurement: a block or network, its input, a batch and a device; with_memory: of its peak memory too."""
 
-    spec: Spec
+    network: Network
+    title: str
     analysis: Analysis
     size: InputSize
     batch: int
@@ -42,7 +42,7 @@ class Task:
 
     @property
     def key(self) -> Key:
-        return spec_key(self.spec), self.size, self.batch, self.device
+        return self.network.key, self.size, self.batch, self.device
 
 
 def render(tasks: Sequence[Task], session: Session, asked: str) -> None:
@@ -133,13 +133,12 @@ def _work(tasks: list[Task], found: Times, peaks: dict[Key, int | None], before:
 
 def _measure(task: Task, job: Job, done: int, total: int) -> tuple[Latency, int | None]:
     job.progress(done, total)
-    spec, figures = task.spec, task.analysis
-    what = f"{models.architecture_for(spec).title} at batch {task.batch}"
+    figures, what = task.analysis, f"{task.title} at batch {task.batch}"
     device.ensure_fits(figures.weight_bytes + task.batch * figures.peak_bytes, task.device, what)
     if task.device == "cpu" and task.batch * figures.macs > MOST_MACS:
         took = f"{units.count(task.batch * figures.macs)} MACs a pass"
         raise UserError(f"{what} takes {took}; on a CPU at most {units.count(MOST_MACS)} are timed.")
-    module = models.build(spec).to(task.device)
+    module = task.network.build("cpu").to(task.device)
     taken = latency.measure(
         module, task.size, task.batch, device=task.device, cancel=job.should_stop,
         progress=lambda share: job.progress(done + int(100 * share), total),

@@ -9,6 +9,8 @@ import streamlit as st
 
 import models
 from explorer.errors import UserError
+from explorer.networks import catalog
+from explorer.networks.catalog import Network
 from explorer.run.device import format_bytes
 from explorer.ui import jobs, state
 from explorer.ui.jobs import Job
@@ -19,6 +21,7 @@ from models.weights.sources import WeightsSource
 FILE = "file"
 DOWNLOAD = "download"
 _UPLOADED = "uploaded weights"
+_ONLY_PRESETS = "A file of weights can be given to presets alone."
 
 
 @dataclass(frozen=True)
@@ -32,27 +35,32 @@ class Upload:
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def offered(preset: str) -> list[WeightsSource]:
-    """What the preset has, the best that needs no download first."""
-    return sources.available(preset)
+    """What the network of this name has, the best that needs no download first."""
+    return catalog.available(preset)
 
 
 def trained(preset: str) -> str | None:
     """The preset of this architecture that comes with weights trained here: this one, else the first; None if none."""
+    if preset not in models.presets():
+        return None
     compact = (name for name, of in models.architecture_of(preset).presets.items() if of.compact)
     return next((name for name in (preset, *compact) if offered(name)[0].kind == "shipped"), None)
 
 
-def chosen(preset: str, spec: NetSpec, asked: str) -> tuple[WeightsSource, str | None]:
+def chosen(network: Network, asked: str) -> tuple[WeightsSource, str | None]:
     """The source in use, with the sentence that says why it is not the one asked for.
 
-    Where none was asked for: the best of the preset, of which a changed network keeps what fits.
+    Where none was asked for: the best that the network has, of which a changed preset keeps what fits.
     """
+    if network.own_weights is not None:
+        return network.own_weights, None
+    preset, spec = network.name, network.spec
     found = {source.name: source for source in offered(preset)}
     usual = next(iter(found.values()))
     if asked == FILE:
-        return _own(preset, spec, usual)
+        return _own(preset, spec, usual) if isinstance(spec, NetSpec) else (usual, _ONLY_PRESETS)
     if asked.startswith(f"{FILE}:"):
-        if asked == pinned_file():
+        if asked == pinned_file() and isinstance(spec, NetSpec):
             return _own(preset, spec, usual)
         return usual, f"The file of weights of this variant of {preset} is not here any more; {usual.title} is used."
     if asked and asked not in found:

@@ -36,7 +36,7 @@ def render(session: Session) -> None:
         st.info("None of these networks is trained yet: `python -m explorer contest --out assets/weights` trains them.")
         return
     chosen = session.preset if any(e.preset == session.preset for e in shown) else None
-    if chosen and session.spec != session.preset_spec:
+    if chosen and session.is_changed:
         st.caption(f"Marked is {chosen} as it was trained: of your changed network no accuracy is known.")
     cost = state.get("cost") if state.get("cost") in _costs(shown) else "macs"
     st.plotly_chart(

@@ -265,3 +265,10 @@ def test_long_ways_back_to_the_end_are_short_work() -> None:
         for _ in range(200):
             value = torch.stack([value.clone(), value.clone()]).mean(0)
     assert read(value, 1, ends).output in ("softmax", "probabilities")
+
+
+def test_the_last_map_of_a_pyramid_is_no_value_per_class_though_it_has_one_position() -> None:
+    maps = {"0": torch.zeros(2, 8, 4, 4), "pool": torch.zeros(2, 8, 1, 1)}
+    with pytest.raises(UserError, match="there is no class to take"):
+        read(maps, 2)
+    assert read((torch.zeros(2, 8, 4, 4), torch.zeros(2, 3)), 2).path == (1,)

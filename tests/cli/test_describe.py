@@ -121,7 +121,7 @@ def test_the_table_shows_every_layer_and_the_sums(capsys):
 BAD = {
     "unknown preset": (["describe", "resnet49"], "resnet49"),
     "unknown source": (["describe", "hub:resnet50"], "hub:resnet50"),
-    "unknown torchvision": (["describe", "torchvision:resnet49"], "did you mean 'torchvision:resnet"),
+    "unknown torchvision": (["describe", "torchvision:resnet49"], "the nearest is torchvision:resnet"),
     "unknown timm": (["describe", "timm:resnet49"], "timm:resnet49"),
     "unknown block": (["describe", "block:nope"], "nope"),
     "unknown knob": (["describe", "vgg16", "--set", "deths=1,1"], "did you mean depths"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import models
 from explorer.analysis.latency import Latency
+from explorer.networks.catalog import Network
 from explorer.ui import state, timing
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
@@ -24,7 +26,9 @@ def render(slots: Sequence[Slot], session: Session) -> None:
 
 def _task(slot: Slot, batch: int, session: Session) -> Task:
     assert slot.built
-    return Task(slot.built.spec, slot.built.analysis, lineup.input_size(), batch, session.device)
+    spec, size = slot.built.spec, lineup.input_size()
+    network = Network(slot.block.name, lambda device: models.build(spec, device=device), size, spec)
+    return Task(network, models.architecture_for(spec).title, slot.built.analysis, size, batch, session.device)
 
 
 def of(slot: Slot, batch: int, session: Session) -> Latency | None:

@@ -12,9 +12,9 @@ import models
 from explorer.analysis.structure import Analysis, analyze
 from explorer.errors import UserError
 from explorer.networks.budget import in_slot, is_narrow
+from explorer.networks.catalog import spec_key
 from explorer.types import InputSize
 from explorer.ui import state
-from explorer.ui.session import spec_key
 from explorer.ui.settings import KnobSet, Setting
 from models.spec import Spec
 

@@ -9,11 +9,11 @@ import streamlit as st
 from explorer.errors import UserError
 from explorer.networks import budget
 from explorer.networks.budget import FIGURES, Match
+from explorer.networks.catalog import spec_key
 from explorer.networks.knob_text import plain, shorten
 from explorer.types import InputSize
 from explorer.ui import knob_layout, state
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import spec_key
 from explorer.ui.settings import Setting
 from explorer.views.blocks import lineup
 from explorer.views.blocks.lineup import Slot

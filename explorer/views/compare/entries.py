@@ -11,7 +11,7 @@ from explorer.analysis.structure import Analysis
 from explorer.errors import UserError
 from explorer.networks.variants import Variant
 from explorer.ui import pins, state
-from explorer.ui.session import Session, of_variant, spec_key
+from explorer.ui.session import Session, of_variant
 
 LETTERS = "ABCD"
 
@@ -64,8 +64,7 @@ def current(session: Session) -> list[Candidate]:
     if not kept and state.knobs():
         kept = [(Variant(session.preset, session.preset), None)]
     found = [
-        _entry(LETTERS[i], pin, place, pin.spec == session.spec and _same(pin, own))
-        for i, (pin, place) in enumerate(kept)
+        _entry(LETTERS[i], pin, place, session if _same(pin, own) else None) for i, (pin, place) in enumerate(kept)
     ]
     if not any(entry.is_edited for entry in found):
         found.append(Candidate(LETTERS[len(found)], own, None, True, session))
@@ -76,9 +75,12 @@ def _same(pin: Variant, own: Variant) -> bool:
     return (pin.preset, pin.weights, pin.seed) == (own.preset, own.weights, own.seed)
 
 
-def _entry(letter: str, variant: Variant, place: int | None, is_edited: bool) -> Candidate:
+def _entry(letter: str, variant: Variant, place: int | None, edited: Session | None) -> Candidate:
+    """edited: the network that is edited, where all but the knobs are those of this one."""
+    is_edited = False
     try:
         session = of_variant(variant)
+        is_edited = edited is not None and session.network.key == edited.network.key
         _ = session.analysis
     except UserError as error:
         return Candidate(letter, variant, place, is_edited, None, str(error))
@@ -87,7 +89,7 @@ def _entry(letter: str, variant: Variant, place: int | None, is_edited: bool) ->
 
 def alignment(reference: Candidate, other: Candidate) -> Alignment:
     """The layers of one network beside those of another."""
-    return _alignment(spec_key(reference.known.spec), spec_key(other.known.spec), reference.analysis, other.analysis)
+    return _alignment(reference.known.network.key, other.known.network.key, reference.analysis, other.analysis)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -12,7 +12,7 @@ from explorer.figures import comparison
 from explorer.figures.graph_payload import graph_payload
 from explorer.ui.components.graph import layer_graph
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 from explorer.views.compare import entries
 from explorer.views.compare.entries import Candidate
 
@@ -27,7 +27,7 @@ def render(found: list[Candidate], session: Session) -> None:
     for entry, column in zip(found, st.columns(len(found), gap="small"), strict=True):
         with column:
             layer_graph(
-                _payload(spec_key(entry.known.spec), entry.label, _marks(found, entry), entry.analysis),
+                _payload(entry.known.network.key, entry.label, _marks(found, entry), entry.analysis),
                 key=f"compared graph {entry.letter}", selected=chosen[entry.letter], sync=SYNCHRONISED,
                 pick=lambda layer, entry=entry: entries.choose(found, entry, layer),
             )  # fmt: skip

@@ -9,7 +9,7 @@ from explorer.figures import units
 from explorer.figures.blocks import Bar, relative, timed_bar
 from explorer.ui import state, theme, timing
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, input_size
+from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.timing import Task
 from explorer.views.compare.entries import Candidate
@@ -21,7 +21,15 @@ SETTINGS = (Setting("timed", False),)
 def render(found: list[Candidate], session: Session) -> None:
     """Draw the figures of each network over the reference's, and the button that measures."""
     tasks = [
-        Task(entry.known.spec, entry.analysis, input_size(entry.known.spec), 1, session.device, with_memory=True)
+        Task(
+            entry.known.network,
+            entry.variant.name,
+            entry.analysis,
+            entry.known.input_size,
+            1,
+            session.device,
+            with_memory=True,
+        )
         for entry in found
     ]
     bars = {entry.label: _bars(entry, task) for entry, task in zip(found, tasks, strict=True)}

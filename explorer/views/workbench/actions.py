@@ -27,15 +27,19 @@ def render(session: Session) -> None:
         again = step(history.present, history.future[0]) if history.future else ""
         st.button("Redo", icon=":material/redo:", key="redo", type="tertiary", disabled=not history.future,
                   on_click=state.redo, shortcut="Mod+Shift+Z", help=markdown_safe(again) or None)  # fmt: skip
-        seed = _next_seed()
-        st.button("Random", icon=":material/casino:", key="random", type="tertiary", on_click=_draw,
-                  args=(session, seed), help=f"Another {session.architecture.title}, with seed {seed}: some knobs of "
-                  f"{session.preset} drawn anew, always a network that can be built.")  # fmt: skip
+        if session.is_ours:
+            _random(session, _next_seed())
         pins.button(session)
         if _is_drawn(session):
             st.markdown(f":small[:blue-badge[seed {state.get('drawn')}]]", width="content")
         if said := st.session_state.pop("not drawn", None):
             st.markdown(f":small[:red[{markdown_safe(said)}]]", width="content")
+
+
+def _random(session: Session, seed: int) -> None:
+    st.button("Random", icon=":material/casino:", key="random", type="tertiary", on_click=_draw,
+              args=(session, seed), help=f"Another {session.architecture.title}, with seed {seed}: some knobs of "
+              f"{session.preset} drawn anew, always a network that can be built.")  # fmt: skip
 
 
 def _next_seed() -> int:
@@ -54,9 +58,10 @@ def _draw(session: Session, seed: int) -> None:
 
 def _is_drawn(session: Session) -> bool:
     """Whether the knobs at hand are those of the seed: they may have been changed since, or the link made up."""
-    seed, base = state.get("drawn"), session.preset_spec
+    seed = state.get("drawn")
     if seed < 0 or not state.knobs():
         return False
+    base = session.preset_spec
     try:
         drawn = random_spec(session.architecture.name, base, seed)
     except SpecError:

@@ -11,6 +11,7 @@ from explorer.analysis import latency
 from explorer.analysis.latency import Latency
 from explorer.errors import UserError
 from explorer.networks import scaling
+from explorer.networks.catalog import spec_key
 from explorer.networks.fit_budget import LATENCY, LIMITED, BudgetFit, fit
 from explorer.networks.footprint import footprint
 from explorer.networks.knob_text import plain
@@ -19,7 +20,7 @@ from explorer.ui import jobs, state
 from explorer.ui.awaited import awaited
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from models.spec import NetSpec
 

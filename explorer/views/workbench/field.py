@@ -138,7 +138,7 @@ def _mending(found: OutgrownImage) -> str:
 
 def _larger(session: Session, side_px: int) -> None:
     """A button for the image that would do, where the network's own knob reaches it."""
-    knob = type(session.spec).knobs().get("image_size")
+    knob = type(session.spec).knobs().get("image_size") if session.is_ours else None
     if knob is not None and (knob.high is None or side_px <= knob.high):
         st.button(f"Take {side_px:,} px", key="larger image", icon=":material/open_in_full:", on_click=state.put_knobs,
                   args=({"image_size": side_px},), help="Sets the knob image_size.")  # fmt: skip

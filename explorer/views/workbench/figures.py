@@ -32,45 +32,59 @@ def render(session: Session) -> None:
 
 
 def _metric(
-    label: str, now: Analysis, before: Analysis, figure: Callable[[Analysis], int], show: Callable[[int], str],
-    help: str, unit: str = "",
+    label: str, now: Analysis, before: Analysis | None, figure: Callable[[Analysis], int], show: Callable[[int], str],
+    help: str,
 ) -> None:  # fmt: skip
-    value, old = figure(now), figure(before)
-    difference = units.difference(value, old)
+    value, old = figure(now), figure(before) if before else None
+    difference = _difference(value, old)
     st.metric(
-        label, show(value), difference or SAME, delta_color="off", delta_arrow="auto" if difference else "off",
-        width="content",
-        help=f"{help} Exactly {value:,}{unit}; the preset has {old:,}.",
+        label, show(value), difference, delta_color="off", delta_arrow="off" if difference in (None, SAME) else "auto",
+        width="content", help=f"{help} {_exactly(value, old)}",
     )  # fmt: skip
+
+
+def _difference(value: int, old: int | None) -> str | None:
+    """From the preset; None where there is none."""
+    return None if old is None else units.difference(value, old) or SAME
+
+
+def _exactly(value: int, old: int | None, unit: str = "") -> str:
+    return f"Exactly {value:,}{unit}" + ("." if old is None else f"; the preset has {old:,}.")
 
 
 def _quiet(
-    now: Analysis, before: Analysis, label: str, figure: Callable[[Analysis], int], show: Callable[[int], str],
+    now: Analysis, before: Analysis | None, label: str, figure: Callable[[Analysis], int], show: Callable[[int], str],
     help: str, unit: str,
 ) -> None:  # fmt: skip
-    value, old = figure(now), figure(before)
+    value, old = figure(now), figure(before) if before else None
+    beside = _difference(value, old)
     st.markdown(
-        f":small[{label}]  \n{markdown_safe(show(value))}  \n:small[:gray[{units.difference(value, old) or SAME}]]",
-        help=f"{help} Exactly {value:,}{unit}; the preset has {old:,}.", width="content",
+        f":small[{label}]  \n{markdown_safe(show(value))}" + (f"  \n:small[:gray[{beside}]]" if beside else ""),
+        help=f"{help} {_exactly(value, old, unit)}", width="content",
     )  # fmt: skip
 
 
-def _receptive_field(now: Analysis, before: Analysis) -> None:
+def _receptive_field(now: Analysis, before: Analysis | None) -> None:
     strict, local = now.receptive_field, now.local_receptive_field
-    old = before.receptive_field
-    delta = None if strict.is_global or old.is_global else units.difference(strict.size[0], old.size[0])
-    unlike = SAME if (strict.is_global, strict.size) == (old.is_global, old.size) else f"preset: {_seen(old)}"
+    beside = _field_difference(strict, before.receptive_field) if before else None
     gates = "" if strict.size == local.size else f" Without gates that read the whole map: {units.pair(local.size)} px."
     st.metric(
         "Receptive field",
         field_text(_seen(strict), now[now.head_layer].certainty),
-        delta or unlike,
+        beside,
         delta_color="off",
-        delta_arrow="auto" if delta else "off",
+        delta_arrow="auto" if beside and beside[0] in "+−-" else "off",
         width="content",
         help=f"Pixels that one unit of the last map ({now.head_layer}) sees; global is the whole image. Stride "
         f"{units.pair(strict.stride)} px, padding {units.pair(strict.padding)} px.{gates}",
     )  # fmt: skip
+
+
+def _field_difference(now: ReceptiveField, old: ReceptiveField) -> str:
+    """In pixels; where one of them is global, what the preset's is."""
+    pixels = "" if now.is_global or old.is_global else units.difference(now.size[0], old.size[0])
+    same = (now.is_global, now.size) == (old.is_global, old.size)
+    return pixels or (SAME if same else f"preset: {_seen(old)}")
 
 
 def _seen(field: ReceptiveField) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-import models
 from explorer.analysis.gradient_flow import BATCH, GradientNorm, gradient_norms
 from explorer.figures.gradients import CURVE_COLOURS, gradient_chart, gradient_sentence
 from explorer.run import device
@@ -12,14 +11,14 @@ from explorer.ui import state, theme
 from explorer.ui.awaited import awaited
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 
 Curves = dict[str, tuple[str, tuple[GradientNorm, ...]]]  # by Spec and seed: what the network is called, and its norms
 
 
 def render(session: Session) -> None:
     """The curve of the network at hand over those before it, and what it comes to."""
-    key = f"{spec_key(session.spec)} {session.seed}"
+    key = f"{session.network.key} {session.seed}"
     curves: Curves = st.session_state.setdefault("gradient curves", {})
     if key not in curves:
         found = awaited("gradients", session.key, "Following the gradient", lambda job: _followed(session, job))
@@ -47,7 +46,7 @@ def _followed(session: Session, job: Job) -> tuple[GradientNorm, ...]:
     # All outputs are kept for the way back, and their gradients beside them for a while.
     needed = 2 * (analysis.weight_bytes + BATCH * analysis.activation_bytes)
     device.ensure_fits(needed, session.device, f"The gradient of {session.preset}")
-    module = models.build(session.spec, seed=session.seed).to(session.device)
+    module = session.network.build("cpu").to(session.device)
     return gradient_norms(module, session.input_size, seed=session.seed, cancel=job.should_stop)
 
 

@@ -12,7 +12,7 @@ from explorer.figures.graph_payload import graph_payload
 from explorer.ui import metrics, state
 from explorer.ui.components.graph import layer_graph
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, partial_analysis, spec_key
+from explorer.ui.session import Session, partial_analysis
 from explorer.ui.settings import Setting
 from explorer.views.workbench import selection
 from explorer.views.workbench.notes import outgrown
@@ -24,7 +24,7 @@ SETTINGS = (FOLD,)
 def render(session: Session) -> None:
     """Draw the graph of the network at hand; a click on a layer chooses it."""
     layer_graph(
-        _payload(spec_key(session.spec), session.preset, session.analysis, outgrown(session)), key="graph",
+        _payload(session.network.key, session.preset, session.analysis, outgrown(session)), key="graph",
         selected=session.layer, pick=selection.choose, metrics=metrics.metrics(session), shares=metrics.SHARES,
         fold=state.get("fold"), on_fold=lambda opened: state.put("fold", opened), on_refused=_refuse_fold,
     )  # fmt: skip

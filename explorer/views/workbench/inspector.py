@@ -32,8 +32,9 @@ def render(session: Session) -> None:
     _parameters(session, session.analysis.graph[layer])
     if session.kept_sentence:
         st.caption(markdown_safe(session.kept_sentence))
-    with guard():
-        made_by.controls(session)
+    if session.is_ours:
+        with guard():
+            made_by.controls(session)
     with guard():
         _maps(session, layer)
     with guard():

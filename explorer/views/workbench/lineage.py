@@ -6,6 +6,7 @@ import streamlit as st
 
 from explorer.analysis.structure import Analysis
 from explorer.figures import units
+from explorer.networks import catalog
 from explorer.networks.lineage import LINEAGES, Lineage, LineageStep
 from explorer.ui import state
 from explorer.ui.awaited import awaited
@@ -38,7 +39,7 @@ def _analyses(lineage: Lineage, job: Job) -> list[Analysis]:
     found: list[Analysis] = []
     for step in lineage.steps:
         job.progress(len(found), len(lineage.steps))
-        found.append(analysis_of(step.spec))
+        found.append(analysis_of(catalog.of_spec(step.preset, step.spec)))
     return found
 
 

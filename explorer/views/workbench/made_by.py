@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from explorer.networks.catalog import spec_key
 from explorer.networks.knob_of_layer import knobs_of_layer
 from explorer.networks.knob_paths import KnobPath, at, leaves
 from explorer.ui import knob_controls, knob_layout, stage_table, state
 from explorer.ui.awaited import awaited
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from models.spec import Spec, knob_at
 

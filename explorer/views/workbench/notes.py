@@ -8,7 +8,7 @@ from explorer.analysis.structure import Analysis
 from explorer.analysis.unproductive import OutgrownImage, outgrown_image
 from explorer.figures.caveats import inexact_fields
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 
 
 def warn_of_fields(analysis: Analysis) -> None:
@@ -20,7 +20,7 @@ def warn_of_fields(analysis: Analysis) -> None:
 
 def outgrown(session: Session) -> OutgrownImage:
     """The layers that have outgrown the picture, worked out once for each network."""
-    return _outgrown_by(spec_key(session.spec), session.analysis)
+    return _outgrown_by(session.network.key, session.analysis)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

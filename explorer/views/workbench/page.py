@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -52,12 +52,26 @@ def _draw(session: Session) -> None:
         else:
             graph.render(session)
     with right:
-        state.control(
-            st.segmented_control, "panel", "Panel", options=list(PANELS), required=True,
-            label_visibility="collapsed", wrap=True, format_func=lambda name: PANELS[name][0],
-        )  # fmt: skip
-        with guard():  # a panel that cannot be drawn must not take the others away
-            PANELS[state.get("panel")][1](session)
+        _panel(session)
+
+
+def _panel(session: Session) -> None:
+    """The switch between the panels that this network has, and the chosen one."""
+    offered = [name for name in PANELS if session.is_ours or name not in OF_PRESETS]
+    chosen = state.get("panel") if state.get("panel") in offered else offered[0]
+    state.keep(
+        st.segmented_control, "panel", "Panel", chosen, lambda name: state.put("panel", name), options=offered,
+        required=True, label_visibility="collapsed", wrap=True, format_func=lambda name: PANELS[name][0],
+    )  # fmt: skip
+    if not session.is_ours:
+        st.caption(f"{_titles(OF_PRESETS)} are of presets, whose hyperparameters are known here.")
+    with guard():  # a panel that cannot be drawn must not take the others away
+        PANELS[chosen][1](session)
+
+
+def _titles(names: Sequence[str]) -> str:
+    *first, last = (PANELS[name][0] for name in names)
+    return f"{', '.join(first)} and {last}"
 
 
 PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
@@ -73,6 +87,8 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
     "lineage": ("Lineage", lineage.render),
     "changes": ("Changes", changes.render),
 }
+
+OF_PRESETS = ("knobs", "budget", "lineage", "changes")
 
 VIEW = View(
     "workbench", "Workbench", ":material/account_tree:", 0, part("workbench", _around, _draw),

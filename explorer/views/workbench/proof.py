@@ -8,7 +8,7 @@ from explorer.analysis.field_proof import Counterexample, FieldProof, LayerProof
 from explorer.ui import awaited, jobs
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 
 _KIND, _FOUND = "field proof", "field proofs"
 KEPT_PROOFS = 16  # proofs of a session that are kept
@@ -54,7 +54,7 @@ def said_of(session: Session, layer: str) -> str:
 
 
 def _found(session: Session) -> FieldProof | None:
-    return _all().get(spec_key(session.spec))
+    return _all().get(session.network.key)
 
 
 def _all() -> dict[str, FieldProof]:
@@ -66,7 +66,7 @@ def _ask(session: Session) -> None:
     if job is not None:
         job.wait(awaited.GRACE_S)
     if job is not None and job.finished and not job.cancelled and not job.error:
-        _keep(spec_key(session.spec), job.result)
+        _keep(session.network.key, job.result)
         st.rerun()
     if job is not None and job.error:
         st.error(markdown_safe(job.error), icon=":material/error:")

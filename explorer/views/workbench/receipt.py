@@ -11,7 +11,7 @@ from explorer.figures.caveats import uncounted_macs
 from explorer.ui import state
 from explorer.ui.awaited import awaited
 from explorer.ui.markdown import markdown_safe
-from explorer.ui.session import Session, spec_key
+from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 
 TITLES = {convention[0]: convention[1] for convention in CONVENTIONS}
@@ -21,7 +21,7 @@ SETTINGS = (Setting("convention", OTHERS[0], choices=OTHERS),)
 
 def render(session: Session) -> None:
     """The totals; below them, for the chosen convention, each difference from ours with its reason and layers."""
-    key, analysis = spec_key(session.spec), session.analysis
+    key, analysis = session.network.key, session.analysis
     found = awaited(
         "receipt", session.key, f"Counting {session.preset} by torchinfo", lambda _: _receipt(key, analysis)
     )

@@ -35,7 +35,7 @@ def banner(session: Session) -> None:
 def shown(session: Session) -> tuple[Any, ...]:
     """What the banner shows of the session."""
     story = state.get("story")
-    return (_is_first_visit(), story, state.get("step"), session.spec if story else None)
+    return (_is_first_visit(), story, state.get("step"), session.network.key if story else None)
 
 
 def _is_first_visit() -> bool:
@@ -46,7 +46,7 @@ def _is_first_visit() -> bool:
 def _step(session: Session, story: Story) -> None:
     number = min(state.get("step"), len(story.steps) - 1)
     step = story.steps[number]
-    is_there = session.spec == models.spec(step.preset, **step.knobs)
+    is_there = session.is_ours and session.spec == models.spec(step.preset, **step.knobs)
     with st.container(border=True, gap="xsmall", key="story"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**{story.title} · {number + 1} of {len(story.steps)}**", width="stretch")
