@@ -100,6 +100,7 @@ def occlusion_map(
     *,
     fill_value: Tensor | None = None,
     batch_size: int | None = None,
+    memory_bytes: int | None = None,
     output: Output | None = None,
 ) -> OcclusionMap:
     """The probability of a class of a module with a square slid over one image (Zeiler and Fergus 2014, figure 7).
@@ -109,18 +110,20 @@ def occlusion_map(
     "gray", "mean" (the image's mean colour) or "blur"; fill_value, [C], [1, C, 1, 1] or as large as the image,
     overrides it. layer: also record the sum of its strongest map. method: "full" runs the whole network at each
     position, "incremental" only what the square can reach, with the same result; "auto" takes the faster. batch_size:
-    positions run at a time, by default what memory and time allow. output: how the network's
+    positions run at a time, by default what memory and time allow; memory_bytes: the most that the run may take at once
+    beside the weights and the image. output: how the network's
     values become probabilities: "softmax" over the classes, "sigmoid" of each by itself, "probabilities" (they are
     that already) or "logits" (taken as they are); by default found out from its end, and said in the result. Of
     several outputs the one of the form [N, classes] is taken, by preference the one named logits. progress(done, total,
     seconds_left) is called after every batch; cancel() is asked before every layer, and ends the work if true.
     A module that cannot be traced is run as it is, one image at a time; `is_traced` of the result says so.
-    The module is left as it was. Raises TraceError, UserError, UnknownNameError (the layer), Cancelled.
+    The module is left as it was. Raises TraceError, UserError (MemoryLimitError where the budget is too small for one
+    position), UnknownNameError (the layer), Cancelled.
     """
     given = as_input(module, image)
     if fill == "gray" and fill_value is None and (known := given.preprocessing):
         fill_value = fill_values(given.tensor, fill, torch.tensor(known.mean), torch.tensor(known.std))
-    settings = OcclusionSettings(window, stride, fill, layer, method, fill_value, batch_size, output)
+    settings = OcclusionSettings(window, stride, fill, layer, method, fill_value, batch_size, output, memory_bytes)
     network = _opened(module, given.tensor)
     return occlusion.occlusion_map(network, given.tensor, target, settings, progress=progress, cancel=cancel)
 

@@ -26,9 +26,10 @@ from explorer.analysis.occluder import (  # fmt: skip
     one_image,
     square_boxes,
 )
+from explorer.analysis.occlusion_memory import Batching, planned
 from explorer.analysis.outputs import Ends, Output, Reading, checked, read
 from explorer.analysis.passes import Cancel, Passes, Runnable, passes_of
-from explorer.analysis.sliding import Answer, Method, Slide, Sliding, sliding, sums
+from explorer.analysis.sliding import Answer, Method, Slide, Sliding, sums
 from explorer.errors import Cancelled, MemoryLimitError, UserError
 from explorer.run.device import is_out_of_memory
 from explorer.run.plain import PlainNetwork
@@ -43,13 +44,13 @@ class OcclusionSettings:
     """How the square looks and moves, and what is recorded beside the probability.
 
     window, stride: pixels, or (height, width); on an image smaller than the default square, one of three eighths of its
-    side. fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as
-    the image, overrides it. layer: an id, or the path of a module; also record the sum of its strongest map. method:
-    "full" runs the whole network at each position, "incremental" only what the square can reach, with the same
-    result; "auto" takes the faster of them. batch_size: positions run
-    at a time, by default as many as keep within memory and within half a second a layer. output: how the network's
-    values become probabilities, "softmax", "sigmoid", "probabilities" (they are that) or "logits" (taken as they are);
-    by default found out.
+    side. fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as the image, overrides it. layer: an id,
+    or the path of a module; also record the sum of its strongest map. method: "full" runs the whole network at each
+    position, "incremental" only what the square can reach, with the same result; "auto" takes the faster of them.
+    batch_size: positions run at a time, by default as many as keep within memory and within half a second a layer;
+    memory_bytes: the most that the run may take at once beside the weights and the image, for smaller batches. output:
+    how the network's values become probabilities, "softmax", "sigmoid", "probabilities" (they are that) or "logits"
+    (taken as they are); by default found out.
     """
 
     window: Extent = DEFAULT_WINDOW
@@ -60,6 +61,7 @@ class OcclusionSettings:
     fill_value: Tensor | None = None
     batch_size: int | None = None
     output: Output | None = None
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         checked(self.output)
@@ -67,6 +69,8 @@ class OcclusionSettings:
             raise UserError(f"method={self.method!r} is not one of {', '.join(get_args(Method))}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"batch_size={self.batch_size} is not at least 1.")
+        if self.memory_bytes is not None and self.memory_bytes < 1:
+            raise UserError(f"memory_bytes={self.memory_bytes} is not at least 1.")
 
     def square(self, image_size: tuple[int, int]) -> tuple[Extent, Extent]:
         """Window and stride; where the default ones do not fit an image (height, width), smaller ones that do."""
@@ -181,8 +185,9 @@ def occlusion_steps(
     reading, found = _clean(network, slide, target, settings.output)
     found = replace(found, is_traced=not isinstance(program, PlainNetwork))
     levels = _coarse_first(found.shape)
-    way = sliding(network, slide, levels, settings.method)
-    return _filled_in(found, reading, way, way.batches(levels, settings.batch_size), cancel)
+    batching = Batching(settings.batch_size, settings.memory_bytes)
+    way, batches = planned(network, slide, levels, settings.method, batching)
+    return _filled_in(found, reading, way, batches, cancel)
 
 
 # -- Running ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from explorer.analysis.latency import synchroniser
@@ -45,15 +45,27 @@ def measured_peak_bytes(
         return None
     noise = torch.randn(batch, *input_size, generator=torch.Generator().manual_seed(0))
     noise = noise.to(place, image_dtype(module))
-    grown = _grown_on_gpu if place.type == "cuda" else _grown_on_cpu
     with mode(module, training=False), torch.inference_mode(), Cancellable(cancel or (lambda: False)):
         module(noise)
-        return noise.nbytes + grown(module, noise)
+        grown = grown_bytes(lambda: module(noise), place)
+    return None if grown is None else noise.nbytes + grown
 
 
-def _grown_on_cpu(module: nn.Module, images: Tensor) -> int:
+def grown_bytes(work: Callable[[], object], device: torch.device) -> int | None:
+    """The most bytes that a piece of work holds at once beyond what is held before it.
+
+    On a CPU those of this thread. None where that cannot be told: on other devices than CPU and CUDA, and on a CPU
+    within somebody's own profile.
+    """
+    if device.type == "cuda":
+        return _grown_on_gpu(work, device)
+    profiled: bool = torch.autograd._profiler_enabled()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    return _grown_on_cpu(work) if device.type == "cpu" and not profiled else None
+
+
+def _grown_on_cpu(work: Callable[[], object]) -> int:
     with _profiling, profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as passed:
-        module(images)
+        work()
     assert passed.profiler is not None
     return _most_held(passed.profiler.kineto_results)
 
@@ -64,11 +76,11 @@ def _most_held(results: Any) -> int:
     return max(accumulate((c.nbytes() for c in sorted(changes, key=lambda c: c.start_ns())), initial=0))
 
 
-def _grown_on_gpu(module: nn.Module, images: Tensor) -> int:
-    synchronise = synchroniser(images.device)
+def _grown_on_gpu(work: Callable[[], object], device: torch.device) -> int:
+    synchronise = synchroniser(device)
     synchronise()
-    torch.cuda.reset_peak_memory_stats(images.device)
-    before = torch.cuda.memory_allocated(images.device)
-    module(images)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
     synchronise()
-    return torch.cuda.max_memory_allocated(images.device) - before
+    return torch.cuda.max_memory_allocated(device) - before

@@ -42,8 +42,17 @@ class Slide:
 class Sliding(Protocol):
     """A way to run the network with the square at given positions."""
 
+    @property
+    def held_bytes(self) -> int:
+        """What it keeps from one run to the next."""
+        ...
+
     def batches(self, levels: Sequence[Sequence[Position]], size: int | None) -> list[list[Position]]:
         """Which positions are run together, those of the first levels first; size: by default what is best here."""
+        ...
+
+    def largest(self, batches: Sequence[list[Position]]) -> list[Position]:
+        """The batch for which most is computed."""
         ...
 
     def run(self, positions: Sequence[Position]) -> Iterator[Answer]:
@@ -57,6 +66,10 @@ class FullSliding:
 
     network: Passes
     slide: Slide
+    held_bytes: int = 0
+
+    def largest(self, batches: Sequence[list[Position]]) -> list[Position]:
+        return max(batches, key=len)
 
     def batches(self, levels: Sequence[Sequence[Position]], size: int | None) -> list[list[Position]]:
         return chunks(list(chain(*levels)), size or self.network.batch_size(self.slide.image))
@@ -77,6 +90,13 @@ class IncrementalSliding:
 
     engine: Incremental
     slide: Slide
+
+    @property
+    def held_bytes(self) -> int:
+        return self.engine.held_bytes
+
+    def largest(self, batches: Sequence[list[Position]]) -> list[Position]:
+        return max(batches, key=Extents.of(self.engine.program.graph, self.engine.regions).work)
 
     def batches(self, levels: Sequence[Sequence[Position]], size: int | None) -> list[list[Position]]:
         return packed(self.engine.program, self.engine.regions, self.slide, levels, size)
@@ -111,8 +131,8 @@ def sliding(network: Passes, slide: Slide, levels: Sequence[Sequence[Position]],
         raise UserError("method='incremental' needs a network that can be traced, in evaluation mode, for this image.")
     if program is None or method == "full" or (method == "auto" and not _is_faster(program, slide, levels)):
         return FullSliding(network, slide)
-    image = TracedPasses(program).laid_out(slide.image)
-    engine = Incremental.of(program, image, slide.squares, slide.cancel)
+    image, capture = TracedPasses(program).laid_out(slide.image), [slide.layer] if slide.layer else []
+    engine = Incremental.of(program, image, slide.squares, capture, slide.cancel)
     return IncrementalSliding(engine, slide) if engine.regions else FullSliding(network, slide)
 
 

@@ -14,6 +14,7 @@ import models
 from explorer.errors import UserError
 from explorer.networks.budget import FIGURES
 from explorer.networks.knob_text import shorten
+from explorer.run.device import parse_bytes
 from models.weights.expected_input import FITS, INTERPOLATIONS, RANGES
 from models.weights.header import numbers
 
@@ -114,6 +115,7 @@ def _add_pictures(commands: Any) -> None:
         "--method", default="auto", choices=("auto", "full", "incremental"),
         help="run the whole network at each position, or only what the square can reach, with the same result",
     )  # fmt: skip
+    occluding.add_argument("--memory", type=_bytes, help="the most to take beside the weights, as 500MB or 1.5GB")
     occluding.add_argument("--out", required=True, metavar="DIR")
     occluding.set_defaults(run=_occlude)
 
@@ -261,6 +263,13 @@ def _whole(text: str) -> int:
     if text.isdecimal() and len(text) <= 10 and int(text) < 2**31:
         return int(text)
     raise argparse.ArgumentTypeError(f"{shorten(text)} is not a whole number from 0 to {2**31 - 1:,}.")
+
+
+def _bytes(text: str) -> int:
+    try:
+        return parse_bytes(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _input_size(text: str) -> tuple[int, int, int]:

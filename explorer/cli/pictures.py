@@ -108,7 +108,8 @@ def features_command(image: str, layer: str, out: str, **network: Any) -> int:
 
 @dataclass(frozen=True)
 class Square:
-    """The options of an occlusion: window and stride in px, None for the default; the rest as `OcclusionSettings`."""
+    """The options of an occlusion: window and stride in px, memory in bytes, None for the default; the rest as
+    `OcclusionSettings`."""
 
     window: int | None
     stride: int | None
@@ -116,6 +117,7 @@ class Square:
     layer: str | None
     method: Method
     output: Output | None
+    memory: int | None
 
     def settings(self, image: Tensor, loaded: LoadedNetwork) -> OcclusionSettings:
         """The settings for one input [1, C, H, W] of the network."""
@@ -123,20 +125,22 @@ class Square:
         stride = default_stride(window) if self.stride is None else self.stride
         mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
         filling = fill_values(image, self.fill, mean, std)
-        return OcclusionSettings(window, stride, self.fill, self.layer, self.method, filling, output=self.output)
+        return OcclusionSettings(
+            window, stride, self.fill, self.layer, self.method, filling, output=self.output, memory_bytes=self.memory
+        )
 
 
 def occlude_command(
     image: str, target: str | None, out: str, *,
     window: int | None, stride: int | None, fill: Fill, layer: str | None, method: Method, output: Output | None,
-    **network: Any,
+    memory: int | None, **network: Any,
 ) -> int:  # fmt: skip
     """Write the occlusion maps (PNG, NPY) and a summary (JSON), which goes to stdout as well.
 
-    window, stride, fill, layer, method, output: see `Square`; network: see `Chosen`.
+    window, stride, fill, layer, method, output, memory: see `Square`; network: see `Chosen`.
     """
     chosen, folder, pixels = Chosen.of(network), Path(out), chosen_picture(image)
-    square = Square(window, stride, fill, layer, method, output)
+    square = Square(window, stride, fill, layer, method, output, memory)
     loaded = chosen.load()
     number = class_number(target, loaded.classes)
     folder.mkdir(parents=True, exist_ok=True)  # before the work, which is in vain if it cannot be made

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from explorer.errors import MemoryLimitError, UserError
+from explorer.errors import MemoryLimitError, UserError, shown
 
 _PROC = Path("/proc")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -132,6 +133,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 _NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory")  # Linux, Windows, MPS
+
+
+def parse_bytes(text: str) -> int:
+    """A size as people give it: "500MB", "1.5 GB", "200000". Raises UserError for what is none, or less than a byte."""
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?) *([kMGT]?)B?", text.strip(), re.IGNORECASE | re.ASCII)
+    count = int(float(found[1]) * _DECIMAL[found[2].lower()]) if found else 0
+    if count < 1:
+        raise UserError(f"{shown(text)} is not a size of memory, as 500MB or 1.5GB.")
+    return count
+
+
+_DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 def format_bytes(count: int) -> str:

@@ -229,6 +229,17 @@ def test_a_summary_of_outputs_that_are_not_finite_names_no_class_and_is_valid_js
     assert summary["predicted_at_lowest"] is summary["lowest_position"] is summary["lowest_box"] is None
 
 
+def test_occlude_keeps_within_memory_or_says_what_it_takes(capsys, tmp_path):
+    for memory, said in {
+        "5kB": "memory_bytes=5000 is less than what one position takes: ",
+        "much": "'much' is not",
+    }.items():
+        code, out, err = run(capsys, *OCCLUDE, "cat", "--memory", memory, "--out", str(tmp_path))
+        assert (code, out) == (2, "")
+        assert said in err
+    assert run(capsys, *OCCLUDE, "cat", "--memory", "80MB", "--out", str(tmp_path))[0] == 0
+
+
 def test_occlude_takes_a_class_by_name_or_number(capsys, tmp_path):
     summaries = []
     for target in ("boat", "1"):

@@ -9,7 +9,7 @@ import torch
 
 from explorer.errors import MemoryLimitError, UserError
 from explorer.run import device
-from explorer.run.device import available, default, ensure_fits, format_bytes, free_bytes, resolve
+from explorer.run.device import available, default, ensure_fits, format_bytes, free_bytes, parse_bytes, resolve
 
 GB = 1_000_000_000
 
@@ -158,6 +158,21 @@ def test_what_does_not_fit_is_refused_with_both_figures(monkeypatch: pytest.Monk
 )  # fmt: skip
 def test_sizes_for_people(count: int, shown: str) -> None:
     assert format_bytes(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("200000", 200_000), ("1.5 GB", 1_500_000_000), ("500MB", 5 * 10**8), (" 12kb ", 12_000), ("3t", 3 * 10**12)],
+)
+def test_sizes_as_people_give_them(text: str, count: int) -> None:
+    assert parse_bytes(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-5MB", "0", "0.2B", "1e9", "5 XB", "²MB", "9" * 40])
+def test_what_is_no_size_is_named(text: str) -> None:
+    with pytest.raises(UserError, match="is not a size of memory, as 500MB or 1.5GB") as refused:
+        parse_bytes(text)
+    assert repr(text) in str(refused.value)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -30,6 +30,11 @@ class Extents:
         columns = [macs * region.columns.lengths / region.columns.size for macs, region in work]
         return cls(np.sum(rows, axis=0), np.sum(columns, axis=0))
 
+    def work(self, batch: Sequence[Position]) -> float:
+        """What is computed for a batch, in a measure that compares batches."""
+        rows, columns = np.array(batch).T
+        return len(batch) * float(self.rows[rows].max() * self.columns[columns].max())
+
     def packed(self, positions: Sequence[Position], size: int) -> list[list[Position]]:
         """The positions in batches of a size: strips of rows that reach equally far, cut by how far the columns do.
 

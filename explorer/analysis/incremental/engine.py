@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -15,8 +16,8 @@ from torch.utils import _pytree as pytree
 from explorer.analysis.incremental.batches import MOST_OF_A_MAP
 from explorer.analysis.incremental.cost import machine
 from explorer.analysis.incremental.patches import Canvases, Patch, cut_out
-from explorer.analysis.incremental.reach import Region, full_macs, regions
-from explorer.analysis.incremental.rules import Wanted, compute
+from explorer.analysis.incremental.reach import WINDOWED, Region, cut_from, full_macs, regions
+from explorer.analysis.incremental.rules import Wanted, compute, margin
 from explorer.analysis.incremental.spans import Span, Stretch
 from explorer.analysis.passes import BATCH_BYTES, BATCH_IMAGES
 from explorer.graph.layers import LayerGraph
@@ -43,16 +44,36 @@ class Incremental:
 
     @classmethod
     def of(
-        cls, program: TracedProgram, image: Tensor, squares: np.ndarray, cancel: Callable[[], bool] | None = None
+        cls,
+        program: TracedProgram,
+        image: Tensor,
+        squares: np.ndarray,
+        capture: Collection[str] = (),
+        cancel: Callable[[], bool] | None = None,
     ) -> Incremental:
-        """Run the clean image once. Raises Cancelled, UserError as `run` does."""
-        reached = reached_by(program, squares)
-        watch = _Writes()
-        rules = dict.fromkeys({layer.kind for layer in program.graph}, watch)
-        clean = run(program, image, capture=reached, rules=rules, cancel=cancel).captured
-        if watch.overwritten:
-            reached = reached_by(program, squares, watch.overwritten)
-        return cls(program, image, squares, reached, clean, Canvases())
+        """Run the clean image once, and keep of it what pieces are cut from later, and the layers in `capture`.
+
+        Raises Cancelled, UserError as `run` does.
+        """
+        watch, whole = _Watch(), frozenset[str]()
+        while True:
+            reached = reached_by(program, squares, whole)
+            kept = (cut_from(program.graph, reached) | reached.keys() & capture) - {program.graph.layers[0].id}
+            rules = dict.fromkeys({layer.kind for layer in program.graph}, watch)
+            clean = run(program, image, capture=kept, rules=rules, cancel=cancel).captured
+            if not watch.overwritten - whole:
+                break
+            whole = frozenset(watch.overwritten)
+        canvases = Canvases()
+        return cls(
+            program, image, squares, reached, watch.shapes | _padded(program.graph, reached, clean, canvases), canvases
+        )
+
+    @property
+    def held_bytes(self) -> int:
+        """What is kept of the clean image, in bytes."""
+        kept = [leaf for leaf in pytree.tree_leaves((self.clean, self.canvases.made)) if not leaf.is_meta]
+        return sum({leaf.untyped_storage().data_ptr(): leaf.untyped_storage().nbytes() for leaf in kept}.values())
 
     def forward(
         self,
@@ -92,12 +113,25 @@ def batch_size(graph: LayerGraph, reached: Mapping[str, Region], device: torch.d
     return int(max(1, min(BATCH_IMAGES, by_macs, BATCH_BYTES // (values * value_bytes))))
 
 
+def _padded(
+    graph: LayerGraph, reached: Mapping[str, Region], clean: dict[str, Any], canvases: Canvases
+) -> dict[str, Any]:
+    """The clean maps, each as a part of the padded one that a window reads it from; `clean` is emptied on the way."""
+    found: dict[str, Any] = {}
+    for name in list(clean):
+        readers = [graph[reader] for reader in graph.consumers[name] if reader in reached]
+        margins = [margin(reader) for reader in readers if reader.kind in WINDOWED]
+        padded = next((each for each in margins if any(each[0])), None)
+        whole = clean.pop(name)
+        found[name] = canvases.inside(whole, *padded) if padded else whole
+    return found
+
+
 class _Batch:
     """The rule of all layers for one batch of squares, given by their rows and columns on the grid."""
 
     def __init__(self, owner: Incremental, rows: np.ndarray, columns: np.ndarray) -> None:
         self.owner, self.rows, self.columns = owner, rows, columns
-        self.whole: set[str] = set()  # layers of which the whole map is computed
 
     def squares(self, filling: Tensor) -> Patch:
         """The images: the clean one, and what the squares show."""
@@ -109,15 +143,17 @@ class _Batch:
 
     def __call__(self, call: OpCall) -> Any:
         region = self.owner.regions.get(call.layer.id)
-        wanted = None if region is None or not self.whole.isdisjoint(call.layer.inputs) else self._wanted(region)
-        if wanted is None:
-            self.whole.add(call.layer.id)
-            return call.perform(*pytree.tree_map_only(Patch, Patch.whole, (call.args, call.kwargs)))
+        if region is None:
+            return _whole(call)
+        wanted, dims = self._wanted(region), region.dims
 
         def patch(values: Tensor, clean: Tensor) -> Patch:
-            return Patch(values, clean, wanted.rows, wanted.columns, wanted.dims)
+            if wanted is None:
+                return Patch.of_whole(values, clean, dims)
+            return Patch(values, clean, wanted.rows, wanted.columns, dims)
 
-        return pytree.tree_map(patch, compute(call, wanted), self.owner.clean[call.layer.id])
+        values = _whole(call) if wanted is None else compute(call, wanted)
+        return pytree.tree_map(patch, values, self.owner.clean[call.layer.id])
 
     def _wanted(self, region: Region) -> Wanted | None:
         """Where the batch reaches in the output of a layer; None where that is most of the map."""
@@ -126,19 +162,27 @@ class _Batch:
         return None if share >= MOST_OF_A_MAP else Wanted(rows, columns, region.dims, self.owner.canvases)
 
 
-class _Writes:
-    """A rule that finds the layers whose output is read again after another layer wrote into it: their clean map is not
-    what the later reader finds."""
+def _whole(call: OpCall) -> Any:
+    return call.perform(*pytree.tree_map_only(Patch, Patch.whole, (call.args, call.kwargs)))
+
+
+class _Watch:
+    """A rule that notes the shapes of the outputs, and the layers whose output is read again after another layer wrote
+    into it: their clean map is not what the later reader finds."""
 
     def __init__(self) -> None:
-        self.made: dict[str, list[tuple[Tensor, int]]] = {}
+        self.shapes: dict[str, Any] = {}
         self.overwritten: set[str] = set()
+        self._made: dict[str, list[tuple[weakref.ref[Tensor], int]]] = {}
 
     def __call__(self, call: OpCall) -> Any:
-        for name in call.layer.inputs:
-            if any(tensor._version != version for tensor, version in self.made.get(name, ())):
-                self.overwritten.add(name)
+        self.overwritten |= {name for name in call.layer.inputs if self._is_overwritten(name)}
         found = call.default()
         leaves = [leaf for leaf in pytree.tree_leaves(found) if isinstance(leaf, Tensor)]
-        self.made[call.layer.id] = [(leaf, leaf._version) for leaf in leaves]
+        self._made[call.layer.id] = [(weakref.ref(leaf), leaf._version) for leaf in leaves]
+        self.shapes[call.layer.id] = pytree.tree_map_only(Tensor, lambda leaf: leaf.to("meta"), found)
         return found
+
+    def _is_overwritten(self, name: str) -> bool:
+        made = [(made(), version) for made, version in self._made.get(name, ())]
+        return any(tensor is not None and tensor._version != version for tensor, version in made)

@@ -20,7 +20,8 @@ NO_PADS: Pads = (0, 0, 0, 0)
 class Patch:
     """Stands for an output [N, …] of which image n has `values[n]` at its rows and columns, and elsewhere `clean[0]`.
 
-    dims: the dimensions of rows and of columns. What asks for its size gets that of the whole output.
+    dims: the dimensions of rows and of columns. What asks for its size gets that of the whole output. clean is on the
+    meta device, a shape alone, where nothing is ever cut from it.
     """
 
     values: Tensor
@@ -38,8 +39,16 @@ class Patch:
         """How many dimensions it has."""
         return self.clean.dim()
 
+    @classmethod
+    def of_whole(cls, values: Tensor, clean: Tensor, dims: tuple[int, int]) -> Patch:
+        """A patch whose region is the whole map."""
+        start = np.zeros(len(values), int)
+        return cls(values, clean, Stretch(start, values.shape[dims[0]]), Stretch(start, values.shape[dims[1]]), dims)
+
     def whole(self) -> Tensor:
-        """The output itself, which nothing else holds."""
+        """The output itself, which nothing else reads."""
+        if self.values.shape == self.size():
+            return self.values
         found = _empty(self.clean, tuple(self.size())).copy_(self.clean.expand(self.size()))
         height, width = (self.clean.shape[dim] for dim in self.dims)
         zero = np.zeros(len(found), int)
@@ -57,14 +66,22 @@ class Canvases:
 
     made: dict[tuple[int, Pads, float], Tensor] = field(default_factory=dict[tuple[int, Pads, float], Tensor])
 
+    def inside(self, clean: Tensor, pads: Pads, fill: float) -> Tensor:
+        """The same map as a part of its padded one, so that both take the room of one."""
+        left, right, top, bottom = pads
+        padded = _padded(clean, pads, fill)
+        height, width = padded.shape[-2:]
+        found = padded[..., top : height - bottom, left : width - right]
+        self.made[id(found), pads, fill] = padded
+        return found
+
     def padded(self, clean: Tensor, pads: Pads, fill: float) -> Tensor:
         """A map with rows and columns last that is padded by a value."""
         if not any(pads):
             return clean
         key = id(clean), pads, fill
         if key not in self.made:
-            padded = F.pad(clean, pads, value=fill)
-            self.made[key] = _empty(clean, tuple(padded.shape)).copy_(padded)
+            self.made[key] = _padded(clean, pads, fill)
         return self.made[key]
 
     def cut(
@@ -90,9 +107,14 @@ def cut_out(whole: Tensor, rows: Stretch, columns: Stretch, dims: tuple[int, int
     ])  # fmt: skip
 
 
+def _padded(clean: Tensor, pads: Pads, fill: float) -> Tensor:
+    padded = F.pad(clean, pads, value=fill)
+    return _empty(clean, tuple(padded.shape)).copy_(padded)
+
+
 def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Room for values whose channels lie in memory as those of `like` do."""
-    last = like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last)
+    last = like.dim() == 4 and like.stride(1) == 1
     return like.new_empty(shape).contiguous(memory_format=torch.channels_last) if last else like.new_empty(shape)
 
 

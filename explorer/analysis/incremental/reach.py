@@ -76,6 +76,22 @@ def arithmetic_limit(graph: LayerGraph, reached: Known) -> float:
     return full / partial if partial else 1.0
 
 
+def cut_from(graph: LayerGraph, reached: Known) -> set[str]:
+    """The layers from whose clean maps pieces are cut later; of the others nothing but the regions is read."""
+    readers = graph.consumers
+    return {name for name, region in reached.items()
+            if any(_cuts(graph[reader], region, reached.get(reader)) for reader in readers[name])}  # fmt: skip
+
+
+def _cuts(reader: Layer, read: Region, made: Region | None) -> bool:
+    """Whether a layer reads more than the region of its input: what lies around it, or the whole map."""
+    if made is None or reader.kind == "pad":
+        return True
+    window = reader.window if reader.kind in WINDOWED else None
+    around = window is not None and not window.kernel == window.stride == (1, 1)
+    return around or not (read.rows.equals(made.rows) and read.columns.equals(made.columns))
+
+
 def _read_whole(program: TracedProgram) -> set[str]:
     """Layers whose output is read as it is by what is no layer: the network's output, and plain code of tensors."""
     layers = {node: name for name, node in program.nodes.items()}

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from explorer.analysis.incremental.patches import Canvases, Pads, Patch, cut_out
 from explorer.analysis.incremental.reach import MERGED, WINDOWED
 from explorer.analysis.incremental.spans import Stretch
-from explorer.graph.layers import Window
+from explorer.graph.layers import Layer
 from explorer.run.execute import OpCall
 
 
@@ -58,21 +58,22 @@ def _windowed(call: OpCall, wanted: Wanted) -> Tensor:
     """A window over the pieces that its outputs read, with the map's padding already in them."""
     window, patch = call.layer.window, _operand(call)
     assert window is not None
-    pads = _reach_beyond(window, call.layer.input_shapes[0], call.layer.output_shape)
-    fill = -torch.inf if call.layer.kind == "max_pool" else 0.0
     rows, columns = wanted.rows.read_by(window, 0), wanted.columns.read_by(window, 1)
-    return _WINDOWED[call.layer.kind](call, wanted.canvases.cut(patch, rows, columns, pads, fill), wanted)
+    pieces = wanted.canvases.cut(patch, rows, columns, *margin(call.layer))
+    return _WINDOWED[call.layer.kind](call, pieces, wanted)
 
 
-def _reach_beyond(window: Window, read: tuple[int, ...], made: tuple[int, ...]) -> Pads:
-    """How far the windows of all outputs reach beyond the map."""
+def margin(layer: Layer) -> tuple[Pads, float]:
+    """How far the windows of all outputs of a layer reach beyond the map, and the value that lies there."""
+    window, read, made = layer.window, layer.input_shapes[0], layer.output_shape
+    assert window is not None
     sides: list[int] = []
     for axis in (1, 0):
         first = window.padding[axis]
         reach = (window.kernel[axis] - 1) * window.dilation[axis]
         last = (made[2 + axis] - 1) * window.stride[axis] - first + reach
         sides += [first, max(0, last + 1 - read[2 + axis])]
-    return sides[0], sides[1], sides[2], sides[3]
+    return (sides[0], sides[1], sides[2], sides[3]), -torch.inf if layer.kind == "max_pool" else 0.0
 
 
 def _convolved(call: OpCall, pieces: Tensor, _: Wanted) -> Tensor:

@@ -40,6 +40,11 @@ class Span:
         """The same positions in a map of `size` that begins `by` positions earlier."""
         return Span.within(self.first + by, self.stop + by, size)
 
+    def equals(self, other: Span) -> bool:
+        """Whether both are the same positions of maps of one size."""
+        alike = self.size == other.size and (self.first == other.first).all() and (self.stop == other.stop).all()
+        return bool(alike)
+
     @property
     def lengths(self) -> np.ndarray:
         """How many positions each square may change."""

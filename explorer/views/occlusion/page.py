@@ -33,6 +33,7 @@ KIND = "occlusion"
 COMPUTED_BY = {"auto": "Whichever is faster", "full": "Whole passes", "incremental": "Changes alone"}
 FILLS = {"gray": "Gray", "mean": "Mean colour", "blur": "Blur"}
 CHEAP_MACS = 30 * 10**9  # a few seconds on two cores: started without being asked
+MOST_MEGABYTES = 1_000_000
 LIKELY = "Most probable"
 NO_LAYER = "None"
 
@@ -110,9 +111,13 @@ def _controls(session: Session) -> Asked:
         state.control(st.selectbox, "method", "Computed by", options=list(COMPUTED_BY),
                       format_func=COMPUTED_BY.__getitem__,
                       help="Whole passes, or only what the square can reach. The maps are the same.")  # fmt: skip
+        state.control(st.number_input, "memory", "Memory (MB)", min_value=0, max_value=MOST_MEGABYTES, step=100,
+                      help="The most that the run takes at once beside the weights. 0: what is usual.")  # fmt: skip
         output_control.render()
-    settings = OcclusionSettings(window, stride, state.get("fill"), layer or None, state.get("method"),
-                                 output=output_control.chosen())  # fmt: skip
+    settings = OcclusionSettings(
+        window, stride, state.get("fill"), layer or None, state.get("method"), output=output_control.chosen(),
+        memory_bytes=state.get("memory") * 10**6 or None,
+    )  # fmt: skip
     return Asked(target if target >= 0 else None, window, settings)
 
 
@@ -266,6 +271,7 @@ VIEW = View(
         Setting("stride", 0, low=0, high=4096),
         Setting("fill", "gray", choices=tuple(FILLS)),
         Setting("method", "auto", choices=tuple(COMPUTED_BY)),
+        Setting("memory", 0, low=0, high=MOST_MEGABYTES),
         Setting("target", -1, low=-1, high=100_000, of_network=True),
         Setting("occluded", "", of_network=True),
         *maps.SETTINGS,
