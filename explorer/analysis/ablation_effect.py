@@ -13,6 +13,8 @@ from explorer.analysis.occluder import one_image
 from explorer.analysis.outputs import Ends, Output, read
 from explorer.analysis.passes import Cancel
 from explorer.graph.trace import TracedProgram
+from explorer.receptive_field.map_layout import arrangement
+from explorer.run.execute import Execution, first_tensor
 
 JUDGED_AT_ONCE = 50  # the maps of so many small pictures stay in a CPU's cache
 
@@ -21,12 +23,14 @@ JUDGED_AT_ONCE = 50  # the maps of so many small pictures stay in a CPU's cache
 class Answers:
     """What the network says of each class, [classes], with all its parts and without some; `output` as of a Prediction.
 
-    Where parts are missing the values may be no numbers.
+    maps: of the layer that was asked for, [C, H, W], with all parts and without. Where parts are missing the values may
+    be no numbers.
     """
 
     whole: Tensor
     ablated: Tensor
     output: Output
+    maps: tuple[Tensor, Tensor] | None = None
 
     def leading(self, k: int) -> list[int]:
         """The k classes that either puts highest, those of the whole network first."""
@@ -37,15 +41,28 @@ class Answers:
 
 
 def answers(
-    program: TracedProgram, image: Tensor, ablations: Sequence[Ablation], *, cancel: Cancel | None = None
+    program: TracedProgram,
+    image: Tensor,
+    ablations: Sequence[Ablation],
+    *,
+    layer: str | None = None,
+    cancel: Cancel | None = None,
 ) -> Answers:
-    """Both answers to one image [C, H, W] or [1, C, H, W]. Raises UserError where the network names no classes, or a
-    part is not there; Cancelled."""
+    """Both answers to one image [C, H, W] or [1, C, H, W]; layer: also its maps, by its id.
+
+    Raises UserError where the network names no classes, a part is not there, or the layer has no maps; Cancelled.
+    """
+    picture, names = one_image(image), [] if layer is None else [layer]
     with Ends() as ends:
-        whole = run_ablated(program, one_image(image), (), cancel=cancel).output
-        reading = read(whole, 1, ends)
-    ablated = run_ablated(program, one_image(image), ablations, cancel=cancel).output
-    return Answers(reading.values(whole, 1)[0], reading.values(ablated, 1)[0], reading.output)
+        before = run_ablated(program, picture, (), capture=names, cancel=cancel)
+        reading = read(before.output, 1, ends)
+    after = run_ablated(program, picture, ablations, capture=names, cancel=cancel)
+    maps = None if layer is None else (_maps(program, layer, before), _maps(program, layer, after))
+    return Answers(reading.values(before.output, 1)[0], reading.values(after.output, 1)[0], reading.output, maps)
+
+
+def _maps(program: TracedProgram, layer: str, found: Execution) -> Tensor:
+    return arrangement(program.graph, layer).maps(first_tensor(found.captured[layer]))[0].float().cpu()
 
 
 def hits(

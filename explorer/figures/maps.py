@@ -10,7 +10,7 @@ from PIL import Image
 
 from explorer.analysis.activations import Histogram
 from explorer.figures.prediction import plotly_safe
-from explorer.figures.raster import Range, colourise, enlarge
+from explorer.figures.raster import Range, colourise, enlarge, limits
 
 TILE_PX = 112  # larger maps are made smaller for the grid
 GAP_PX = 4
@@ -41,6 +41,12 @@ def grid(maps: np.ndarray, ranges: Sequence[Range], columns: int = 6) -> np.ndar
         canvas[top : top + height, left : left + width, :3] = picture
         canvas[top : top + height, left : left + width, 3] = 255
     return canvas
+
+
+def above_each_other(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The maps [C, H, W] of two layers in two rows, uint8 [h, w, 4]; those of one channel have one range."""
+    ranges = [limits(np.stack(pair)) for pair in zip(first, second, strict=True)]
+    return grid(np.concatenate([first, second]), ranges * 2, columns=len(first))
 
 
 def distribution(layer: Histogram, channel: np.ndarray | None = None, name: str = "") -> go.Figure:

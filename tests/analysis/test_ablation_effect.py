@@ -38,6 +38,22 @@ def test_with_nothing_off_both_answers_are_one(resnet: TracedProgram) -> None:
     assert len(found.leading(100)) == len(found.whole)
 
 
+def test_the_maps_are_those_of_the_network_with_the_filters_set_to_0(resnet: TracedProgram) -> None:
+    image, seen = torch.randn(3, 64, 64), list[Tensor]()
+    found = answers(resnet, image, [Ablation("conv1", (0, 2))], layer="layer2.0.conv1")
+    first, watched = (resnet.module.get_submodule(name) for name in ("conv1", "layer2.0.conv1"))
+    assert isinstance(first, nn.Conv2d)
+    watched.register_forward_hook(lambda _module, _args, output: seen.append(output[0]))
+    with torch.inference_mode():
+        resnet.module(image[None])
+        first.weight[[0, 2]] = 0
+        resnet.module(image[None])
+    assert found.maps is not None
+    for maps, expected in zip(found.maps, seen, strict=True):
+        torch.testing.assert_close(maps, expected)
+    assert not found.maps[0].equal(found.maps[1])
+
+
 class Sums(nn.Module):
     """Its classes are the sums of the channels."""
 

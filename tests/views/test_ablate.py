@@ -47,6 +47,15 @@ def test_channels_are_switched_off_beside_a_branch() -> None:
     assert not errors(app)
 
 
+def test_the_maps_of_the_chosen_layer_are_shown_where_they_change() -> None:
+    after = texts(opened(off=SKIP, layer="layer2.0.conv1"))
+    assert "Maps of layer2.0.conv1, whole above, without below" in after
+    assert "those with the greatest mean" in after
+    before = texts(opened(off=SKIP, layer="conv1"))
+    assert "They stay as they are" in before
+    assert "Maps of" not in texts(opened(off=SKIP, layer="fc"))
+
+
 def test_what_is_not_in_the_network_is_not_off() -> None:
     app = opened(off=f"{SKIP};layer9.add~act;layer1.0.conv1!9999;layer1.0.conv1~act")
     assert "Off: act at layer1.0.add]" in texts(app)

@@ -7,11 +7,13 @@ from dataclasses import replace
 from functools import partial
 
 import streamlit as st
+import torch
+from torch import Tensor
 
 from explorer.analysis.ablation import Ablation, branches_of, skip_of
 from explorer.analysis.ablation_effect import Answers, answers, hits
-from explorer.analysis.activations import channels_of
-from explorer.figures import prediction
+from explorer.analysis.activations import channel_statistics, channels_of, layers_with_maps
+from explorer.figures import maps, prediction
 from explorer.graph.layers import LayerGraph
 from explorer.networks.ablation_text import decode_ablations, encode_ablations
 from explorer.training.batches import EVALUATION_SEED, normalise
@@ -30,6 +32,7 @@ SETTINGS = (
 )
 JUDGED = 500  # unseen pictures of the program's own set
 LEADING = 3
+STRONGEST = 4  # maps shown of the chosen layer
 
 
 def render(session: Session) -> None:
@@ -127,10 +130,11 @@ def _said(ablation: Ablation) -> str:
 
 
 def _effect(session: Session, off: tuple[Ablation, ...]) -> None:
-    key = (*session.key, encode_ablations(off))
+    layer = session.layer if session.layer in layers_with_maps(session.analysis.graph) else None
+    key = (*session.key, encode_ablations(off), layer)
 
     def work(job: Job) -> Answers:
-        return answers(session.load(job.should_stop).program, session.input, off, cancel=job.should_stop)
+        return answers(session.load(job.should_stop).program, session.input, off, layer=layer, cancel=job.should_stop)
 
     if (found := awaited("ablation", key, "Running the network without them", work)) is None:
         return
@@ -141,6 +145,23 @@ def _effect(session: Session, off: tuple[Ablation, ...]) -> None:
     st.table(columns if off else {name: columns[name] for name in ("", "Whole")}, border="horizontal", hide_index=True)
     if off:
         st.markdown(markdown_safe(_sentence(found, names)))
+        if layer is not None and found.maps is not None:
+            _maps(layer, *found.maps)
+
+
+def _maps(layer: str, whole: Tensor, ablated: Tensor) -> None:
+    """The strongest maps of the chosen layer above the same without the parts."""
+    if whole.shape[1:] == (1, 1):
+        return
+    st.markdown(f":small[Maps of {markdown_safe(layer)}, whole above, without below]")
+    if torch.equal(whole, ablated):
+        st.caption("They stay as they are: nothing is switched off before this layer, or in it.")
+        return
+    strongest = channel_statistics(whole).ranking("mean")[:STRONGEST].tolist()
+    shown = maps.above_each_other(whole[strongest].numpy(), ablated[strongest].numpy())
+    channels = ", ".join(map(str, strongest))
+    st.image(shown, width="stretch", alt=f"Maps of channels {channels} with all parts, and below them without")
+    st.caption(f"Channels {channels}: those with the greatest mean in the whole network, each on one scale.")
 
 
 def _sentence(found: Answers, names: tuple[str, ...]) -> str:
