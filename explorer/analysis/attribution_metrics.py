@@ -177,21 +177,31 @@ def sensitivity(
     *,
     samples: int = 10,
     radius: float = 0.02,
+    progress: OnProgress | None = None,
     cancel: Cancel | None = None,
 ) -> float:
     """The most that an attribution changes under small noise, as a share of it (Yeh et al. 2019, eq. 5), by Captum.
 
-    radius: the greatest change of a pixel, in normalised values. Raises UserError, Cancelled.
+    samples: of the noise; the picture as it is is attributed once more. radius: the greatest change of a pixel, in
+    normalised values. progress hears of each attribution. Raises UserError, Cancelled.
     """
     from captum.metrics import sensitivity_max  # pyright: ignore[reportMissingTypeStubs]
 
     settings, image = settings or AttributionSettings(), one_image(image).detach()
     fixed = replace(settings, layer=found.layer or settings.layer)
+    done, started = 0, time.perf_counter()
+
+    def values(picture: Tensor) -> Tensor:
+        nonlocal done
+        answer = attribute(network, picture, found.method, found.target, fixed, cancel=cancel).values
+        done += 1
+        if progress is not None:
+            progress(done, samples + 1, (time.perf_counter() - started) / done * (samples + 1 - done))
+        return answer
 
     def explain(images: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         pictures = images[0] if isinstance(images, tuple) else images
-        each = [attribute(network, one, found.method, found.target, fixed, cancel=cancel).values for one in pictures]
-        return (torch.stack(each).to(image),)
+        return (torch.stack([values(picture) for picture in pictures]).to(image),)
 
     generator = torch.Generator().manual_seed(settings.seed)
 

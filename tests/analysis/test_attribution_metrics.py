@@ -123,7 +123,10 @@ def test_values_beside_what_matters_tell_nothing() -> None:
 def test_a_gradient_that_does_not_change_is_not_sensitive_and_one_that_does_is() -> None:
     linear, image = opened(nn.Sequential(nn.Flatten(), nn.Linear(3 * 256, 2)))
     found = attribute(linear, image, "saliency", 1)
-    assert sensitivity(linear, image, found) == pytest.approx(0, abs=1e-6)
+    told: list[tuple[int, int]] = []
+    steady = sensitivity(linear, image, found, samples=4, progress=lambda done, of, _left: told.append((done, of)))
+    assert steady == pytest.approx(0, abs=1e-6)
+    assert told == [(done, 5) for done in range(1, 6)]
 
     class Squares(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

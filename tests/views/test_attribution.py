@@ -61,6 +61,16 @@ def test_the_table_holds_what_the_run_gave_in_the_order_of_the_list() -> None:
     assert said == f"The object covers {share:.0%}".replace("%", " %") + " of what the network sees."
 
 
+def test_sensitivity_is_measured_where_it_is_asked_for() -> None:
+    app = finished(opened(methods="saliency,gradcam"))
+    assert "Sensitivity" not in app.dataframe[0].value
+    app.toggle(key="widget:shaken").set_value(True).run()
+    assert link(app)["shaken"] == "1"
+    found = list(finished(app).dataframe[0].value["Sensitivity"])
+    assert all(0 < value < 5 for value in found)
+    assert found[1] < found[0], "a weighted map is steadier than a gradient"
+
+
 def test_a_method_that_is_not_defined_says_why_beside_the_others() -> None:
     app = finished(opened(preset="mobilenet_v3_mini", methods="deeplift,gradcam"))
     assert "deeplift has no rule for" in texts(app)

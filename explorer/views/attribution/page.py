@@ -11,7 +11,7 @@ import streamlit as st
 import torch
 
 from explorer.analysis.attribution import attribute, images_run
-from explorer.analysis.attribution_metrics import CURVE_STEPS, infidelity, pixel_curve
+from explorer.analysis.attribution_metrics import CURVE_STEPS, infidelity, pixel_curve, sensitivity
 from explorer.analysis.attribution_settings import (
     ATTRIBUTION_METHODS,
     DEFAULT_METHODS,
@@ -36,18 +36,24 @@ from explorer.views.attribution.results import METHOD_TITLES, Judged
 
 KIND = "attribution"
 ABSENCE = {"gray": "Gray", "mean": "Mean colour", "blur": "Blur"}
+SHORT_TITLES: dict[AttributionMethod, str] = {
+    **METHOD_TITLES, "guided": "Guided", "input_x_gradient": "Input × grad", "integrated_gradients": "Integrated",
+}  # fmt: skip
 STARTED_MACS = 60 * 10**9  # half a minute on two cores: started without being asked
 BACK = 3  # a pass forward and back costs about three forward
 INFIDELITY_SQUARES = 40
+SHAKES = 10  # noises that sensitivity tries, beside the picture itself
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be attributed by which methods: the class (None: the most probable), and all settings."""
+    """What is to be attributed by which methods: the class (None: the most probable), and all settings; shaken: whether
+    their sensitivity is measured."""
 
     target: int | None
     methods: tuple[AttributionMethod, ...]
     settings: AttributionSettings
+    shaken: bool
 
 
 def render(session: Session) -> None:
@@ -56,10 +62,15 @@ def render(session: Session) -> None:
         st.warning("This is the last network that could be built.", icon=":material/history:")
     untrained.render(session)
     asked = _controls(session)
-    prepared.render(session)
-    if not asked.methods:
+    if asked.methods:
+        _answer(session, asked)
+    else:
         st.info("Choose at least one method.", icon=":material/rule:")
-        return
+    prepared.render(session)
+
+
+def _answer(session: Session, asked: Question) -> None:
+    """What the methods say, as far as they have run; a run that takes long waits for its button."""
     key = (*session.key, asked)
     job, passes = jobs.current(KIND, key), _passes(session, asked)
     if job is None and passes * session.analysis.macs <= STARTED_MACS:
@@ -74,8 +85,8 @@ def render(session: Session) -> None:
 
 def _so_far(session: Session, judged: Sequence[Judged] | None) -> None:
     if judged:
-        results.legend()
         results.draw(session, judged)
+        results.legend()
 
 
 def _ended(session: Session, asked: Question, key: tuple[Any, ...], job: Job) -> None:
@@ -119,26 +130,35 @@ def _controls(session: Session) -> Question:
     if target >= len(names):
         _warn(f"attributed={target} is not a class: they go from 0 to {len(names) - 1}. The most probable is used.")
         target = -1
-    layers = [found.id for found in session.analysis.layers if found.is_map and found.kind != "input"]
-    with st.container(border=True):
-        pills = partial(
-            st.pills, options=list(ATTRIBUTION_METHODS), selection_mode="multi", format_func=METHOD_TITLES.__getitem__
-        )
-        state.keep(pills, "attribution methods", "Methods", list(_methods(state.get("methods"))), _choose_methods)
-        with st.grid(min_column_width=170, gap="small"):
-            labels = {-1: "Most probable"} | {i: f"{name} ({i})" for i, name in enumerate(names)}
-            state.keep(st.selectbox, "attribution target", "Class", target, lambda c: state.put("attributed", c),
-                       options=list(labels), format_func=labels.__getitem__)  # fmt: skip
-            state.keep(st.selectbox, "attribution layer", "Layer of the CAMs", layer,
-                       lambda name: state.put("weighed", name), options=["", *layers],
-                       format_func=lambda name: name or "Last map",
-                       help="Whose maps Grad-CAM and Layer-CAM weigh.")  # fmt: skip
-            state.control(st.selectbox, "absence", "Without the picture", options=list(ABSENCE),
-                          format_func=ABSENCE.__getitem__,
-                          help="What stands for its absence: in squares, baselines and deletion.")  # fmt: skip
-            output_control.render()
+    pills = partial(
+        st.pills, options=list(ATTRIBUTION_METHODS), selection_mode="multi", format_func=SHORT_TITLES.__getitem__
+    )
+    state.keep(pills, "attribution methods", "Methods", list(_methods(state.get("methods"))), _choose_methods)
+    labels = {-1: "Most probable"} | {i: f"{name} ({i})" for i, name in enumerate(names)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        state.keep(st.selectbox, "attribution target", "Class", target, lambda c: state.put("attributed", c),
+                   options=list(labels), format_func=labels.__getitem__, width=220)  # fmt: skip
+        with st.popover("Settings", icon=":material/tune:", key="attribution settings"):
+            _settings(session, layer)
     settings = AttributionSettings(layer or None, state.get("absence"), output=output_control.chosen())
-    return Question(target if target >= 0 else None, _methods(state.get("methods")), settings)
+    return Question(target if target >= 0 else None, _methods(state.get("methods")), settings, state.get("shaken"))
+
+
+def _settings(session: Session, layer: str) -> None:
+    layers = [found.id for found in session.analysis.layers if found.is_map and found.kind != "input"]
+    state.keep(st.selectbox, "attribution layer", "Layer of the CAMs", layer, lambda name: state.put("weighed", name),
+               options=["", *layers], format_func=lambda name: name or "Last map",
+               help="Whose maps Grad-CAM and Layer-CAM weigh.")  # fmt: skip
+    state.control(st.selectbox, "absence", "Without the picture", options=list(ABSENCE),
+                  format_func=ABSENCE.__getitem__,
+                  help="What stands for its absence: in squares, baselines and deletion.")  # fmt: skip
+    output_control.render()
+    state.control(
+        st.toggle,
+        "shaken",
+        "Sensitivity",
+        help=f"How much each map changes under small noise: every method runs {SHAKES + 1} times more.",
+    )
 
 
 def _layer(session: Session) -> str:
@@ -179,7 +199,8 @@ def _passes(session: Session, asked: Question) -> int:
 
 
 def _of_method(session: Session, method: AttributionMethod, asked: Question) -> int:
-    return _alone(session, method, asked) + 2 * (CURVE_STEPS + 1) + INFIDELITY_SQUARES
+    alone = _alone(session, method, asked)
+    return alone + 2 * (CURVE_STEPS + 1) + INFIDELITY_SQUARES + asked.shaken * (SHAKES + 1) * alone
 
 
 def _alone(session: Session, method: AttributionMethod, asked: Question) -> int:
@@ -204,7 +225,7 @@ def _work(session: Session, asked: Question) -> Any:
                 each = Judged(method, why)
             else:
                 stages = done, done + _alone(session, method, asked), total
-                each = _judged(program, image, method, asked.target, settings, job, stages)
+                each = _judged(program, image, method, replace(asked, settings=settings), job, stages)
             judged, done = (*judged, each), done + _of_method(session, method, asked)
             job.progress(done, total, judged)
         return judged
@@ -213,32 +234,34 @@ def _work(session: Session, asked: Question) -> Any:
 
 
 def _judged(
-    program: Any, image: torch.Tensor, method: AttributionMethod, target: int | None, settings: AttributionSettings,
-    job: Job, stages: tuple[int, int, int],
-) -> Judged:  # fmt: skip
+    program: Any,
+    image: torch.Tensor,
+    method: AttributionMethod,
+    asked: Question,
+    job: Job,
+    stages: tuple[int, int, int],
+) -> Judged:
     """One method on the picture; one that fails there says why. stages: the work done before it, that before it is
     judged, and all, in forward passes."""
-    first, judging, total = stages
+    (first, judging, total), settings, stop = stages, asked.settings, job.should_stop
 
     def tell(before: int, weight: int) -> OnProgress:
         return lambda done, _of, _left: job.progress(before + weight * done, total)
 
-    weight = 1 if method == "occlusion" else BACK
+    weight, after = 1 if method == "occlusion" else BACK, judging + CURVE_STEPS + 1
+    shaking = after + CURVE_STEPS + 1 + INFIDELITY_SQUARES
     try:
-        found = attribute(
-            program, image, method, target, settings, progress=tell(first, weight), cancel=job.should_stop
-        )
-        deletion = pixel_curve(
-            program, image, found, "deletion", settings, progress=tell(judging, 1), cancel=job.should_stop
-        )
-        after = judging + CURVE_STEPS + 1
-        insertion = pixel_curve(
-            program, image, found, "insertion", settings, progress=tell(after, 1), cancel=job.should_stop
-        )
-        told = infidelity(program, image, found, settings, samples=INFIDELITY_SQUARES, cancel=job.should_stop)
+        found = attribute(program, image, method, asked.target, settings, progress=tell(first, weight), cancel=stop)
+        deletion = pixel_curve(program, image, found, "deletion", settings, progress=tell(judging, 1), cancel=stop)
+        insertion = pixel_curve(program, image, found, "insertion", settings, progress=tell(after, 1), cancel=stop)
+        told = infidelity(program, image, found, settings, samples=INFIDELITY_SQUARES, cancel=stop)
+        change = None
+        if asked.shaken:
+            again = tell(shaking, judging - first)
+            change = sensitivity(program, image, found, settings, samples=SHAKES, progress=again, cancel=stop)
     except UserError as error:
         return Judged(method, str(error))
-    return Judged(method, "", found, deletion, insertion, told)
+    return Judged(method, "", found, deletion, insertion, told, change)
 
 
 VIEW = View(
@@ -248,6 +271,7 @@ VIEW = View(
         Setting("attributed", -1, low=-1, high=100_000, of_network=True),
         Setting("weighed", "", of_network=True),
         Setting("absence", "gray", choices=tuple(ABSENCE)),
+        Setting("shaken", False),
         *output_control.SETTINGS,
     ),
 )  # fmt: skip

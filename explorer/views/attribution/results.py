@@ -51,6 +51,7 @@ class Judged:
     deletion: PixelCurve | None = None
     insertion: PixelCurve | None = None
     infidelity: float | None = None
+    sensitivity: float | None = None
 
 
 def draw(session: Session, judged: Sequence[Judged]) -> None:
@@ -112,6 +113,7 @@ def _table(session: Session, done: Sequence[Judged]) -> None:
             "Deletion": each.deletion and each.deletion.area,
             "Insertion": each.insertion and each.insertion.area,
             "Infidelity": each.infidelity,
+            **({} if each.sensitivity is None else {"Sensitivity": each.sensitivity}),
             **({} if mask is None or each.found is None else {"On the object": share_on_mask(each.found.map, mask)}),
         }
         for each in done
@@ -133,6 +135,9 @@ _COLUMNS = {
     "Insertion": st.column_config.NumberColumn(format="%.3f", help="Mean probability while they come: high is good."),
     "Infidelity": st.column_config.NumberColumn(
         format="%.2f", help="How little the map tells of what hiding squares does: 0 tells all, 1 nothing."
+    ),
+    "Sensitivity": st.column_config.NumberColumn(
+        format="%.2f", help="The most that the map changes under small noise, as a share of it: low is steady."
     ),
     "On the object": st.column_config.NumberColumn(
         format="percent", help="Share of the map's positive part that lies on the drawn object."

@@ -32,7 +32,7 @@ SETTINGS = (
 )
 JUDGED = 500  # unseen pictures of the program's own set
 LEADING = 3
-STRONGEST = 4  # maps shown of the chosen layer
+ABLATED_MAPS = 4  # maps shown of the chosen layer
 
 
 def render(session: Session) -> None:
@@ -157,7 +157,7 @@ def _maps(layer: str, whole: Tensor, ablated: Tensor) -> None:
     if torch.equal(whole, ablated):
         st.caption("They stay as they are: nothing is switched off before this layer, or in it.")
         return
-    strongest = channel_statistics(whole).ranking("mean")[:STRONGEST].tolist()
+    strongest = channel_statistics(whole).ranking("mean")[:ABLATED_MAPS].tolist()
     shown = maps.above_each_other(whole[strongest].numpy(), ablated[strongest].numpy())
     channels = ", ".join(map(str, strongest))
     st.image(shown, width="stretch", alt=f"Maps of channels {channels} with all parts, and below them without")
