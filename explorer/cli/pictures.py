@@ -24,12 +24,15 @@ from explorer.figures.maps import grid
 from explorer.figures.raster import colourise, enlarge, limits
 from explorer.images import codec, samples
 from explorer.networks import catalog, picture_input
-from explorer.networks.catalog import LoadedNetwork
+from explorer.networks.catalog import LoadedNetwork, Network
 from explorer.networks.knob_text import shorten
+from explorer.networks.own_weights import own_weights
 from explorer.resources import missing_assets
 from explorer.run.device import format_bytes
 from explorer.whole_file import write_together
 from models.weights.expected_input import InputChoices
+from models.weights.own_file import looks_like_a_file, open_own
+from models.weights.sources import WeightsSource
 
 OPACITY = 0.6  # of a map over the picture
 SUMMARY = "summary.json"
@@ -39,12 +42,13 @@ Knobs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Chosen:
-    """The network of a command: name, knobs, weights, seed of random ones, device, and what is said of the picture's
-    way into it."""
+    """The network of a command: name, knobs, weights and whether they may fit in part, seed of random ones, device, and
+    what is said of the picture's way into it."""
 
     name: str
     knobs: Knobs
     weights: str | None
+    partial: bool
     seed: int
     device: str | None
     choices: InputChoices
@@ -56,17 +60,15 @@ class Chosen:
         return cls(**options, choices=InputChoices(**said))
 
     def load(self) -> LoadedNetwork:
-        """The network, with word on stderr of a download, and of what changed knobs left of the weights.
+        """The network with its weights, with word on stderr of a download, of how a file is read, and of what changed
+        knobs left of the weights.
 
         Raises UserError.
         """
-        source = catalog.weights_source(self.name, self.weights)
-        knobs = dict(self.knobs)
-        if source.kind == "file":  # whose header may say for which size it was trained
-            knobs = {"image_size": str(source.preprocessing.crop_px), **knobs}
-        found = catalog.find(self.name, knobs, self.seed)
+        found, source = self._found()
         told = _Download()
-        partial = bool(self.knobs) and found.spec != models.preset(self.name).spec
+        changed = bool(self.knobs) and found.spec != models.preset(self.name).spec
+        partial = source.partial or changed
         try:
             loaded = catalog.load(found, source, self.device, choices=self.choices, partial=partial, progress=told)
         finally:
@@ -76,6 +78,16 @@ class Chosen:
         if partial and loaded.kept is not None:
             print(catalog.kept_in_words(loaded.kept, source, self.name, self.seed), file=sys.stderr)
         return loaded
+
+    def _found(self) -> tuple[Network, WeightsSource]:
+        """The network, for a file with the knobs that it shows, and the weights."""
+        if self.weights is not None and looks_like_a_file(self.weights):
+            own = own_weights(open_own(Path(self.weights)), self.name, dict(self.knobs), self.seed, self.partial)
+            return own.network, own.source
+        if self.partial:
+            raise UserError(f"--partial is for a file of weights, and --weights is {self.weights or 'not given'}.")
+        source = catalog.weights_source(self.name, self.weights)
+        return catalog.find(self.name, dict(self.knobs), self.seed), source
 
     @staticmethod
     def say_what_is_seen(loaded: LoadedNetwork, pixels: np.ndarray) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 import models
 from explorer.analysis.structure import Analysis, analyze
-from explorer.errors import UnknownNameError, UserError
+from explorer.errors import UnknownNameError, UserError, listed
 from explorer.graph.trace import TracedProgram, trace
 from explorer.images.preprocess import Preprocessing
 from explorer.networks import libraries
@@ -26,6 +25,7 @@ from models.spec import NetSpec, Spec
 from models.weights import sources
 from models.weights.expected_input import ExpectedInput, InputChoices, imagenet_normalisation
 from models.weights.kept import Kept
+from models.weights.safetensors_file import shown_name
 from models.weights.sources import WeightsSource
 
 
@@ -100,19 +100,25 @@ class LoadedNetwork:
         return self.preprocessing.tensor(pixels).to("cpu" if parameter is None else parameter.device)
 
 
-def find(name: str, knobs: Mapping[str, str] | None = None, seed: int = 0) -> Network:
-    """The network of that name, with knobs given as text. Raises UnknownNameError, SpecError."""
+def find(
+    name: str, knobs: Mapping[str, str] | None = None, seed: int = 0, options: Mapping[str, Any] | None = None
+) -> Network:
+    """The network of that name, with knobs given as text. Raises UnknownNameError, SpecError.
+
+    options: knobs as plain values, over the others; of other libraries' networks what their builder is told, such as
+    num_classes.
+    """
     source = name.rpartition(":")[0]
-    knobs = knobs or {}
+    knobs, options = knobs or {}, options or {}
     if source in ("torchvision", "timm") and knobs:
         raise UserError(f"--set {next(iter(knobs))}: {name} has no knobs; they belong to the presets of this program.")
     match source:
         case "":
-            return of_spec(name, _changed(models.preset(name).spec, knobs), seed)
+            return of_spec(name, _changed(models.preset(name).spec, knobs).replace(**options), seed)
         case "block":
             return _block(name, knobs, seed)
         case "torchvision" | "timm":
-            return _of_library(name, seed)
+            return _of_library(name, seed, options)
     raise UnknownNameError(f"{name!r} is not a preset, block:NAME, torchvision:NAME or timm:NAME.")
 
 
@@ -132,10 +138,12 @@ def of_spec(name: str, spec: Spec, seed: int = 0) -> Network:
     return Network(name, lambda device: models.build(spec, device=device, seed=seed), size, spec)
 
 
-def _of_library(name: str, seed: int) -> Network:
+def _of_library(name: str, seed: int, options: Mapping[str, Any]) -> Network:
     libraries.check_name(name)
+    channels, height, width = libraries.library_input_size(name)
     return Network(
-        name, lambda device: libraries.library_module(name, device, seed), libraries.library_input_size(name)
+        name, lambda device: libraries.library_module(name, device, seed, options),
+        (options.get("in_chans", channels), height, width), digest=str(dict(options)) if options else "",
     )  # fmt: skip
 
 
@@ -150,12 +158,10 @@ def _block(name: str, knobs: Mapping[str, str], seed: int) -> Network:
 
 
 def weights_source(name: str, choice: str | None = None) -> WeightsSource:
-    """A network's weights by name, or a .safetensors file for a preset; the best that need no download by default."""
+    """A network's weights by name; the best that need no download by default. Raises UnknownNameError."""
     found = available(name)
     if choice is None:
         return found[0]
-    if choice.endswith(".safetensors") and ":" not in name:
-        return sources.file_source(Path(choice).name, Path(choice), name)
     for source in found:
         if source.name == choice:
             return source
@@ -177,6 +183,15 @@ def available(name: str) -> list[WeightsSource]:
         case "block":
             raise UserError(f"{name} takes no picture: choose a whole network.")
     return sources.available(name)
+
+
+def usual_input(name: str) -> ExpectedInput:
+    """What the weights of that network usually expect of a picture. Raises UnknownNameError, UserError for a block."""
+    library, _, inner = name.rpartition(":")
+    if not library:
+        return sources.usual_input(name)
+    found = available(name)
+    return (sources.usual_of(found, inner) if len(found) > 1 else found[0]).preprocessing
 
 
 def _random(expected: ExpectedInput) -> WeightsSource:
@@ -225,7 +240,14 @@ def kept_in_words(kept: Kept, source: WeightsSource, preset: str, seed: int) -> 
     """What a changed network keeps of the weights of its preset, where the rest comes from, and what is not known."""
     new = f" What is new is untrained, from seed {seed}." if kept.fresh else ""
     accuracy = "" if source.kind == "file" else f" Its accuracy is not known; that of {preset} is another network's."
-    return kept.sentence(source.title) + new + accuracy
+    return kept.sentence(source.title) + new + _left_in_words(kept, source) + accuracy
+
+
+def _left_in_words(kept: Kept, source: WeightsSource) -> str:
+    """What of a person's file no tensor of the network takes."""
+    if source.kind != "file" or not kept.left:
+        return ""
+    return f" Left out of the file: {listed(map(shown_name, kept.left), 100)}."
 
 
 def preprocessing(source: WeightsSource, spec: NetSpec, choices: InputChoices | None = None) -> Preprocessing:

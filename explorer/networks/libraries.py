@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -92,6 +93,19 @@ def library_input_size(name: str) -> InputSize:
     return 3, side, side
 
 
+def library_options(name: str) -> dict[str, tuple[int, int]]:
+    """The options that tell a builder of classes and channels: the side of a tensor in which each shows, and its value
+    by itself."""
+    library, _, inner = name.partition(":")
+    if library == "timm":
+        import timm  # pyright: ignore[reportMissingImports]
+
+        described: Any = timm.get_pretrained_cfg(inner)
+        return {"num_classes": (0, described.num_classes), "in_chans": (1, described.input_size[0])}
+    classes = {"classification": 1000, "segmentation": 21, "detection": 91}
+    return {"num_classes": (0, classes[torchvision_kinds()[inner]])}
+
+
 def _torchvisions_side(name: str) -> int:
     if torchvision_kinds()[name] == "detection":
         return _SSD_PX if name.startswith("ssd300") else _DETECTION_PX
@@ -103,12 +117,17 @@ def _torchvisions_side(name: str) -> int:
     return side[0]
 
 
-def library_module(name: str, device: str, seed: int = 0) -> nn.Module:
-    """A network in evaluation mode, with weights as the seed initialises them; "meta" allocates nothing."""
+def library_module(
+    name: str, device: str, seed: int = 0, options: Mapping[str, Any] = MappingProxyType({})
+) -> nn.Module:
+    """A network in evaluation mode, with weights as the seed initialises them; "meta" allocates nothing.
+
+    options: what its builder is told, see `library_options`.
+    """
     library, _, inner = name.partition(":")
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
-        make = _timms(inner) if library == "timm" else _torchvisions(inner)
+        make = _timms(inner, options) if library == "timm" else _torchvisions(inner, options)
         torch.manual_seed(seed)
         try:
             with torch.device(device):
@@ -118,19 +137,21 @@ def library_module(name: str, device: str, seed: int = 0) -> nn.Module:
             return make().eval().to(device)
 
 
-def _timms(name: str) -> Callable[[], nn.Module]:
+def _timms(name: str, options: Mapping[str, Any]) -> Callable[[], nn.Module]:
     import timm  # pyright: ignore[reportMissingImports]
 
-    return partial(timm.create_model, name)
+    return partial(timm.create_model, name, **options)
 
 
-def _torchvisions(name: str) -> Callable[[], nn.Module]:
+def _torchvisions(name: str, options: Mapping[str, Any]) -> Callable[[], nn.Module]:
     from torchvision.models import get_model
 
     if torchvision_kinds()[name] == "classification":
-        return partial(get_model, name)
+        return partial(get_model, name, **options)
     # By default these would download weights of the network that they are built around.
-    make: Callable[[], Any] = partial(get_model, name.removesuffix(BACKBONE), weights=None, weights_backbone=None)
+    make: Callable[[], Any] = partial(
+        get_model, name.removesuffix(BACKBONE), weights=None, weights_backbone=None, **options
+    )
     return partial(_backbone, make) if name.endswith(BACKBONE) else make
 
 

@@ -24,20 +24,24 @@ START_S, BYTES_PER_S = 60, 10_000_000  # of a processor's time for any file, and
 LONGEST_PATH = 120  # characters of it in a sentence
 
 
-def convert(source: str | Path, target: str | Path, cancel: Callable[[], bool] = lambda: False) -> None:
+def convert(
+    source: str | Path, target: str | Path, cancel: Callable[[], bool] = lambda: False, name: str | None = None
+) -> None:
     """Write the state dict in `source` to `target` as safetensors, whole or not at all.
 
-    Raises WeightsError, one sentence that names the file, or Cancelled soon after `cancel()` turned true.
+    name: what sentences call the source, else its path. Raises WeightsError, one sentence that names the file, or
+    Cancelled soon after `cancel()` turned true.
     """
     origin = Path(source)
+    named = _named(origin) if name is None else name
     try:
         with origin.open("rb") as file:  # found out here, with the system's own reason
             file.read(1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its path is no valid one"
-        raise WeightsError(f"{_named(origin)} cannot be read: {reason}.") from None
+        raise WeightsError(f"{named} cannot be read: {reason}.") from None
     try:
-        write_whole(Path(target), lambda draft: _in_a_child(origin, draft, cancel))
+        write_whole(Path(target), lambda draft: _in_a_child(origin, draft, cancel, named))
     except (OSError, ValueError) as error:
         if isinstance(error, WeightsError):
             raise
@@ -45,7 +49,7 @@ def convert(source: str | Path, target: str | Path, cancel: Callable[[], bool] =
         raise WeightsError(f"{_named(Path(target))} cannot be written: {reason}.") from None
 
 
-def _in_a_child(source: Path, draft: Path, cancel: Callable[[], bool]) -> None:
+def _in_a_child(source: Path, draft: Path, cancel: Callable[[], bool], named: str) -> None:
     seconds = START_S + source.stat().st_size // BYTES_PER_S
     names = (str(source.resolve()), str(draft.resolve()), str(seconds))
     command = [sys.executable, "-m", "models.weights.unpickle", *names]
@@ -54,15 +58,15 @@ def _in_a_child(source: Path, draft: Path, cancel: Callable[[], bool]) -> None:
         try:
             _wait(child, time.monotonic() + 5 * seconds, cancel)  # a slow disk takes longer than the processor
         except subprocess.TimeoutExpired:
-            raise WeightsError(f"{_named(source)} is refused: reading it takes too long.") from None
+            raise WeightsError(f"{named} is refused: reading it takes too long.") from None
         finally:
             child.kill()
         assert child.stdout is not None
         said = child.stdout.read(10_000).decode(errors="replace")
     if said:
-        raise WeightsError(f"{_named(source)} {said}")
+        raise WeightsError(f"{named} {said}")
     if child.returncode:
-        raise WeightsError(f"{_named(source)} {_how_it_ended(child.returncode)}.")
+        raise WeightsError(f"{named} {_how_it_ended(child.returncode)}.")
 
 
 def _wait(child: subprocess.Popen[bytes], deadline: float, cancel: Callable[[], bool]) -> None:

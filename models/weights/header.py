@@ -25,13 +25,19 @@ _KEYS = ("resize", "fit", "interpolation", "range", "mean", "std", "transform_in
 @dataclass(frozen=True)
 class Header:
     """What a file says of itself: shapes of its tensors, classes, input size in px, preprocessing; notes: one sentence
-    for each entry that is passed over or changed."""
+    for each entry that is passed over or changed.
+
+    read_from: the keys that led to the tensors in the checkpoint that this was, and those of others beside it.
+    architecture: what that checkpoint called its network.
+    """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
     classes: tuple[str, ...] | None = None
     image_size: int | None = None
     choices: InputChoices = InputChoices()
     notes: tuple[str, ...] = ()
+    read_from: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    architecture: str = ""
 
     def described(self, usual: ExpectedInput) -> tuple[ExpectedInput, tuple[str, ...]]:
         """The preprocessing, `usual` where the header says nothing; and all notes, with one on what does not fit."""
@@ -61,8 +67,19 @@ def read(name: str, content: bytes | Path) -> Header:
     return Header(
         {key: tuple(shape) for key, entry in raw.items() if (shape := _shape(entry)) is not None},
         _classes(texts.get("classes"), notes), _image_size(texts.get("image_size"), notes), _choices(texts, notes),
-        tuple(notes),
+        tuple(notes), _keys(texts.get("read_from")), _architecture(texts.get("architecture")),
     )  # fmt: skip
+
+
+def _keys(text: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    match _json(text):
+        case [[*path], [*others]] if all(isinstance(key, str) for key in (*path, *others)):
+            return tuple(path), tuple(others)
+    return (), ()
+
+
+def _architecture(text: Any) -> str:
+    return text if isinstance(text, str) else ""
 
 
 def _shape(entry: Any) -> list[int] | None:

@@ -17,10 +17,14 @@ MOST_CHARACTERS = 100  # of names in a sentence
 @dataclass(frozen=True)
 class Kept:
     """The tensors of a network, parameters and buffers, by name: those that it takes from weights, and those that these
-    lack or hold in another shape, which stay as they were initialised. A counter of batches is never called fresh."""
+    lack or hold in another shape, which stay as they were initialised. A counter of batches is never called fresh.
+
+    left: of the weights, by their own names, the tensors that the network does not take.
+    """
 
     tensors: tuple[str, ...]
     fresh: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
     @cached_property
     def _layers(self) -> dict[str, list[str]]:
@@ -90,11 +94,11 @@ def _first(names: tuple[str, ...]) -> str:
     return ", ".join(shown)
 
 
-def kept_of(held: Shapes, wanted: Shapes) -> Kept:
-    """What a network of tensors `wanted` keeps of weights that hold `held`."""
+def kept_of(held: Shapes, wanted: Shapes, left: tuple[str, ...] = ()) -> Kept:
+    """What a network of tensors `wanted` keeps of weights that hold `held`; `left` is what they hold besides."""
     fits = {name: held.get(name) == shape for name, shape in wanted.items()}
     fresh = (name for name, fitting in fits.items() if not fitting and not name.endswith(COUNTER))
-    return Kept(tuple(name for name, fitting in fits.items() if fitting), tuple(fresh))
+    return Kept(tuple(name for name, fitting in fits.items() if fitting), tuple(fresh), left)
 
 
 def shapes_of(module: nn.Module) -> Shapes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,14 +12,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from models.errors import WeightsError
-from models.weights.kept import COUNTER, Kept, kept_of, shapes_of
+from models.weights.fit import TensorFit, fit
+from models.weights.kept import Kept, shapes_of
 
 MAX_FILE_BYTES = 4 * 1024**3  # torchvision's largest, of RegNetY-128GF, has 2.6 GB
 MAX_HEADER_BYTES = 16 * 1024**2
 MAX_TENSORS = 20_000  # ten times as many as the largest network here has
 FLOATS = {"F16", "BF16", "F32", "F64"}
 INTEGERS = {"I64", "I32"}
-CONVERT = "a .pth file must be converted first: python -m models.weights.convert_checkpoint FILE.pth FILE.safetensors"
 
 
 def read_header(handle: BinaryIO, size_bytes: int, name: str) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def read_header(handle: BinaryIO, size_bytes: int, name: str) -> dict[str, Any]:
         raise WeightsError(f"{name} has {size_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read.")
     length = int.from_bytes(handle.read(8), "little")
     if size_bytes < 8 or length > MAX_HEADER_BYTES:
-        raise WeightsError(f"{name} is not a safetensors file; {CONVERT}.")
+        raise WeightsError(f"{name} is not a safetensors file.")
     if 8 + length > size_bytes:
         raise WeightsError(
             f"{name} is cut short: its header alone has {length:,} bytes, and {size_bytes - 8:,} follow."
@@ -91,53 +92,54 @@ def read_into(module: nn.Module, path: Path, name: str, partial: bool = False) -
 def copy_checked(file: Any, module: nn.Module, name: str, partial: bool = False) -> Kept:
     """Copy an opened file's tensors into the module, after all names, shapes, types and values have been checked."""
     targets: dict[str, Tensor] = module.state_dict()
-    keys = set(file.keys())
-    kept = kept_of({key: tuple(file.get_slice(key).get_shape()) for key in keys & targets.keys()}, shapes_of(module))
+    found = fit({key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, shapes_of(module))  # noqa: SIM118
+    wanted = found.names
     if partial:
-        keys = set() if kept.is_nothing else set(kept.tensors)
-        targets = {key: targets[key] for key in keys}
-    _compare(file, keys, targets, name)
+        wanted = {} if found.kept.is_nothing else {key: found.names[key] for key in found.same}
+    elif not found.is_whole:
+        raise WeightsError(f"{name} holds the weights of another network: {difference(found)}.")
+    _check_types(file, wanted, targets, name)
     # Mapped from the file, so that no second copy of the weights is held.
-    values = {key: file.get_tensor(key).to(targets[key].dtype) for key in sorted(keys)}
+    values = {key: file.get_tensor(own).to(targets[key].dtype) for key, own in sorted(wanted.items())}
     for key, value in values.items():
         if bad := int((~torch.isfinite(value)).sum()):
             raise WeightsError(f"{name}: {key} has {bad:,} of {value.numel():,} values that are NaN or infinite.")
     with torch.no_grad():
         for key, value in values.items():
             targets[key].copy_(value)
-    return kept
+    return found.kept
 
 
-def _compare(file: Any, keys: set[str], targets: dict[str, Tensor], name: str) -> None:
-    problems = [problem for key, target in targets.items() if (problem := _difference(file, keys, key, target))]
-    problems += [
-        f"{_shown(key)} ({_shape(file.get_slice(key).get_shape())}) is in the file and not in the network"
-        for key in sorted(keys - targets.keys())
-    ]
-    if problems:
-        others = len(problems) - 1
-        more = f"; {others:,} more {'tensor differs' if others == 1 else 'tensors differ'}" if others else ""
-        raise WeightsError(f"{name} holds the weights of another network: {problems[0]}{more}.")
+def _check_types(file: Any, wanted: Mapping[str, str], targets: Mapping[str, Tensor], name: str) -> None:
+    """Refuse numbers of another kind, as of a quantized network."""
+    for key, own in wanted.items():
+        kind = file.get_slice(own).get_dtype()
+        if kind not in (FLOATS if targets[key].is_floating_point() else INTEGERS):
+            what = f"{key} is of type {kind} in the file and {targets[key].dtype} in the network"
+            raise WeightsError(f"{name} holds the weights of another network: {what}.")
 
 
-def _difference(file: Any, keys: set[str], key: str, target: Tensor) -> str | None:
-    if key not in keys:
-        # Checkpoints older than PyTorch 0.4.1 lack this counter, which only training without momentum reads.
-        optional = key.endswith(COUNTER)
-        return None if optional else f"{key} ({_shape(target.shape)}) is in the network and not in the file"
-    found = file.get_slice(key)
-    if list(target.shape) != found.get_shape():
-        return f"{key} is {_shape(found.get_shape())} in the file and {_shape(target.shape)} in the network"
-    if found.get_dtype() not in (FLOATS if target.is_floating_point() else INTEGERS):
-        return f"{key} is of type {found.get_dtype()} in the file and {target.dtype} in the network"
-    return None
+def difference(found: TensorFit) -> str:
+    """The first tensor that keeps a file from being the network's, and how many others do."""
+    wanted = {key: size_text(shape) for key, shape in found.wanted.items()}
+    problems = [
+        *(f"{key} is {size_text(found.held[found.names[key]])} in the file and {wanted[key]} in the network"
+          for key in found.reshaped),
+        *(f"{key} ({wanted[key]}) is in the network and not in the file" for key in found.missing),
+        *(f"{shown_name(key)} ({size_text(found.held[key])}) is in the file and not in the network"
+          for key in found.surplus),
+    ]  # fmt: skip
+    others = len(problems) - 1
+    more = f"; {others:,} more {'tensor differs' if others == 1 else 'tensors differ'}" if others else ""
+    return f"{problems[0]}{more}"
 
 
-def _shape(shape: Any) -> str:
+def size_text(shape: Any) -> str:
+    """A tensor's shape in words: "5×512"."""
     return "×".join(map(str, shape)) or "a single value"
 
 
-def _shown(key: str) -> str:
+def shown_name(key: str) -> str:
     """A name from the file, fit for a sentence however long or strange it is."""
     shown = key if key.isprintable() else ascii(key)
     return shown if len(shown) <= 80 else f"{shown[:77]}…"

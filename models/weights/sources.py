@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -16,12 +15,14 @@ from torch import nn
 
 from explorer.resources import asset
 from models.errors import WeightsError
-from models.registry import build, preset
+from models.registry import preset
 from models.spec import NetSpec
 from models.weights.download import ByteProgress, cached, fetch, is_cached
 from models.weights.expected_input import ExpectedInput, imagenet_normalisation
+from models.weights.fit import fit
 from models.weights.header import Header, read
-from models.weights.kept import Kept, Shapes, kept_of, shapes_of
+from models.weights.kept import Kept, Shapes
+from models.weights.recognise import shapes_of_spec
 from models.weights.safetensors_file import read_into
 
 SHIPPED = asset("weights")
@@ -35,7 +36,8 @@ class WeightsSource:
     """One choice of weights for a preset; `name` is unique among them and `classes` in the order of the logits.
 
     notes: what of a file's header was passed over or changed, one sentence each. shapes: of a file's tensors, None
-    where the file need not be here: then they are those of the preset.
+    where the file need not be here: then they are those of the preset. partial: a person wants what fits of the file,
+    even where the network is the preset. room: the folder of a file that lives as long as it is referred to.
     """
 
     kind: Literal["random", "shipped", "imagenet", "file"]
@@ -49,6 +51,8 @@ class WeightsSource:
     data: bytes | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     shapes: Shapes | None = field(default=None, repr=False, compare=False)
+    partial: bool = False
+    room: Any = field(default=None, repr=False, compare=False)
 
     @property
     def needs_download(self) -> bool:
@@ -73,13 +77,19 @@ def file_source(name: str, content: bytes | Path, preset_name: str, header: Head
     data = content if isinstance(content, bytes) else None
     path = content if isinstance(content, Path) else None
     found = header or read(name, content)
-    preprocessing, notes = found.described(usual_input(preset_name))
+    source = described_source(name, found, usual_input(preset_name))
     if preset(preset_name).torchvision in _CENTRED and found.choices.mean and found.choices.transform_input is None:
-        notes += ("The header has mean and std, but no transform_input: the network gets exactly these values.",)
+        said = "The header has mean and std, but no transform_input: the network gets exactly these values."
+        source = replace(source, notes=(*source.notes, said))
+    return replace(source, path=path, data=data)
+
+
+def described_source(name: str, header: Header, usual: ExpectedInput) -> WeightsSource:
+    """Weights as the header of a person's file describes them, `usual` where it says nothing of a picture."""
+    preprocessing, notes = header.described(usual)
     return WeightsSource(
-        "file", name, name, preprocessing, "Your own file.", found.classes, path=path, data=data, notes=notes,
-        shapes=found.shapes,
-    )  # fmt: skip
+        "file", name, name, preprocessing, "Your own file.", header.classes, notes=notes, shapes=header.shapes
+    )
 
 
 def usual_input(preset_name: str) -> ExpectedInput:
@@ -87,12 +97,18 @@ def usual_input(preset_name: str) -> ExpectedInput:
 
     Where there are none, a guess, of which the origin says that it is one.
     """
-    found = {source.name: source for source in available(preset_name) if source.kind != "random"}
-    if not found:
-        guess = _default(preset(preset_name).spec)
-        return replace(guess, origin=f"a guess, as there are no published weights of {preset_name}")
-    usual = _torchvisions_choice(preset(preset_name).torchvision)
-    return (found.get(usual) or next(iter(found.values()))).preprocessing
+    found = usual_of(available(preset_name), preset(preset_name).torchvision)
+    if found.kind != "random":
+        return found.preprocessing
+    return replace(found.preprocessing, origin=f"a guess, as there are no published weights of {preset_name}")
+
+
+def usual_of(found: Iterable[WeightsSource], builder: str | None) -> WeightsSource:
+    """Of a network's weights those shipped, else those that torchvision takes by default; random where none are."""
+    by_name = {source.name: source for source in found}
+    if (usual := _torchvisions_choice(builder)) in by_name:
+        return by_name[usual]
+    return next((source for source in by_name.values() if source.kind != "random"), by_name["random"])
 
 
 def _torchvisions_choice(builder: str | None) -> str:
@@ -108,20 +124,10 @@ def keeps(source: WeightsSource, preset_name: str, spec: NetSpec) -> Kept | None
     None where there is nothing to keep (random weights), or the network has to have exactly those (it is the preset).
     Raises WeightsError where nothing of a person's file fits.
     """
-    if source.kind == "random" or spec == preset(preset_name).spec:
+    if source.kind == "random" or (spec == preset(preset_name).spec and not source.partial):
         return None
-    held = _shapes_of(preset(preset_name).spec) if source.shapes is None else source.shapes
-    return _something(kept_of(held, _shapes_of(spec)), source)
-
-
-def _shapes_of(spec: NetSpec) -> Shapes:
-    return _shapes(spec)  # pyright: ignore[reportArgumentType]  (frozen, so hashable)
-
-
-@lru_cache(maxsize=64)
-def _shapes(spec: NetSpec) -> Shapes:
-    """The shapes in the state dict of a Spec's network, which is built on meta."""
-    return shapes_of(build(spec, device="meta", unchecked=True))
+    held = shapes_of_spec(preset(preset_name).spec) if source.shapes is None else source.shapes
+    return _something(fit(held, shapes_of_spec(spec)).kept, source)
 
 
 def _something(kept: Kept, source: WeightsSource) -> Kept:

@@ -14,6 +14,7 @@ import sys
 import threading
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ from torch import Tensor
 
 from explorer.errors import shown
 from models.errors import WeightsError
-from models.weights.safetensors_file import MAX_FILE_BYTES
+from models.weights.containers import contents
+from models.weights.safetensors_file import MAX_FILE_BYTES, MAX_TENSORS
+from models.weights.stand_ins import foreign_names, harmful, is_network, stand_ins
 
 GROWTH, SLACK_BYTES = 4, 64 * 1024**2  # tensors that share memory, as tied weights do, are written once each
 ROOM_BYTES = 1024**3  # of addresses, beside the file's: what the reading itself takes
 LONGEST_KEY = 1000  # characters
+CURE = "torch.save(model.state_dict(), NEW)"
 
 
 def unpickle(source: Path, target: Path) -> None:
@@ -39,10 +43,13 @@ def unpickle(source: Path, target: Path) -> None:
     _limit_memory(size_bytes)
     if zipfile.is_zipfile(source):
         _check_archive(source, size_bytes)
-    tensors = _checked(_loaded(source), _allowed(size_bytes))
+    found = contents(_loaded(source))
+    if found is None:
+        raise WeightsError("is not a state dict: no dictionary from names to tensors is in it.")
+    tensors = _checked(found.state, _allowed(size_bytes))
     try:
         # Cloned one by one where safetensors would refuse them: those that share memory, or are not in order.
-        save_file(_apart(tensors), target)
+        save_file(_apart(tensors), target, found.header)
     except KeyError as error:
         raise WeightsError(f"cannot be converted: safetensors has no type {error}.") from None
     except (OSError, SafetensorError) as error:
@@ -98,20 +105,30 @@ def _check_archive(source: Path, size_bytes: int) -> None:
 
 
 def _loaded(source: Path) -> Any:
+    names = foreign_names(source)
     try:
-        return torch.load(source, map_location="cpu", weights_only=True)
+        with stand_ins(names):
+            return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise WeightsError("is refused: it holds more than tensors, or is damaged.") from None
+        raise WeightsError(_why_refused(names)) from None
     except Exception as error:  # a damaged pickle can raise anything
         if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
             raise WeightsError("is refused: it asks for more memory than a file of its size needs.") from None
         raise WeightsError("is damaged: torch cannot read it.") from None
 
 
-def _checked(state: Any, allowed_bytes: int) -> dict[str, Tensor]:
+def _why_refused(names: list[str]) -> str:
+    if is_network(names):
+        return f"is a whole pickled network, which runs code when it is opened; save its tensors alone: {CURE}."
+    if (name := harmful(names)) is not None:
+        return f"is refused: it holds {shown(name)} beside tensors, which may run code; save the tensors alone: {CURE}."
+    return f"is refused: it holds more than tensors, or is damaged; save the tensors alone: {CURE}."
+
+
+def _checked(state: Mapping[Any, Tensor], allowed_bytes: int) -> dict[str, Tensor]:
     """The tensors by name, of a state dict that safetensors can hold."""
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError("is not a state dict: a dictionary from names to tensors is needed.")
+    if len(state) > MAX_TENSORS:
+        raise WeightsError(f"has {len(state):,} tensors; at most {MAX_TENSORS:,} are read.")
     tensors: dict[str, Tensor] = {}
     keys: dict[str, Any] = {}
     for key, value in state.items():

@@ -31,7 +31,7 @@ WHOLE = save(trained())
 DAMAGED = {
     "empty": (b"", "not a safetensors file"),
     "seven bytes": (b"1234567", "not a safetensors file"),
-    "a zip": (b"PK\x03\x04" + bytes(100), "python -m models.weights.convert_checkpoint"),
+    "a zip": (b"PK\x03\x04" + bytes(100), "not a safetensors file"),
     "huge header": ((2**63).to_bytes(8, "little") + b"{}", "not a safetensors file"),
     "cut in the header": (WHOLE[:100], "is cut short: its header alone has"),
     "cut in the data": (WHOLE[:-1], f"is cut short: it has {len(WHOLE) - 1:,} of {len(WHOLE):,} bytes."),

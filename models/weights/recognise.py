@@ -1,0 +1,199 @@
+"""What is it? Which preset, with which knobs, the tensors of a file belong to; told by names and shapes alone."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from explorer.errors import listed, shown
+from models.errors import SpecError
+from models.meta import only_compared
+from models.registry import architectures, build, preset
+from models.spec import NetSpec
+from models.weights.fit import TensorFit, fit
+from models.weights.header import Header
+from models.weights.kept import Shapes, shapes_of
+from models.weights.safetensors_file import size_text
+
+SIDES_PX = (28, 32, 48, 56, *range(64, 256, 16), 256, 288, 299, 320, 336, 384, 448, 512)  # usual ones
+SWITCHES = ("aux_head", "aux_heads")  # of what training alone uses, and inference does without
+MOST_PRESETS = 60  # that are compared whole
+LEAST_OVERLAP = 0.3  # of tensors, with which a network is told as one that the file may belong to
+NEAR_FAMILY = 0.5  # of the best family's share of names: what a family needs to be compared whole
+
+
+@dataclass(frozen=True)
+class Buildable:
+    """A network that can be built with other classes, channels or input: what a file is held against.
+
+    shapes: those of its state dict with these knobs, on meta; raises SpecError where there is no such network. counts:
+    the side of a tensor in which each knob shows, and its value by itself. switches: knobs that can be False, for what
+    training alone uses. side_px: of the input by itself, None where nobody can choose it.
+    """
+
+    name: str
+    shapes: Callable[[Mapping[str, Any]], Shapes]
+    counts: Mapping[str, tuple[int, int]]
+    switches: tuple[str, ...] = ()
+    side_px: int | None = None
+
+
+@dataclass(frozen=True)
+class NetworkMatch:
+    """A network by name, and how a file fits it. knobs: those of the preset, or options of another library's builder,
+    that differ from its own; reasons: for each that the file sets, the tensor that says so."""
+
+    name: str
+    fit: TensorFit
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+    def reading(self, header: Header) -> str | None:
+        """How the file is read, in one line without its name; None where it says all by itself."""
+        path, others = header.read_from
+        parts = [f"read from {'.'.join(map(shown, path))}"] if path else []
+        parts += [f"beside it {listed(map(shown, others), 40)}"] if others else []
+        parts += [f"prefix {shown(self.fit.prefix)} taken off"] if self.fit.prefix else []
+        parts += [f"names of {self.fit.renaming}"] if self.fit.renaming else []
+        outside = len(self.fit.unused) - len(self.fit.surplus)
+        others_passed = f"{outside:,} other {'tensor' if outside == 1 else 'tensors'} passed over"
+        parts += [others_passed] if outside and self.fit.is_whole else []
+        return "; ".join(filter(None, (", ".join(parts), *self.reasons))) or None
+
+
+def adapted(
+    held: Shapes, network: Buildable, knobs: Mapping[str, Any] | None = None, fixed: Collection[str] = ()
+) -> NetworkMatch:
+    """The network with the classes, channels, auxiliary heads and size that the file shows, beside other knobs given.
+
+    fixed: knobs that stay as they are. Where the file is another network's, knobs change only as far as that makes more
+    of it fit.
+    """
+    given = dict(knobs or {})
+    found = NetworkMatch(network.name, fit(held, network.shapes(given)), given)
+    for propose in (_switched_off, _counted, _sized):
+        if found.fit.is_whole:
+            break
+        changes = [change for change in propose(found, network) if change[0] not in fixed]
+        found = _improved(found, network, changes)
+    return found
+
+
+Change = tuple[str, Any, str]  # of a knob, its new value, and the tensor that says so in words
+
+
+def _improved(found: NetworkMatch, network: Buildable, changes: Iterable[Change]) -> NetworkMatch:
+    """The match after every change of a knob that makes the file fit better."""
+    for knob, value, reason in changes:
+        knobs = {**found.knobs, knob: value}
+        try:
+            other = fit(found.fit.held, network.shapes(knobs))
+        except SpecError:
+            continue
+        if _nearness(other) > _nearness(found.fit):
+            found = NetworkMatch(found.name, other, knobs, (*found.reasons, reason))
+    return found
+
+
+def _nearness(found: TensorFit) -> tuple[int, int]:
+    return -found.differences, len(found.same)
+
+
+def _switched_off(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
+    """Auxiliary heads, of which the file has nothing."""
+    for knob in network.switches if found.fit.missing else ():
+        yield knob, False, f"{knob} = False, as the file has no {found.fit.missing[0].partition('.')[0]}"
+
+
+def _counted(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
+    """Classes and channels: the only side in which a tensor differs, where the network has their number there."""
+    seen = set[tuple[str, int]]()
+    for name in found.fit.reshaped:
+        own, here = found.fit.held[found.fit.names[name]], found.fit.wanted[name]
+        others = [i for i, (a, b) in enumerate(zip(own, here, strict=False)) if a != b]
+        for knob, (axis, default) in network.counts.items() if len(own) == len(here) else ():
+            is_it = others == [axis] and here[axis] == found.knobs.get(knob, default)
+            if is_it and (knob, own[axis]) not in seen:
+                seen.add((knob, own[axis]))
+                yield knob, own[axis], f"{knob} = {own[axis]}, as {found.fit.names[name]} is {size_text(own)}"
+
+
+def _sized(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
+    """Sizes of the input, where tensors grow with it: positions of a transformer, a linear layer on a flattened map."""
+    if not found.fit.reshaped or network.side_px is None or not _grows(network, found.knobs):
+        return
+    name = found.fit.reshaped[0]
+    own = found.fit.held[found.fit.names[name]]
+    for side in SIDES_PX:
+        yield "image_size", side, f"image_size = {side}, as {found.fit.names[name]} is {size_text(own)}"
+
+
+def _grows(network: Buildable, knobs: Mapping[str, Any]) -> bool:
+    """Whether some tensors are larger for a larger input."""
+    side = knobs.get("image_size", network.side_px)
+    with contextlib.suppress(SpecError):
+        return network.shapes({**knobs, "image_size": 2 * side}) != network.shapes(knobs)
+    return False
+
+
+def shapes_of_spec(spec: NetSpec) -> Shapes:
+    """The shapes in the state dict of a Spec's network, which is built on meta."""
+    return _shapes(spec)  # pyright: ignore[reportArgumentType]  (frozen, so hashable)
+
+
+@lru_cache(maxsize=512)
+def _shapes(spec: NetSpec) -> Shapes:
+    with only_compared():
+        return shapes_of(build(spec, device="meta", unchecked=True))
+
+
+# -- presets ----------------------------------------------------------------------------------------------------------
+
+
+def buildable(preset_name: str) -> Buildable:
+    """A preset, with its knobs. Raises UnknownNameError."""
+    spec = preset(preset_name).spec
+    return Buildable(
+        preset_name, lambda knobs: shapes_of_spec(spec.replace(**knobs)),
+        {"num_classes": (0, spec.num_classes), "in_channels": (1, spec.in_channels)},
+        tuple(knob for knob in SWITCHES if getattr(spec, knob, False)), spec.image_size,
+    )  # fmt: skip
+
+
+def candidates(held: Shapes, progress: Callable[[int, int], None] = lambda *_: None) -> list[NetworkMatch]:
+    """The presets that a file may belong to, each with the knobs that the file shows, the best first.
+
+    Of each family one preset tells whether the others are worth a look. progress: of presets done, and of all.
+    """
+    shares = {family.name: _share(held, next(iter(family.presets))) for family in architectures()}
+    least = NEAR_FAMILY * max(shares.values())
+    names = [name for family in architectures() if shares[family.name] >= least > 0 for name in family.presets]
+    names = sorted(names, key=lambda name: -_share(held, name))[:MOST_PRESETS]
+    found = []
+    for done, name in enumerate(names):
+        progress(done, len(names))
+        found.append(adapted(held, buildable(name)))
+    return ranked(found)
+
+
+def ranked(matches: Iterable[NetworkMatch]) -> list[NetworkMatch]:
+    """Those of which a good part fits, the nearest first."""
+    return sorted(
+        (match for match in matches if _overlap(match.fit) >= LEAST_OVERLAP),
+        key=lambda match: (not match.fit.is_whole, match.fit.differences, len(match.knobs), match.name),
+    )
+
+
+def _overlap(found: TensorFit) -> float:
+    """Which share of the tensors of both fits, 0 to 1."""
+    return len(found.same) / max(len(found.held), len(found.wanted)) if found.same else 0.0
+
+
+def _share(held: Shapes, preset_name: str) -> float:
+    """Which share of all names a file and a preset have in common."""
+    found = fit(held, shapes_of_spec(preset(preset_name).spec))
+    return len(found.names) / math.hypot(len(found.held), len(found.wanted))

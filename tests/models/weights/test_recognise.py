@@ -1,0 +1,120 @@
+"""What is it? Files of torchvision's and timm's networks, as people change them, are told by names and shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torchvision.models as tv
+from torch import nn
+
+from models.weights.fit import fit
+from models.weights.kept import Shapes, shapes_of
+from models.weights.recognise import adapted, buildable, candidates
+
+
+def of(make: Callable[..., nn.Module], *changes: Callable[[Any], None], **options: Any) -> Shapes:
+    with torch.device("meta"):
+        model = make(**options)
+        for change in changes:
+            change(model)
+    return shapes_of(model)
+
+
+def gray(model: tv.ResNet) -> None:
+    model.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+
+
+def renamed(held: Shapes, *rules: tuple[str, Any]) -> dict[str, tuple[int, ...]]:
+    for pattern, replacement in rules:
+        held = {re.sub(pattern, replacement, name): shape for name, shape in held.items()}
+    return dict(held)
+
+
+OLD_DENSENET = (r"(denselayer\d+\.(?:norm|relu|conv))([12])\.", r"\1.\2.")
+OLD_VIT = (r"\.mlp\.([03])\.", lambda found: f".mlp.linear_{1 + int(found[1]) // 3}.")
+CASES: dict[str, tuple[Callable[[], Shapes], str, dict[str, Any]]] = {
+    "classes": (lambda: of(tv.resnet18, num_classes=5), "resnet18", {"num_classes": 5}),
+    "gray": (lambda: of(tv.resnet18, gray, num_classes=5), "resnet18", {"num_classes": 5, "in_channels": 1}),
+    "prefix": (lambda: renamed(of(tv.resnet34), ("^", "module.model.")), "resnet34", {}),
+    "within another": (lambda: renamed(of(tv.resnet34), ("^", "encoder.")) | {"head.weight": (9, 512)}, "resnet34", {}),
+    "no auxiliary heads": (
+        lambda: of(tv.googlenet, aux_logits=False, num_classes=7, init_weights=False), "googlenet",
+        {"num_classes": 7, "aux_heads": False},
+    ),
+    "no auxiliary head": (
+        lambda: of(tv.inception_v3, aux_logits=False, init_weights=False), "inception_v3", {"aux_head": False}
+    ),
+    "a head that is a convolution": (lambda: of(tv.squeezenet1_1, num_classes=4), "squeezenet1_1", {"num_classes": 4}),
+    "another size": (
+        lambda: of(tv.vit_b_16, image_size=384, num_classes=3), "vit_b_16", {"num_classes": 3, "image_size": 384}
+    ),
+    "old ViT": (lambda: renamed(of(tv.vit_b_16), OLD_VIT), "vit_b_16", {}),
+    "wrapped features": (lambda: renamed(of(tv.vgg11), (r"^features\.", "features.module.")), "vgg11", {}),
+    "old DenseNet": (
+        lambda: renamed(of(tv.densenet121, num_classes=4), OLD_DENSENET, ("^", "module.")), "densenet121",
+        {"num_classes": 4},
+    ),
+    "timm's ViT": (
+        lambda: of(timm.create_model, model_name="vit_tiny_patch16_224", num_classes=9), "vit_ti_16", {"num_classes": 9}
+    ),
+    "timm's ResNet": (lambda: of(timm.create_model, model_name="resnet50"), "resnet50", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_network_of_a_file_is_recognised_with_its_knobs(case: str) -> None:
+    make, name, knobs = CASES[case]
+    best = candidates(make())[0]
+    assert (best.name, best.knobs) == (name, knobs)
+    assert best.fit.is_whole
+
+
+def test_every_preset_recognises_itself() -> None:
+    for name in ("lenet5", "zfnet_mini", "alexnet", "shufflenet_v2_x1_0", "regnet_y_400mf", "convnext_tiny"):
+        best = candidates(buildable(name).shapes({"num_classes": 12, "in_channels": 1}))[0]
+        assert (best.name, best.fit.is_whole) == (name, True)
+
+
+@pytest.mark.parametrize("held", [{}, {"a.b": (3,)}, {"x": ()}, {f"{i}.{i}": (i,) for i in range(5000)}])
+def test_of_what_is_no_network_nothing_is_told(held: Shapes) -> None:
+    assert candidates(held) == []
+
+
+def test_knobs_that_a_person_set_stay() -> None:
+    held = of(tv.resnet18, num_classes=5)
+    found = adapted(held, buildable("resnet18"), {"num_classes": 7}, fixed=["num_classes"])
+    assert found.knobs == {"num_classes": 7}
+    assert found.fit.reshaped == ("fc.weight", "fc.bias")
+
+
+def test_tensors_of_another_head_are_named_on_both_sides() -> None:
+    held = renamed(of(tv.resnet18, num_classes=5), (r"^fc\.", "fc.1."))
+    found = adapted(held, buildable("resnet18")).fit
+    assert found.missing == ("fc.weight", "fc.bias")
+    assert found.unused == ("fc.1.weight", "fc.1.bias")
+    assert (found.kept.new, found.kept.left) == (("fc",), ("fc.1.bias", "fc.1.weight"))
+
+
+WANTED = {"conv.weight": (4, 3, 3, 3), "conv.bias": (4,), "fc.weight": (2, 4)}
+
+
+def test_of_two_copies_the_averaged_one_is_taken() -> None:
+    held = {f"{part}.net.{name}": shape for part in ("online", "ema") for name, shape in WANTED.items()}
+    found = fit(held, WANTED)
+    assert (found.prefix, found.is_whole) == ("ema.net.", True)
+
+
+def test_counters_that_tools_leave_behind_are_passed_over() -> None:
+    found = fit({**WANTED, "n_averaged": (), "total_ops": (1,), "conv.total_params": (1,)}, WANTED)
+    assert found.is_whole
+    assert found.unused == ()
+
+
+def test_names_with_thousands_of_dots_take_no_time() -> None:
+    found = fit({f"{'a.' * 5000}{i}": (1,) for i in range(200)}, WANTED)
+    assert found.names == {}
