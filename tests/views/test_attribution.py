@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -59,6 +60,16 @@ def test_the_table_holds_what_the_run_gave_in_the_order_of_the_list() -> None:
     share = dataset.sample("cat").mask.mean()
     (said,) = [caption.value for caption in app.caption if caption.value.startswith("The object covers")]
     assert said == f"The object covers {share:.0%}".replace("%", " %") + " of what the network sees."
+
+
+def test_a_method_that_is_added_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Mock(wraps=view.attribute)
+    monkeypatch.setattr(view, "attribute", run)
+    finished(opened(methods="gradcam", absence="blur"))
+    finished(opened(methods="gradcam,saliency", absence="blur"))
+    assert [call.args[2] for call in run.call_args_list] == ["gradcam", "saliency"]
+    finished(opened(methods="gradcam", absence="blur", attributed="3"))
+    assert [call.args[2:4] for call in run.call_args_list][2:] == [("gradcam", 3)]
 
 
 def test_sensitivity_is_measured_where_it_is_asked_for() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -225,12 +225,19 @@ def _work(session: Session, asked: Question) -> Any:
                 each = Judged(method, why)
             else:
                 stages = done, done + _alone(session, method, asked), total
-                each = _judged(program, image, method, replace(asked, settings=settings), job, stages)
+                judge = partial(_judged, program, image, method, replace(asked, settings=settings), job, stages)
+                each = _kept((*session.key, method, str(replace(asked, methods=()))), judge)
             judged, done = (*judged, each), done + _of_method(session, method, asked)
             job.progress(done, total, judged)
         return judged
 
     return work
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _kept(key: Any, _judge: Callable[[], Judged]) -> Judged:
+    """What judging a method gave, kept when others are chosen beside it."""
+    return _judge()
 
 
 def _judged(
