@@ -7,7 +7,7 @@ from starlette.middleware import Middleware
 
 from explorer.networks import catalog
 from explorer.resources import asset, missing_assets
-from explorer.ui import server, session, sidebar, state, theme
+from explorer.ui import server, session, sidebar, state, take_away, theme
 from explorer.ui.guard import attempt, guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import Setting
@@ -32,8 +32,10 @@ def page() -> None:
     with guard():
         sidebar.render(chosen, view.of_network)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.title(chosen.title if view.of_network else view.title, anchor=False,
-                 width="content")  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.title(chosen.title if view.of_network else view.title, anchor=False, width="content")
+            if view.question and not chosen.spec_error:
+                take_away.render(chosen, view.question)
         state.control(
             st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",
             wrap=False, format_func=lambda name: f"{views[name].icon} {views[name].title}",

@@ -17,6 +17,7 @@ from explorer.analysis.attribution_settings import DEFAULT_METHODS, AttributionM
 from explorer.analysis.deconvnet import Projection, project
 from explorer.analysis.deconvnet_rules import MEANINGS, BackwardMethod, BackwardRule, BackwardSettings, rule_table
 from explorer.analysis.occluder import Fill, fill_values
+from explorer.analysis.outputs import Output
 from explorer.cli.pictures import SUMMARY, Chosen, chosen_picture, class_number, show_progress
 from explorer.errors import UserError
 from explorer.figures import attribution as figures
@@ -93,20 +94,21 @@ class AttributionOptions:
     noise: float
     window: int | None
     stride: int | None
+    output: Output | None
 
     def settings(self, image: torch.Tensor, loaded: LoadedNetwork, seed: int) -> AttributionSettings:
         """The settings for one input [1, C, H, W] of the network."""
         mean, std = (torch.tensor(values) for values in (loaded.preprocessing.mean, loaded.preprocessing.std))
         return AttributionSettings(
             self.layer, self.fill, fill_values(image, self.fill, mean, std), self.samples, self.noise, self.steps,
-            seed, self.window, self.stride,
+            seed, self.window, self.stride, self.output,
         )  # fmt: skip
 
 
 def attribute_command(
     image: str, methods: Sequence[AttributionMethod] | None, target: str | None, judge: bool, out: str, *,
     layer: str | None, fill: Fill, samples: int, steps: int, noise: float, window: int | None, stride: int | None,
-    **network: Any,
+    output: Output | None, **network: Any,
 ) -> int:  # fmt: skip
     """Write the attributions of a class (PNG over the picture, NPY) and a summary (JSON), which goes to stdout too.
 
@@ -115,7 +117,7 @@ def attribute_command(
     `AttributionOptions` and `Chosen`.
     """
     chosen, folder, pixels = Chosen.of(network), Path(out), chosen_picture(image)
-    asked = AttributionOptions(layer, fill, samples, steps, noise, window, stride)
+    asked = AttributionOptions(layer, fill, samples, steps, noise, window, stride, output)
     loaded = chosen.load()
     number = class_number(target, loaded.classes)
     tensor = loaded.input(pixels)

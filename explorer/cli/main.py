@@ -107,10 +107,7 @@ def _add_pictures(commands: Any) -> None:
     occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
     occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
     occluding.add_argument("--layer", help="also the summed activation of this layer's or module's strongest map")
-    occluding.add_argument(
-        "--output", choices=("softmax", "sigmoid", "probabilities", "logits"),
-        help="how the network's values become probabilities (default: found out from its end)",
-    )  # fmt: skip
+    _on_output(occluding)
     occluding.add_argument(
         "--method", default="auto", choices=("auto", "full", "incremental"),
         help="run the whole network at each position, or only what the square can reach, with the same result",
@@ -146,6 +143,7 @@ def _add_attributions(commands: Any) -> None:
     attributing.add_argument("--steps", type=_whole, default=50, help="of integrated_gradients")
     attributing.add_argument("--window", type=_whole, help="of occlusion, px (default: 3/8 of the input)")
     attributing.add_argument("--stride", type=_whole, help="of occlusion, px (default: 1/6 of the window)")
+    _on_output(attributing)
     attributing.add_argument("--judge", action="store_true", help="also curves, infidelity and sensitivity of each")
     attributing.add_argument("--out", required=True, metavar="DIR")
     attributing.set_defaults(run=_attribute)
@@ -213,6 +211,13 @@ def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--device")
     _on_preprocessing(parser.add_argument_group("preprocessing (default: what the weights expect)"))
     return parser
+
+
+def _on_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", choices=("softmax", "sigmoid", "probabilities", "logits"),
+        help="how the network's values become probabilities (default: found out from its end)",
+    )  # fmt: skip
 
 
 def _on_preprocessing(group: Any) -> None:

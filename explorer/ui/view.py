@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from explorer.networks.script import PageQuestion
 from explorer.ui.session import Session
 from explorer.ui.settings import KnobSet, Setting
 
@@ -13,7 +14,8 @@ from explorer.ui.settings import KnobSet, Setting
 class View:
     """One page: `render(session)` draws it; `settings` and `knobs` are the values that it keeps in the link.
 
-    of_network: whether it shows the network of the sidebar.
+    of_network: whether it shows the network of the sidebar. question: what it asks of network and picture, where that
+    can be taken away as a script.
     """
 
     name: str
@@ -24,3 +26,4 @@ class View:
     settings: tuple[Setting, ...] = ()
     knobs: tuple[KnobSet, ...] = ()
     of_network: bool = True
+    question: Callable[[Session], PageQuestion] | None = None

@@ -25,6 +25,7 @@ from explorer.analysis.occlusion import OnProgress
 from explorer.errors import UserError
 from explorer.graph.names import layer_or_none
 from explorer.networks.knob_text import shorten
+from explorer.networks.questions import AttributionQuestion
 from explorer.ui import jobs, output_control, prepared, state, untrained
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
@@ -271,6 +272,16 @@ def _judged(
     return Judged(method, "", found, deletion, insertion, told, change)
 
 
+def question(session: Session) -> AttributionQuestion:
+    """The methods at hand, as a question."""
+    target, named = state.get("attributed"), state.get("weighed")
+    return AttributionQuestion(
+        _methods(state.get("methods")), target if 0 <= target < len(session.categories) else None,
+        (named and layer_or_none(session.analysis.graph, named)) or None, state.get("absence"),
+        output_control.chosen(),
+    )  # fmt: skip
+
+
 VIEW = View(
     "attribution", "Attribution", ":material/target:", 4, render,
     settings=(
@@ -281,4 +292,5 @@ VIEW = View(
         Setting("shaken", False),
         *output_control.SETTINGS,
     ),
+    question=question,
 )  # fmt: skip

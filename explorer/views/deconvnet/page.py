@@ -6,6 +6,7 @@ import streamlit as st
 
 from explorer.analysis import activations
 from explorer.analysis.deconvnet_rules import BackwardSettings
+from explorer.networks.questions import DeconvnetQuestion
 from explorer.types import Cell
 from explorer.ui import layer_maps, map_picture, picture_controls, prepared, state, untrained
 from explorer.ui.guard import guard
@@ -123,6 +124,17 @@ def _unit(session: Session, found: LayerMaps, channel: int, settings: BackwardSe
     units.files(unit)
 
 
+def question(session: Session) -> DeconvnetQuestion:
+    """The unit at hand, as a question."""
+    settings, layer = rules.chosen(), layer_maps.chosen(session)
+    row, column = state.get("row"), state.get("column")
+    is_own = layer == layer_maps.wanted(session)  # else channel and unit are those of another layer
+    return DeconvnetQuestion(
+        layer, session.channel if is_own else None, (row, column) if is_own and min(row, column) >= 0 else None,
+        settings.method, settings.rules or {},
+    )  # fmt: skip
+
+
 VIEW = View(
     "deconvnet", "Deconvnet", ":material/undo:", 3, render,
     settings=(
@@ -131,4 +143,5 @@ VIEW = View(
         *steps.SETTINGS,
         *picture_controls.SETTINGS,
     ),
+    question=question,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from explorer.figures import prediction
 from explorer.graph.layers import LayerGraph
 from explorer.graph.names import module_outputs
 from explorer.images import codec
+from explorer.networks.questions import FeaturesQuestion
 from explorer.ui import (
     components,
     layer_maps,
@@ -244,6 +245,11 @@ def _download(label: str, name: str, data: Callable[[], bytes]) -> None:
     st.download_button(label, data, name, on_click="ignore", icon=":material/download:")
 
 
+def question(session: Session) -> FeaturesQuestion:
+    """The maps at hand, as a question."""
+    return FeaturesQuestion(layer_maps.chosen(session))
+
+
 VIEW = View(
     "maps", "Feature maps", ":material/grid_view:", 1, render,
     settings=(
@@ -253,4 +259,5 @@ VIEW = View(
         *picture_controls.SETTINGS,
         *output_control.SETTINGS,
     ),
+    question=question,
 )  # fmt: skip

@@ -17,6 +17,7 @@ from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusi
 from explorer.figures import prediction, raster
 from explorer.graph.names import layer_or_none
 from explorer.networks.knob_text import shorten
+from explorer.networks.questions import OcclusionQuestion
 from explorer.run.execute import run
 from explorer.ui import components, jobs, output_control, prepared, state, untrained
 from explorer.ui.awaited import awaited
@@ -131,6 +132,10 @@ def _within(name: str, value: int, high: int, default: int, what: str) -> int:
     """A setting of the link that 0 leaves to us; one sentence where it is too large."""
     if value > high:
         _warn(f"{name}={value} is larger than {what}; {default} is used.")
+    return _or_default(value, high, default)
+
+
+def _or_default(value: int, high: int, default: int) -> int:
     return value if 0 < value <= high else default
 
 
@@ -147,6 +152,18 @@ def _choose(name: str, value: Any) -> None:
     state.put(name, value)
     if name in ("window", "stride"):
         state.put("position", "")
+
+
+def question(session: Session) -> OcclusionQuestion:
+    """The run at hand, as a question."""
+    side, graph = min(session.preprocessing.crop), session.analysis.graph
+    window = _or_default(state.get("window"), side, default_window(side))
+    stride = _or_default(state.get("stride"), side, default_stride(window))
+    target, named = state.get("target"), state.get("occluded")
+    return OcclusionQuestion(
+        target if 0 <= target < len(session.categories) else None, window, stride, state.get("fill"),
+        (named and layer_or_none(graph, named)) or None, state.get("method"), output_control.chosen(),
+    )  # fmt: skip
 
 
 # -- the run ----------------------------------------------------------------------------------------------------------
@@ -277,4 +294,5 @@ VIEW = View(
         *maps.SETTINGS,
         *output_control.SETTINGS,
     ),
+    question=question,
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.networks.questions import StructureQuestion
 from explorer.ui import sidebar, state
 from explorer.ui.guard import guard
 from explorer.ui.part import part
@@ -90,6 +91,12 @@ PANELS: dict[str, tuple[str, Callable[[Session], None]]] = {
 
 OF_PRESETS = ("knobs", "budget", "lineage", "changes")
 
+
+def question(session: Session) -> StructureQuestion:
+    """The structure of the network at hand, as a question."""
+    return StructureQuestion()
+
+
 VIEW = View(
     "workbench", "Workbench", ":material/account_tree:", 0, part("workbench", _around, _draw),
     settings=(
@@ -105,4 +112,5 @@ VIEW = View(
         *made_by.SETTINGS,
         *stories.SETTINGS,
     ),
+    question=question,
 )  # fmt: skip
