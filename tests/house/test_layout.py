@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -54,17 +55,21 @@ def modules(root: Path) -> dict[str, Path]:
     return {name.removesuffix(".__init__"): file for name, file in zip(names, files, strict=True)}
 
 
-def imports(path: Path, root: Path) -> set[str]:
+def imports(path: Path, root: Path) -> frozenset[str]:
     """Absolute dotted names of everything that a file imports, at any depth of its code."""
-    package = path.relative_to(root).parent.parts
+    return _imports(path.read_text(encoding="utf-8"), path.relative_to(root).parent.parts)
+
+
+@cache  # every module is asked for all that it reaches
+def _imports(text: str, package: tuple[str, ...]) -> frozenset[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             found |= {".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def owner(name: str, known: dict[str, Path]) -> str | None:
