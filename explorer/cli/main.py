@@ -78,6 +78,11 @@ def _add_structure(commands: Any) -> None:
     _on_network(counting)
     counting.set_defaults(run=_receipt)
 
+    identifying = commands.add_parser("identify", help="which network a file of weights belongs to")
+    identifying.add_argument("file", help="a .safetensors, .pt, .pth or .ckpt file")
+    identifying.add_argument("--json", action="store_true", dest="as_json")
+    identifying.set_defaults(run=_identify)
+
     drawing = commands.add_parser("graph", help="the graph of layers, as a DOT file or drawn by Graphviz")
     drawing.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
     _knobs(drawing)
@@ -311,6 +316,12 @@ def _receipt(**options: Any) -> None:
     from explorer.cli.receipt import receipt_command
 
     receipt_command(**options)
+
+
+def _identify(**options: Any) -> int:
+    from explorer.cli.identify import identify_command
+
+    return identify_command(**options)
 
 
 def _graph(**options: Any) -> None:

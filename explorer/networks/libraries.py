@@ -6,7 +6,7 @@ import difflib
 import importlib.util
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import nn
 
 from explorer.errors import UnknownNameError
 from explorer.types import InputSize
+from models.weights.kept import Shapes, shapes_of
 
 INSTALL_TIMM = "pip install 'cnn-explorer[timm]'"
 LIBRARIES = ("torchvision", "timm")
@@ -59,6 +60,19 @@ def has_timm() -> bool:
 def library_names() -> list[str]:
     """Every name of both: `torchvision:NAME`, then `timm:NAME`."""
     return [*(f"torchvision:{name}" for name in torchvision_kinds()), *(f"timm:{name}" for name in timm_names())]
+
+
+@cache
+def timm_families() -> dict[str, tuple[str, ...]]:
+    """timm's networks, as `timm:NAME`, by the module of timm that has them; none where it is not installed."""
+    if not has_timm():
+        return {}
+    import timm  # pyright: ignore[reportMissingImports]
+
+    found = {
+        module: tuple(f"timm:{name}" for name in timm.list_models(module=module)) for module in timm.list_modules()
+    }
+    return {module: names for module, names in found.items() if names}
 
 
 def check_name(name: str) -> None:
@@ -135,6 +149,16 @@ def library_module(
         except NotImplementedError:  # widths that are computed with tensors, which "meta" cannot: it allocates first
             torch.manual_seed(seed)
             return make().eval().to(device)
+
+
+def library_shapes(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> Shapes:
+    """The shapes in the state dict of a network that is told these options; kept, as building one takes a while."""
+    return _shapes(name, tuple(options.items()))
+
+
+@lru_cache(maxsize=2048)
+def _shapes(name: str, options: tuple[tuple[str, Any], ...]) -> Shapes:
+    return shapes_of(library_module(name, "meta", options=dict(options)))
 
 
 def _timms(name: str, options: Mapping[str, Any]) -> Callable[[], nn.Module]:

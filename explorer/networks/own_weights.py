@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from explorer.networks import catalog
 from explorer.networks.catalog import Network
-from explorer.networks.libraries import check_name, library_module, library_options
+from explorer.networks.libraries import check_name, library_options, library_shapes
 from models.errors import WeightsError
 from models.weights import sources
 from models.weights.expected_input import ExpectedInput
-from models.weights.kept import Shapes, shapes_of
 from models.weights.own_file import OwnFile
 from models.weights.recognise import Buildable, NetworkMatch, adapted, buildable
 from models.weights.safetensors_file import difference
@@ -78,9 +76,4 @@ def builder_of(name: str) -> Buildable:
         return buildable(name)
     check_name(name)
     switches = ("aux_logits",) if library == "torchvision" and inner in AUX_LOGITS else ()
-    return Buildable(name, lambda knobs: _shapes(name, tuple(knobs.items())), library_options(name), switches)
-
-
-@lru_cache(maxsize=256)
-def _shapes(name: str, options: tuple[tuple[str, Any], ...]) -> Shapes:
-    return shapes_of(library_module(name, "meta", options=dict(options)))
+    return Buildable(name, lambda knobs: library_shapes(name, knobs), library_options(name), switches)

@@ -183,12 +183,12 @@ def candidates(held: Shapes, progress: Callable[[int, int], None] = lambda *_: N
 def ranked(matches: Iterable[NetworkMatch]) -> list[NetworkMatch]:
     """Those of which a good part fits, the nearest first."""
     return sorted(
-        (match for match in matches if _overlap(match.fit) >= LEAST_OVERLAP),
+        (match for match in matches if overlap(match.fit) >= LEAST_OVERLAP),
         key=lambda match: (not match.fit.is_whole, match.fit.differences, len(match.knobs), match.name),
     )
 
 
-def _overlap(found: TensorFit) -> float:
+def overlap(found: TensorFit) -> float:
     """Which share of the tensors of both fits, 0 to 1."""
     return len(found.same) / max(len(found.held), len(found.wanted)) if found.same else 0.0
 
