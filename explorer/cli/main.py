@@ -101,6 +101,12 @@ def _add_structure(commands: Any) -> None:
 
 
 def _add_pictures(commands: Any) -> None:
+    predicting = _on_picture(commands.add_parser("predict", help="the classes of a picture, or of all of a folder"))
+    _on_output(predicting)
+    predicting.add_argument("--out", metavar="FILE.csv", help="also a table with a row for each picture")
+    predicting.add_argument("--json", action="store_true", dest="as_json")
+    predicting.set_defaults(run=_predict)
+
     features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
     features.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
     features.add_argument("--out", required=True, metavar="FILE.png")
@@ -334,6 +340,12 @@ def _compare(**options: Any) -> None:
     from explorer.cli.compare import compare_command
 
     compare_command(**options)
+
+
+def _predict(**options: Any) -> int:
+    from explorer.cli.predict import predict_command
+
+    return predict_command(**options)
 
 
 def _features(**options: Any) -> int:
