@@ -17,6 +17,7 @@ from explorer.analysis.outputs import Output
 from explorer.analysis.passes import Cancel, Runnable, open_network
 from explorer.analysis.structure import Analysis, LayerReport, analyze
 from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
+from explorer.exchange.export import export
 from explorer.graph.layers import Layer, LayerGraph, Window
 from explorer.graph.own_ops import register_op
 from explorer.receptive_field.report import ReceptiveField
@@ -36,6 +37,7 @@ __all__ = [
     "Window",
     "analyze",
     "deconvnet",
+    "export",
     "feature_maps",
     "occlusion_map",
     "register_op",

@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_pictures(commands)
     _add_attributions(commands)
     _add_training(commands)
+    _add_export(commands)
     return parser
 
 
@@ -193,6 +194,17 @@ def _add_training(commands: Any) -> None:
     contesting.set_defaults(run=_contest)
 
 
+def _add_export(commands: Any) -> None:
+    exporting = commands.add_parser("export", help="a network as a file: Python, ONNX, .pt2, safetensors, JSON")
+    exporting.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
+    _knobs(exporting)
+    _weights(exporting)
+    exporting.add_argument("--to", choices=("python", "onnx", "pt2", "safetensors", "json"),
+                           help="default: what the ending of --out says")  # fmt: skip
+    exporting.add_argument("--out", required=True, metavar="FILE")
+    exporting.set_defaults(run=_export)
+
+
 def _recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=_whole)
     parser.add_argument("--seed", type=_whole)
@@ -216,12 +228,16 @@ def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
     parser.add_argument("image", help="a picture file, or the name of a sample (cat, car, …)")
     _knobs(parser)
+    _weights(parser)
+    _on_preprocessing(parser.add_argument_group("preprocessing (default: what the weights expect)"))
+    return parser
+
+
+def _weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="shipped, random, an ImageNet entry, or a file: .safetensors, .pth, .ckpt …")
     parser.add_argument("--partial", action="store_true", help="take what fits of a file of weights")
     parser.add_argument("--seed", type=_whole, default=0)
     parser.add_argument("--device")
-    _on_preprocessing(parser.add_argument_group("preprocessing (default: what the weights expect)"))
-    return parser
 
 
 def _on_output(parser: argparse.ArgumentParser) -> None:
@@ -388,6 +404,12 @@ def _contest(**options: Any) -> int:
     from explorer.cli.training import contest_command
 
     return contest_command(**_given(options))
+
+
+def _export(**options: Any) -> int:
+    from explorer.cli.export import export_command
+
+    return export_command(**options)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

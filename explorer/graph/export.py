@@ -28,7 +28,7 @@ def exported(module: nn.Module, input_size: tuple[int, int, int], batch: int) ->
     device = parameter.device if parameter is not None else torch.device("cpu")
     example = torch.zeros(batch, *input_size, dtype=image_dtype(module), device=device)
     shapes = ({0: torch.export.Dim.AUTO},) if batch > 1 else None
-    with _quiet(), _Counting():
+    with quiet(), _Counting():
         program = torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
     root = program.module(check_guards=False)
     assert isinstance(root, fx.GraphModule)
@@ -55,7 +55,7 @@ class _Counting(TorchFunctionMode):
 
 
 @contextlib.contextmanager
-def _quiet() -> Generator[None]:
+def quiet() -> Generator[None]:
     """Keep torch.export from logging, warning and printing what we report in one sentence."""
     loggers = [logging.getLogger(name) for name in ("torch", *_loggers_below("torch"))]
     before = [(logger, logger.level) for logger in loggers]

@@ -20,6 +20,7 @@ FLOORS = [
     {"explorer.graph", "explorer.images"},
     {"explorer.receptive_field", "explorer.run"},
     {"explorer.analysis"},
+    {"explorer.exchange"},
     {"explorer.api", "explorer.networks", "explorer.figures", "explorer.training"},
     {"explorer"},
     {"explorer.ui", "explorer.cli"},
@@ -31,7 +32,7 @@ IDIOMS = {"KIND", "PAPER", "SETTINGS", "VIEW"}  # said in every file that has su
 STANDARD = "|".join(sys.stdlib_module_names)
 # What a person hands in is analysed without our own models, whose name a project of theirs may bear as well.
 BELOW_MODELS = "errors|types|resources|discovery|whole_file"
-ON_ANY_MODULE = rf"explorer(\.(api|graph|images|receptive_field|run|analysis|{BELOW_MODELS})\b|$)"
+ON_ANY_MODULE = rf"explorer(\.(api|graph|images|receptive_field|run|analysis|exchange|{BELOW_MODELS})\b|$)"
 
 # (importer, imported, rule): regular expressions, matched at the start of dotted names. They hold for what a
 # module imports itself and for what it reaches through other modules of the project.
@@ -190,6 +191,8 @@ def test_no_file_is_longer_than_one_subject_needs() -> None:
         ("explorer.analysis.cost", "models"),
         ("explorer.analysis.cost", "streamlit"),
         ("explorer.training.train", "explorer.figures"),
+        ("explorer.exchange.export", "models"),
+        ("explorer.exchange.export", "explorer.networks.catalog"),
         ("explorer.figures.maps", "explorer.networks.catalog"),
         ("explorer.api", "explorer.cli.main"),
         ("explorer.api", "models"),

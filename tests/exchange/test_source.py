@@ -1,0 +1,166 @@
+"""Networks as Python: the file needs torch alone, and is the same network under the same names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+import explorer
+import models
+from explorer.errors import UserError
+from explorer.exchange.source.write import python_source
+
+COMPACT = [name for name in models.presets() if models.preset(name).spec.image_size == 64]
+LARGE = [name for name in models.presets() if name not in COMPACT]
+
+# What a person does with the files, in an interpreter that has this project neither installed nor in reach.
+CLEAN = """
+import importlib.util, pathlib, runpy, sys
+import torch
+from safetensors.torch import save_file
+assert importlib.util.find_spec("explorer") is None and importlib.util.find_spec("models") is None
+torch.set_num_threads(1)
+folder, logits = pathlib.Path(sys.argv[1]), {}
+for file in sorted(folder.glob("*.py")):
+    made = runpy.run_path(str(file))
+    network = made["load"](str(file.with_suffix(".safetensors")))
+    image = torch.randn(2, *made["INPUT_SIZE"], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits[file.stem] = network(image)
+save_file(logits, folder / "logits")
+"""
+
+
+def made(source: str) -> dict[str, Any]:
+    """What a file defines."""
+    names: dict[str, Any] = {"__name__": "written"}
+    exec(compile(source, "written.py", "exec"), names)
+    return names
+
+
+def shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
+
+
+def warmed(module: nn.Module) -> nn.Module:
+    """Norms with statistics that are not 0 and 1, so that none can be left out unseen."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.running_mean, -0.1, 0.1)  # pyright: ignore[reportArgumentType]
+            nn.init.uniform_(part.running_var, 0.5, 1.5)  # pyright: ignore[reportArgumentType]
+    return module.eval()
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_every_compact_network_says_the_same_in_a_clean_interpreter(tmp_path: Path, part: int) -> None:
+    wanted: dict[str, Tensor] = {}
+    for name in COMPACT[part::4]:
+        module, spec = warmed(models.build(name)), models.spec(name)
+        explorer.export(module, tmp_path / f"{name}.py", input_size=(spec.in_channels, 64, 64))
+        save_file(module.state_dict(), tmp_path / f"{name}.safetensors")
+        image = torch.randn(2, spec.in_channels, 64, 64, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            wanted[name] = module(image)
+    command = [sys.executable, "-I", "-c", CLEAN, str(tmp_path)]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=110)
+    found = load_file(tmp_path / "logits")
+    assert found.keys() == wanted.keys()
+    off = {name: float((found[name] - wanted[name]).abs().max() / wanted[name].abs().max()) for name in wanted}
+    assert {name: value for name, value in off.items() if value > 1e-6} == {}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_every_large_network_has_the_same_weights_and_maps(name: str) -> None:
+    module, spec = models.build(name, device="meta"), models.spec(name)
+    size = (spec.in_channels, spec.image_size, spec.image_size)
+    with torch.device("meta"):
+        again = made(python_source(module, size, {}, "written.py"))["load"]()
+        assert shapes(again) == shapes(module)
+        assert list(again.state_dict()) == list(module.state_dict())
+        assert again(torch.zeros(2, *size)).shape == (2, spec.num_classes)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "shufflenet_v2_x1_0", "efficientnet_b0", "vit_ti_16", "googlenet"])
+def test_the_analysis_of_the_file_is_that_of_the_network(name: str) -> None:
+    module = models.build(name, device="meta")
+    with torch.device("meta"):
+        again = made(python_source(module, (3, 224, 224), {}, "written.py"))["load"]()
+    assert explorer.analyze(again).layers == explorer.analyze(module).layers
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v3_small", "efficientnet_b0", "densenet121", "regnet_y_400mf", "convnext_tiny"]
+)
+def test_torchvisions_networks_are_written_without_torchvision(name: str) -> None:
+    module = warmed(torchvision.models.get_model(name))
+    source = python_source(module, (3, 64, 64), {}, "written.py")
+    assert "torchvision" not in source
+    again = made(source)["load"]()
+    again.load_state_dict(module.state_dict())
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(again(image), module(image), rtol=1e-5, atol=1e-6)
+
+
+class Twice(nn.Module):
+    """A reused block, a functional and an in-place activation, a buffer that is no weight, numbers that differ."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(inplace=True))
+        self.first, self.second = Cut(1), Cut(2)
+        self.stem, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 3)
+        self.scale: Tensor
+        self.register_buffer("scale", torch.tensor([0.5, 1.0, 2.0, -1.0]), persistent=False)
+        self.shared = self.stem
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.shared(x))
+        y = self.block(x)
+        x = self.block(x + 1) - (y - 2 * x) ** 2
+        x = x * self.scale[:, None, None]
+        x = self.first(x) + self.second(x)
+        return self.head(x.mean((2, 3)))
+
+
+class Cut(nn.Module):
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, self.rows : -self.rows].amax(2, keepdim=True)
+
+
+def test_what_people_write_comes_back() -> None:
+    module = Twice()
+    source = python_source(module, (3, 16, 16), {}, "written.py")
+    again = made(source)["load"]()
+    again.load_state_dict(module.state_dict())
+    image = torch.randn(2, 3, 16, 16)
+    assert torch.equal(again(image), module(image))
+    assert source.count("class Cut") == 1, "the two differ in a number, which is a parameter"
+
+
+class Elsewhere(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torchvision.ops.stochastic_depth(x, 0.5, "row", True)  # also at inference
+
+
+def test_what_cannot_be_written_is_named() -> None:
+    with pytest.raises(UserError, match=r"calls torchvision.*stochastic_depth, which is not torch's"):
+        python_source(Elsewhere(), (3, 8, 8), {}, "written.py")
+    with pytest.raises(UserError, match=r"calls torchvision.*_get_relative_position_bias"):
+        python_source(torchvision.models.swin_t(), (3, 64, 64), {}, "written.py")
+    weighed = nn.utils.weight_norm(nn.Conv2d(3, 3, 1))  # pyright: ignore[reportDeprecated]
+    with pytest.raises(UserError, match="weights that a hook computes"):
+        python_source(nn.Sequential(weighed), (3, 8, 8), {}, "written.py")
