@@ -40,12 +40,13 @@ _LINEAR = frozenset((
     "channel_shuffle", "unfold", "fold", "windows", "avg_pool", "adaptive_avg_pool", "mean", "sum", "dropout",
     "identity", "contiguous", "cast", "scale_by_constant", "constant",
 ))  # fmt: skip
+_POOLS = frozenset(("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "dropout", "identity"))
 _BY_CONSTANTS = frozenset(("mul", "div"))
 
 
 @dataclass(frozen=True)
 class AttributionSettings:
-    """layer: of Grad-CAM and Layer-CAM, by default the last map before global pooling. fill, fill_value: what stands
+    """layer: of Grad-CAM and Layer-CAM, by default as `layer_of_maps` has it. fill, fill_value: what stands
     for the absence of the picture, as of an occlusion's square: the baseline of integrated gradients and DeepLift; the
     three fills together are that of GradientShap. samples, noise: of SmoothGrad and GradientShap, the deviation as a
     share of the picture's range; seed: of that noise. steps: of integrated gradients. window, stride: of the square in
@@ -92,10 +93,14 @@ def refusal(network: Runnable, method: AttributionMethod, layer: str | None = No
 
 
 def layer_of_maps(program: TracedProgram, layer: str | None) -> str:
-    """The layer whose maps a class activation map weighs. Raises UnknownNameError."""
+    """The layer whose maps a class activation map weighs: by default the last one before the head and the pools in
+    front of it, as in Selvaraju et al. (2017). Raises UnknownNameError."""
     if layer is not None:
         return find_layer(program.graph, layer).id
-    return head_layer(program.graph, receptive_fields(program.graph))
+    name = head_layer(program.graph, receptive_fields(program.graph))
+    while program.graph[name].kind in _POOLS and program.graph[name].inputs:
+        name = program.graph[name].inputs[0]
+    return name
 
 
 def _without_maps(program: TracedProgram, method: str, layer: str | None) -> str | None:

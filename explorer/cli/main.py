@@ -148,7 +148,7 @@ def _add_attributions(commands: Any) -> None:
         "--method", action="append", dest="methods", choices=_ATTRIBUTIONS, help="may be given often (default: six)"
     )
     attributing.add_argument("--target", help="class, by name or number (default: the most probable)")
-    attributing.add_argument("--layer", help="of gradcam and layercam (default: the last map before global pooling)")
+    attributing.add_argument("--layer", help="of gradcam and layercam (default: the last map before the last pools)")
     attributing.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"), help="the picture's absence")
     attributing.add_argument("--samples", type=_whole, default=25, help="of smoothgrad and gradient_shap")
     attributing.add_argument("--noise", type=_number, default=0.15, help="theirs, as a share of the picture's range")

@@ -14,12 +14,14 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import models
 from explorer.analysis.attribution import attribute
 from explorer.analysis.attribution_settings import (
     ATTRIBUTION_METHODS,
     OF_LAYERS,
     AttributionMethod,
     AttributionSettings,
+    layer_of_maps,
     refusal,
 )
 from explorer.analysis.occluder import fill_values
@@ -180,6 +182,13 @@ def test_the_class_activation_maps_are_their_formulas() -> None:
         spread = F.interpolate(expected[method], (16, 20), mode="bilinear", align_corners=False)[0, 0]
         np.testing.assert_allclose(found.map, spread.numpy(), rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(found.values.sum(0), spread)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"), [("vgg16", "features.29"), ("alexnet", "features.11"), ("resnet50", "layer4.2.act3")]
+)
+def test_the_last_activation_before_the_pools_is_weighed(name: str, layer: str) -> None:
+    assert layer_of_maps(trace(models.build(name, device="meta"), (3, 224, 224)), None) == layer
 
 
 def test_layer_cam_takes_the_positive_part_of_the_derivative_of_negative_activations_too() -> None:

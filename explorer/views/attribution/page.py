@@ -149,7 +149,7 @@ def _settings(session: Session, layer: str) -> None:
     layers = [found.id for found in session.analysis.layers if found.is_map and found.kind != "input"]
     state.keep(st.selectbox, "attribution layer", "Layer of the CAMs", layer, lambda name: state.put("weighed", name),
                options=["", *layers], format_func=lambda name: name or "Last map",
-               help="Whose maps Grad-CAM and Layer-CAM weigh.")  # fmt: skip
+               help="Whose maps Grad-CAM and Layer-CAM weigh. The last map is that before the last pools.")  # fmt: skip
     state.control(st.selectbox, "absence", "Without the picture", options=list(ABSENCE),
                   format_func=ABSENCE.__getitem__,
                   help="What stands for its absence: in squares, baselines and deletion.")  # fmt: skip
