@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar="COMMAND")
     serving = commands.add_parser("serve", help="the app in the browser, also where no command is given")
     serving.add_argument("--port", type=_whole, help="default: 8501, or as Streamlit is set")
-    serving.set_defaults(run=_serve)
+    serving.set_defaults(run=_command("serve"))
     _add_structure(commands)
     _add_pictures(commands)
     _add_attributions(commands)
@@ -69,20 +70,20 @@ def _parser() -> argparse.ArgumentParser:
 def _add_structure(commands: Any) -> None:
     listing = commands.add_parser("list", help="all architectures and their presets")
     listing.add_argument("--json", action="store_true", dest="as_json")
-    listing.set_defaults(run=_list)
+    listing.set_defaults(run=_command("describe", "list"))
 
     describing = commands.add_parser("describe", help="layers, receptive field, parameters and MACs of a network")
     _on_network(describing)
-    describing.set_defaults(run=_describe)
+    describing.set_defaults(run=_command("describe"))
 
     counting = commands.add_parser("receipt", help="what other tools count, and which layers make the difference")
     _on_network(counting)
-    counting.set_defaults(run=_receipt)
+    counting.set_defaults(run=_command("receipt"))
 
     identifying = commands.add_parser("identify", help="which network a file of weights belongs to")
     identifying.add_argument("file", help="a .safetensors, .pt, .pth or .ckpt file")
     identifying.add_argument("--json", action="store_true", dest="as_json")
-    identifying.set_defaults(run=_identify)
+    identifying.set_defaults(run=_command("identify"))
 
     drawing = commands.add_parser("graph", help="the graph of layers, as a DOT file or drawn by Graphviz")
     drawing.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
@@ -90,7 +91,7 @@ def _add_structure(commands: Any) -> None:
     drawing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
     drawing.add_argument("--depth", type=_whole, help="levels of modules to open (default: what fits 60 boxes)")
     drawing.add_argument("--out", required=True, metavar="FILE.dot|.svg|.pdf|.png")
-    drawing.set_defaults(run=_graph)
+    drawing.set_defaults(run=_command("graph"))
 
     comparing = commands.add_parser("compare", help="networks side by side, or blocks on the same input")
     comparing.add_argument("names", nargs="+", metavar="NAME", help="networks, edited ones as PRESET!k.KNOB=VALUE; "
@@ -98,7 +99,7 @@ def _add_structure(commands: Any) -> None:
     comparing.add_argument("--match", choices=tuple(FIGURES), help="blocks: the others are made as dear as the first")
     comparing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
     comparing.add_argument("--json", action="store_true", dest="as_json")
-    comparing.set_defaults(run=_compare)
+    comparing.set_defaults(run=_command("compare"))
 
 
 def _add_pictures(commands: Any) -> None:
@@ -106,12 +107,12 @@ def _add_pictures(commands: Any) -> None:
     _on_output(predicting)
     predicting.add_argument("--out", metavar="FILE.csv", help="also a table with a row for each picture")
     predicting.add_argument("--json", action="store_true", dest="as_json")
-    predicting.set_defaults(run=_predict)
+    predicting.set_defaults(run=_command("predict"))
 
     features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
     features.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
     features.add_argument("--out", required=True, metavar="FILE.png")
-    features.set_defaults(run=_features)
+    features.set_defaults(run=_command("pictures", "features"))
 
     occluding = _on_picture(commands.add_parser("occlude", help="how the prediction depends on each part of a picture"))
     occluding.add_argument("--window", type=_whole, help="side of the square, px (default: 3/8 of the input)")
@@ -126,7 +127,7 @@ def _add_pictures(commands: Any) -> None:
     )  # fmt: skip
     occluding.add_argument("--memory", type=_bytes, help="the most to take beside the weights, as 500MB or 1.5GB")
     occluding.add_argument("--out", required=True, metavar="DIR")
-    occluding.set_defaults(run=_occlude)
+    occluding.set_defaults(run=_command("pictures", "occlude"))
 
 
 def _add_attributions(commands: Any) -> None:
@@ -141,7 +142,7 @@ def _add_attributions(commands: Any) -> None:
     )  # fmt: skip
     projecting.add_argument("--steps", action="store_true", help="also the signal at each layer on the way")
     projecting.add_argument("--out", required=True, metavar="DIR")
-    projecting.set_defaults(run=_deconvnet)
+    projecting.set_defaults(run=_command("attributions", "deconvnet"))
 
     attributing = _on_picture(commands.add_parser("attribute", help="which pixels a class's score is due to"))
     attributing.add_argument(
@@ -158,7 +159,7 @@ def _add_attributions(commands: Any) -> None:
     _on_output(attributing)
     attributing.add_argument("--judge", action="store_true", help="also curves, infidelity and sensitivity of each")
     attributing.add_argument("--out", required=True, metavar="DIR")
-    attributing.set_defaults(run=_attribute)
+    attributing.set_defaults(run=_command("attributions", "attribute"))
 
     measuring = commands.add_parser("faithfulness", help="how far attributions keep to the object and the network")
     measuring.add_argument("names", nargs="+", metavar="NAME", help="compact presets, as they were trained here")
@@ -169,7 +170,7 @@ def _add_attributions(commands: Any) -> None:
     measuring.add_argument("--items", type=_whole, help="pictures that no network was trained on (default: all 2,000)")
     measuring.add_argument("--device")
     measuring.add_argument("--out", required=True, type=Path, metavar="DIR", help="its results are kept, and reused")
-    measuring.set_defaults(run=_faithfulness)
+    measuring.set_defaults(run=_command("faithfulness"))
 
 
 # Those of `attribution_settings`, which is not imported before a command runs.
@@ -202,7 +203,7 @@ def _add_export(commands: Any) -> None:
     exporting.add_argument("--to", choices=("python", "onnx", "pt2", "safetensors", "json"),
                            help="default: what the ending of --out says")  # fmt: skip
     exporting.add_argument("--out", required=True, metavar="FILE")
-    exporting.set_defaults(run=_export)
+    exporting.set_defaults(run=_command("export"))
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:
@@ -316,82 +317,13 @@ def _input_size(text: str) -> tuple[int, int, int]:
 # -- commands, each imported when it is called ------------------------------------------------------------------------
 
 
-def _serve(port: int | None) -> int:
-    from explorer.cli.serve import serve_command
+def _command(module: str, name: str = "") -> Callable[..., int | None]:
+    """The function of a command, by default named like its module: help and errors do not wait for it."""
 
-    return serve_command(port)
+    def run(**options: Any) -> int | None:
+        return getattr(import_module(f"explorer.cli.{module}"), f"{name or module}_command")(**options)
 
-
-def _list(**options: Any) -> None:
-    from explorer.cli.describe import list_command
-
-    list_command(**options)
-
-
-def _describe(**options: Any) -> None:
-    from explorer.cli.describe import describe_command
-
-    describe_command(**options)
-
-
-def _receipt(**options: Any) -> None:
-    from explorer.cli.receipt import receipt_command
-
-    receipt_command(**options)
-
-
-def _identify(**options: Any) -> int:
-    from explorer.cli.identify import identify_command
-
-    return identify_command(**options)
-
-
-def _graph(**options: Any) -> None:
-    from explorer.cli.graph import graph_command
-
-    graph_command(**options)
-
-
-def _compare(**options: Any) -> None:
-    from explorer.cli.compare import compare_command
-
-    compare_command(**options)
-
-
-def _predict(**options: Any) -> int:
-    from explorer.cli.predict import predict_command
-
-    return predict_command(**options)
-
-
-def _features(**options: Any) -> int:
-    from explorer.cli.pictures import features_command
-
-    return features_command(**options)
-
-
-def _occlude(**options: Any) -> int:
-    from explorer.cli.pictures import occlude_command
-
-    return occlude_command(**options)
-
-
-def _deconvnet(**options: Any) -> int:
-    from explorer.cli.attributions import deconvnet_command
-
-    return deconvnet_command(**options)
-
-
-def _attribute(**options: Any) -> int:
-    from explorer.cli.attributions import attribute_command
-
-    return attribute_command(**options)
-
-
-def _faithfulness(**options: Any) -> int:
-    from explorer.cli.faithfulness import faithfulness_command
-
-    return faithfulness_command(**options)
+    return run
 
 
 def _train(preset_name: str, **options: Any) -> int:
@@ -404,12 +336,6 @@ def _contest(**options: Any) -> int:
     from explorer.cli.training import contest_command
 
     return contest_command(**_given(options))
-
-
-def _export(**options: Any) -> int:
-    from explorer.cli.export import export_command
-
-    return export_command(**options)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
