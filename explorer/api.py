@@ -110,10 +110,10 @@ def occlusion_map(
     image: as in `feature_maps`. target: class index, the most probable one by default. window, stride: of the square in
     pixels, or (height, width); on an image smaller than the default square, one of three eighths of its side. fill:
     "gray", "mean" (the image's mean colour) or "blur"; fill_value, [C], [1, C, 1, 1] or as large as the image,
-    overrides it. layer: also record the sum of its strongest map. method: "full" runs the whole network at each
-    position, "incremental" only what the square can reach, with the same result; "auto" takes the faster. batch_size:
-    positions run at a time, by default what memory and time allow; memory_bytes: the most that the run may take at once
-    beside the weights and the image. output: how the network's
+    overrides it. layer: also record the sums of its maps, the strongest's as `activation`. method: "full" runs the
+    whole network at each position, "incremental" only what the square can reach, with the same result; "auto" takes
+    the faster. batch_size: positions run at a time, by default what memory and time allow; memory_bytes: the most that
+    the run may take at once beside the weights and the image. output: how the network's
     values become probabilities: "softmax" over the classes, "sigmoid" of each by itself, "probabilities" (they are
     that already) or "logits" (taken as they are); by default found out from its end, and said in the result. Of
     several outputs the one of the form [N, classes] is taken, by preference the one named logits. progress(done, total,

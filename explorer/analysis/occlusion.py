@@ -45,7 +45,7 @@ class OcclusionSettings:
 
     window, stride: pixels, or (height, width); on an image smaller than the default square, one of three eighths of its
     side. fill: see `fill_values`; fill_value, [C], [1, C, 1, 1] or as large as the image, overrides it. layer: an id,
-    or the path of a module; also record the sum of its strongest map. method: "full" runs the whole network at each
+    or the path of a module; also record the sums of its maps. method: "full" runs the whole network at each
     position, "incremental" only what the square can reach, with the same result; "auto" takes the faster of them.
     batch_size: positions run at a time, by default as many as keep within memory and within half a second a layer;
     memory_bytes: the most that the run may take at once beside the weights and the image, for smaller batches. output:
@@ -89,9 +89,10 @@ class OcclusionMap:
     """One value per position of the square, as arrays [rows, columns]; NaN until `done` there.
 
     probability: of class `target`; top_class, top_probability: the most probable class (-1 until done,
-    or where the output is not finite); activation: sum of map `channel` of the layer, None without a layer.
+    or where the output is not finite); activation: sum of the layer's map `channel`, the strongest without a square;
+    activations: [rows, columns, channels], those of all its maps; None without a layer.
     boxes: [rows, columns, 4], the square as (top, left, bottom, right) in input pixels, bottom and right exclusive.
-    baseline, baseline_class, baseline_activation: the same without a square.
+    baseline, baseline_class, baseline_activation, baseline_activations [channels]: the same without a square.
     output: how probabilities were made: "softmax" or "sigmoid" of the network's values, "probabilities" where the
     network ends in such; "logits" where `probability` holds its values as they are. tensor: which of the network's
     outputs, as "logits" or "[1]", "" where it has one. precision: that in which the network computed them.
@@ -113,6 +114,16 @@ class OcclusionMap:
     tensor: str = ""
     precision: str = "float32"
     is_traced: bool = True
+    activations: np.ndarray | None = None
+    baseline_activations: np.ndarray | None = None
+
+    def activation_of(self, channel: int) -> tuple[np.ndarray, float]:
+        """The sum of one map of the layer at each position [rows, columns], and without a square. Raises UserError."""
+        if self.activations is None or self.baseline_activations is None:
+            raise UserError(f"channel={channel} is asked for, and no layer to which it belongs.")
+        if not 0 <= channel < len(self.baseline_activations):
+            raise UserError(f"channel={channel} is not a map: they go from 0 to {len(self.baseline_activations) - 1}.")
+        return self.activations[..., channel], float(self.baseline_activations[channel])
 
     @property
     def lowest(self) -> tuple[int, int]:
@@ -155,13 +166,17 @@ def occlusion_map(
     Raises UserError (a setting that makes no sense or a layer without maps, named), UnknownNameError (a layer),
     Cancelled.
     """
-    started = time.perf_counter()
-    steps = occlusion_steps(program, image, target, settings, cancel=cancel)
-    found = next(steps)
+    return to_the_end(occlusion_steps(program, image, target, settings, cancel=cancel), progress)
+
+
+def to_the_end(steps: Iterator[OcclusionMap], progress: OnProgress | None = None) -> OcclusionMap:
+    """The last map of `occlusion_steps`; progress: as in `occlusion_map`."""
+    found, started = next(steps), time.perf_counter()
+    before = int(found.done.sum())
     for found in steps:
         done, total = int(found.done.sum()), found.done.size
         if progress is not None:
-            progress(done, total, (time.perf_counter() - started) / done * (total - done))
+            progress(done, total, (time.perf_counter() - started) / (done - before) * (total - done))
     return found
 
 
@@ -171,11 +186,14 @@ def occlusion_steps(
     target: int | None = None,
     settings: OcclusionSettings | None = None,
     *,
+    partial: OcclusionMap | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[OcclusionMap]:
     """The map as it fills in: the empty one first, then again after every batch (the same arrays, updated).
 
-    Every 2^k-th position is visited first, then those between. Arguments and errors as in `occlusion_map`.
+    Every 2^k-th position is visited first, then those between. partial: the map of a run that was stopped, of the same
+    network, image and settings; it is left as it is, and what is done in it is not run again. Other arguments and
+    errors as in `occlusion_map`; UserError where the partial map is of other squares, target or layer.
     """
     image, settings = one_image(image).detach(), settings or OcclusionSettings()
     boxes = square_boxes((image.shape[2], image.shape[3]), *settings.square((image.shape[2], image.shape[3])))
@@ -184,7 +202,11 @@ def occlusion_steps(
     slide = Slide(image, boxes, settings.filling(image), layer, cancel)
     reading, found = _clean(network, slide, target, settings.output)
     found = replace(found, is_traced=not isinstance(program, PlainNetwork))
-    levels = _coarse_first(found.shape)
+    if partial is not None:
+        _take_over(found, partial)
+    levels = _coarse_first(~found.done)
+    if not levels:
+        return iter([found])
     batching = Batching(settings.batch_size, settings.memory_bytes)
     way, batches = planned(network, slide, levels, settings.method, batching)
     return _filled_in(found, reading, way, batches, cancel)
@@ -209,13 +231,35 @@ def _clean(network: Passes, slide: Slide, target: int | None, asked: Output | No
     totals = None if maps is None else sums(maps)[0].nan_to_num(nan=-torch.inf, posinf=-torch.inf)
     channel = None if totals is None else int(totals.argmax())
     empty = np.full(slide.squares.shape[:2], np.nan)
+    every = None if totals is None else np.full((*empty.shape, len(totals)), np.nan, np.float32)
     return reading, OcclusionMap(
         probability=empty.copy(), top_class=np.full(empty.shape, -1), top_probability=empty.copy(),
         activation=None if totals is None else empty.copy(), done=np.zeros(empty.shape, bool), boxes=slide.squares,
         target=chosen, baseline=float(probabilities[0, chosen]), baseline_class=best, channel=channel,
         baseline_activation=None if totals is None or channel is None else float(totals[channel]),
-        output=reading.output, tensor=reading.tensor, precision=reading.precision,
+        output=reading.output, tensor=reading.tensor, precision=reading.precision, activations=every,
+        baseline_activations=None if totals is None else totals.numpy(),
     )  # fmt: skip
+
+
+def _take_over(found: OcclusionMap, partial: OcclusionMap) -> None:
+    """Write what another map has done into an empty one. Raises UserError where they are not of one kind."""
+    for name in ("target", "channel", "output", "tensor"):
+        mine, other = getattr(found, name), getattr(partial, name)
+        if mine != other:
+            raise UserError(f"the partial map is of {name}={other}, where this run is of {mine}.")
+    if not np.array_equal(found.boxes, partial.boxes):
+        raise UserError("the partial map is of other squares than this run.")
+    done = partial.done.copy()  # first, as a run that is ending may still add to it
+    for mine, other in zip(_values(found), _values(partial), strict=True):
+        mine[done] = other[done]
+    found.done[done] = True
+
+
+def _values(found: OcclusionMap) -> list[np.ndarray]:
+    """The arrays that fill in."""
+    every = [found.probability, found.top_class, found.top_probability, found.activation, found.activations]
+    return [values for values in every if values is not None]
 
 
 def _filled_in(
@@ -262,17 +306,19 @@ def _store(found: OcclusionMap, batch: Sequence[Position], probabilities: Tensor
     found.probability[rows, columns] = probabilities[:, found.target].numpy()
     found.top_probability[rows, columns] = best.values.numpy()
     found.top_class[rows, columns] = best.indices.where(best.values.isfinite(), -1).numpy()
-    if found.activation is not None and sums is not None:
+    if found.activation is not None and found.activations is not None and sums is not None:
         found.activation[rows, columns] = sums[:, found.channel].numpy()
+        found.activations[rows, columns] = sums.numpy()
     found.done[rows, columns] = True
 
 
-def _coarse_first(shape: tuple[int, int]) -> list[list[Position]]:
-    """All positions, first those on the grid of the largest power of two, then those on the halves of it, and so on."""
+def _coarse_first(wanted: np.ndarray) -> list[list[Position]]:
+    """The positions wanted [rows, columns], first those on the grid of the largest power of two, then those on the
+    halves of it, and so on."""
 
     def spacing(at: Position) -> int:
         bits = at[0] | at[1] | 1 << 30  # the lowest bit that is set: the coarsest grid on which both lie
         return bits & -bits
 
-    every = sorted(((row, column) for row in range(shape[0]) for column in range(shape[1])), key=spacing, reverse=True)
-    return [list(level) for _, level in groupby(every, key=spacing)]
+    every = [(row, column) for row, column in np.argwhere(wanted).tolist()]
+    return [list(level) for _, level in groupby(sorted(every, key=spacing, reverse=True), key=spacing)]

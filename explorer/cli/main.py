@@ -120,6 +120,7 @@ def _add_pictures(commands: Any) -> None:
     occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
     occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
     occluding.add_argument("--layer", help="also the summed activation of this layer's or module's strongest map")
+    occluding.add_argument("--channel", type=_whole, help="also that of this map of the layer, by number")
     _on_output(occluding)
     occluding.add_argument(
         "--method", default="auto", choices=("auto", "full", "incremental"),

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from models.weights.sources import WeightsSource
 
 OPACITY = 0.6  # of a map over the picture
 SUMMARY = "summary.json"
-OPTIONAL = ("activation.npy", "activation.png")  # of a run with --layer alone
+OPTIONAL = ("activation.npy", "activation.png", "channel.npy", "channel.png")  # of runs with --layer and --channel
 Knobs = list[tuple[str, str]]
 
 
@@ -144,12 +145,13 @@ class Square:
 
 def occlude_command(
     image: str, target: str | None, out: str, *,
-    window: int | None, stride: int | None, fill: Fill, layer: str | None, method: Method, output: Output | None,
-    memory: int | None, **network: Any,
+    channel: int | None, window: int | None, stride: int | None, fill: Fill, layer: str | None, method: Method,
+    output: Output | None, memory: int | None, **network: Any,
 ) -> int:  # fmt: skip
     """Write the occlusion maps (PNG, NPY) and a summary (JSON), which goes to stdout as well.
 
-    window, stride, fill, layer, method, output, memory: see `Square`; network: see `Chosen`.
+    channel: a map of the layer whose sum is written beside that of the strongest. window, stride, fill, layer, method,
+    output, memory: see `Square`; network: see `Chosen`.
     """
     chosen, folder, pixels = Chosen.of(network), Path(out), chosen_picture(image)
     square = Square(window, stride, fill, layer, method, output, memory)
@@ -158,13 +160,17 @@ def occlude_command(
     folder.mkdir(parents=True, exist_ok=True)  # before the work, which is in vain if it cannot be made
     tensor = loaded.input(pixels)
     settings = square.settings(tensor, loaded)
-    found = occlusion.occlusion_map(loaded.program, tensor, number, settings, progress=show_progress)
-    files = encoded_maps(found, loaded.preprocessing.view(pixels))
+    steps = occlusion.occlusion_steps(loaded.program, tensor, number, settings)
+    empty = next(steps)
+    if channel is not None:
+        empty.activation_of(channel)  # refused before the work
+    found = occlusion.to_the_end(chain([empty], steps), show_progress)
+    files = encoded_maps(found, loaded.preprocessing.view(pixels), channel)
     legend = figures.class_legend(found, figures.class_colours(found), loaded.classes)
     summary = {
         "network": chosen.name, "image": image, "preprocessing": picture_input.describe(loaded.preprocessing),
         "window": settings.window, "stride": settings.stride, "fill": settings.fill,
-        **summarise(found, loaded.classes), "top_class_colours": legend, "files": sorted(files),
+        **summarise(found, loaded.classes, channel), "top_class_colours": legend, "files": sorted(files),
     }  # fmt: skip
     text = json.dumps(summary, indent=2) + "\n"
     write_together(folder, {**files, SUMMARY: text.encode()}, obsolete=set(OPTIONAL) - files.keys())
@@ -174,10 +180,11 @@ def occlude_command(
     return 0
 
 
-def summarise(found: OcclusionMap, classes: Sequence[str]) -> dict[str, Any]:
+def summarise(found: OcclusionMap, classes: Sequence[str], channel: int | None = None) -> dict[str, Any]:
     """The figures of an occlusion map as plain data; box: (top, left, bottom, right) in pixels of the input.
 
-    The lowest position and its figures are None where the output is finite at no position.
+    channel: the map of the layer whose sum is told beside that of the strongest. The lowest position and its figures
+    are None where the output is finite at no position.
     """
     lowest = found.lowest if np.isfinite(found.probability).any() else None
     return {
@@ -192,21 +199,33 @@ def summarise(found: OcclusionMap, classes: Sequence[str]) -> dict[str, Any]:
         "output": found.output,
         "output_tensor": found.tensor,
         "precision": found.precision,
+        **_sums(found, channel),
     }
 
 
-def encoded_maps(found: OcclusionMap, pixels: np.ndarray) -> dict[str, bytes]:
-    """Probability, top_class and (if there) activation, as NPY and as PNG: the contents of the files by name.
+def _sums(found: OcclusionMap, channel: int | None) -> dict[str, Any]:
+    """The maps of the layer that were summed, and their sums without a square."""
+    if found.activation is None:
+        return {}
+    chosen = {} if channel is None else {"channel": channel, "baseline_of_channel": found.activation_of(channel)[1]}
+    return {"strongest_channel": found.channel, "baseline_activation": found.baseline_activation, **chosen}
+
+
+def encoded_maps(found: OcclusionMap, pixels: np.ndarray, channel: int | None = None) -> dict[str, bytes]:
+    """Probability, top_class and (if there) activation, as NPY and as PNG: the contents of the files by name; with a
+    channel also the sum of that map of the layer.
 
     The probability is drawn alone, and over the picture as overlay.png; the others only over the picture.
     """
     arrays = {"probability": found.probability, "top_class": found.top_class, "activation": found.activation}
+    if channel is not None:
+        arrays["channel"] = found.activation_of(channel)[0]
     there = {f"{name}.npy": codec.encode_npy(array) for name, array in arrays.items() if array is not None}
-    there |= {f"{name}.png": codec.encode_png(picture) for name, picture in _pictures(found, pixels).items()}
+    there |= {f"{name}.png": codec.encode_png(picture) for name, picture in _pictures(found, pixels, channel).items()}
     return there
 
 
-def _pictures(found: OcclusionMap, pixels: np.ndarray) -> dict[str, np.ndarray]:
+def _pictures(found: OcclusionMap, pixels: np.ndarray, channel: int | None) -> dict[str, np.ndarray]:
     """The maps as the page draws them, uint8 [H, W, 3]."""
     place = figures.placement(found, (pixels.shape[0], pixels.shape[1]))
 
@@ -221,6 +240,8 @@ def _pictures(found: OcclusionMap, pixels: np.ndarray) -> dict[str, np.ndarray]:
     }
     if found.activation is not None:
         shown["activation"] = over(found.activation, found.baseline_activation)
+    if channel is not None:
+        shown["channel"] = over(*found.activation_of(channel))
     return shown
 
 

@@ -12,6 +12,7 @@ from explorer.errors import UserError
 from explorer.graph.layers import LayerGraph
 from explorer.receptive_field.field_state import FieldState
 from explorer.receptive_field.propagate import follow
+from explorer.types import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Arrangement:
 
     axes: str
     map_size: tuple[int, int]
+
+    def channels(self, shape: Shape) -> int:
+        """How many maps an output of this shape holds."""
+        return shape[self.axes.index("C")]
 
     def maps(self, output: Tensor) -> Tensor:
         """The output as [N, channels, rows, columns]; vectors are maps of 1×1."""

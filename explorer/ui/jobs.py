@@ -31,11 +31,15 @@ LAST_WAIT_S = 2.0
 
 @dataclass(eq=False)
 class Job:
-    """Work that waits or is under way: read `done`, `total`, `partial`; `result` or `error` once `finished`."""
+    """Work that waits or is under way: read `done`, `total`, `partial`; `result` or `error` once `finished`.
+
+    earlier_s: seconds that a job before it took, where this one goes on from what that one had done.
+    """
 
     key: tuple[Any, ...]
     work: Callable[[Job], Any]
     show: Callable[[int], str] = "{:,}".format
+    earlier_s: float = 0.0
     done: int = 0
     total: int = 0
     partial: Any = None
@@ -105,8 +109,8 @@ class Job:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the start, up to the end."""
-        return (self.ended_s or time.monotonic()) - self.started_s
+        """Seconds since the start, up to the end, and those before it."""
+        return self.earlier_s + (self.ended_s or time.monotonic()) - self.started_s
 
     @property
     def eta_s(self) -> float | None:
@@ -166,7 +170,7 @@ def unexpected(error: BaseException) -> str:
 def start(kind: str, key: tuple[Any, ...], work: Callable[[Job], Any], **options: Any) -> Job:
     """Start the work, or return the job of this kind and key that runs or has ended; another key's job is stopped.
 
-    options: those of Job (`show`: how `done` and `total` are written).
+    options: those of Job (`show`: how `done` and `total` are written; `earlier_s`).
     """
     found = current(kind)
     if found and found.key == (kind, *key):

@@ -136,6 +136,9 @@ def test_a_layer_may_be_a_module(capsys, tmp_path):
     assert "layer='layer33' is not a layer of this network; the nearest are layer3" in err
 
 
+OCCLUDE = ["occlude", "zfnet_mini", "--stride", "24"]
+
+
 def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):
     code, out, err = run(capsys, "occlude", "zfnet_mini", "cat", "--window", "16", "--stride", "8", "--layer",
                          "features.14", "--out", str(tmp_path))  # fmt: skip
@@ -154,6 +157,20 @@ def test_occlude_writes_the_maps_and_a_summary(capsys, tmp_path):
     assert all(np.ptp(picture) > 0 for picture in drawn.values())
 
 
+def test_occlude_also_sums_a_chosen_map(capsys, tmp_path):
+    asked = [*OCCLUDE, "cat", "--layer", "features.14", "--out", str(tmp_path), "--channel"]
+    code, out, _ = run(capsys, *asked, "5")
+    summary = json.loads(out)
+    assert (code, summary["channel"]) == (0, 5)
+    assert summary["baseline_of_channel"] < summary["baseline_activation"]
+    assert {"activation.npy", "channel.npy", "channel.png"} <= {path.name for path in tmp_path.iterdir()}
+    sums = [np.load(tmp_path / f"{name}.npy") for name in ("activation", "channel")]
+    assert sums[0].shape == sums[1].shape
+    assert not np.allclose(*sums)
+    code, _, err = run(capsys, *asked, "900")
+    assert (code, err.splitlines()[-1]) == (2, "error: channel=900 is not a map: they go from 0 to 63.")
+
+
 def test_without_a_layer_no_activation_is_written_and_that_of_an_earlier_run_goes(capsys, tmp_path):
     for name in ("activation.npy", "activation.png", "mine.png"):
         (tmp_path / name).write_bytes(b"old")
@@ -164,7 +181,6 @@ def test_without_a_layer_no_activation_is_written_and_that_of_an_earlier_run_goe
     assert {path.name for path in tmp_path.iterdir()} == files | {"summary.json", "mine.png"}
 
 
-OCCLUDE = ["occlude", "zfnet_mini", "--stride", "24"]
 FEATURES = ["features", "zfnet_mini", "--layer", "features.4"]
 
 

@@ -162,6 +162,28 @@ def test_an_expensive_run_is_asked_for_and_what_was_done_is_kept() -> None:
     assert "Partial" in texts(app)
     assert "of 2,809 positions" in texts(app)
     assert "**Probability of cat**" in texts(app)
+    done = int(job.partial.done.sum())
+    next(button for button in app.button if button.label == "Continue").click().run()
+    resumed = app.session_state["jobs"][view.KIND]
+    while resumed.done <= done:
+        time.sleep(0.01)
+    resumed.stop()
+    assert resumed.wait(10)
+    assert resumed.elapsed_s > job.elapsed_s
+    kept = job.partial.done
+    np.testing.assert_array_equal(resumed.partial.probability[kept], job.partial.probability[kept])
+
+
+def test_another_map_of_the_layer_is_shown_without_another_run() -> None:
+    app = finished(open_occlusion(window="31", stride="31", occluded="features.0"))
+    job = app.session_state["jobs"][view.KIND]
+    strongest = job.partial.channel
+    assert f"**Sum of map {strongest} (the strongest)**" in texts(app)
+    other = (strongest + 1) % 8
+    app.selectbox(key="widget:occlusion channel").select(other).run()
+    assert app.session_state["jobs"][view.KIND] is job
+    assert app.query_params["summed"] == str(other)
+    assert f"**Sum of map {other}**" in texts(app)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +193,10 @@ def test_an_expensive_run_is_asked_for_and_what_was_done_is_kept() -> None:
         ({"stride": "65", "window": "20"}, "stride=65 is larger than the image of 64 px; 3 is used."),
         ({"target": "12"}, "target=12 is not a class: they go from 0 to 11. The most probable is used."),
         ({"occluded": "$x$"}, r"occluded='\$x\$' is not a layer with maps in this network; none is summed."),
+        (
+            {"occluded": "features.0", "summed": "999"},
+            "summed=999 is not a map of features.0: they go from 0 to 23. The strongest is shown.",
+        ),
         ({"window": "-3"}, "In the link: window='-3' is not between 0 and 4096; 0 is used."),
         ({"fill": "red"}, "In the link: fill='red' is not one of gray, mean, blur; gray is used."),
     ],

@@ -35,6 +35,7 @@ LEAST_SPAN = 0.02  # of a probability: less is not drawn as if it were much
 SETTINGS = (
     Setting("ends", "own", choices=tuple(ENDS)),
     Setting("position", "", of_network=True),
+    Setting("summed", -1, low=-1, high=100_000, of_network=True),
     *picture_controls.SETTINGS,
 )
 
@@ -43,14 +44,15 @@ SETTINGS = (
 class Shown:
     """What is drawn: the map found so far, what its squares are filled with, and the position that a person chose.
 
-    chosen is None while the map still fills in. key: tells it from others on the page. Files are made of it in threads
-    that cannot ask for the state.
+    chosen is None while the map still fills in. channel: the map of the layer that is shown beside the strongest. key:
+    tells it from others on the page. Files are made of it in threads that cannot ask for the state.
     """
 
     session: Session
     found: OcclusionMap
     filling: Tensor
     chosen: Cell | None = None
+    channel: int | None = None
     key: str = ""
     opacity: float = field(default_factory=lambda: state.get("opacity"))
     smooth: bool = field(default_factory=lambda: state.get("smooth"))
@@ -80,6 +82,11 @@ class Shown:
         colours = figures.class_colours(self.found)
         return figures.classes(self.view, self.found, colours, self.placement, self.opacity)
 
+    def summed(self) -> list[int]:
+        """The maps of the layer whose sums are shown: the strongest, and the chosen one."""
+        channels = [] if self.found.channel is None else [self.found.channel, self.channel]
+        return [channel for channel in dict.fromkeys(channels) if channel is not None]
+
     @property
     def quantity(self) -> str:
         """What is shown of each class."""
@@ -105,7 +112,7 @@ def _at(text: str, row: int, column: int) -> str:
 def draw(shown: Shown) -> None:
     """All maps side by side, and the picture with the square at the chosen position if there is one."""
     parts = [probability, _classes]
-    parts += [_activation] if shown.found.activation is not None else []
+    parts += [lambda shown, channel=channel: _activation(shown, channel) for channel in shown.summed()]
     parts += [_occluded] if shown.chosen else []
     with st.grid(min_column_width=250 if len(parts) < 4 else 205, gap="medium"):
         for part in parts:
@@ -116,9 +123,11 @@ def draw(shown: Shown) -> None:
 def snapshot(found: OcclusionMap) -> OcclusionMap:
     """A copy of a map that still fills in; what it says is done, is there."""
     done = found.done.copy()
-    activation = None if found.activation is None else found.activation.copy()
+    activation, activations = (
+        None if values is None else values.copy() for values in (found.activation, found.activations)
+    )
     return replace(
-        found, done=done, activation=activation, probability=found.probability.copy(),
+        found, done=done, activation=activation, activations=activations, probability=found.probability.copy(),
         top_class=found.top_class.copy(), top_probability=found.top_probability.copy(),
     )  # fmt: skip
 
@@ -156,14 +165,15 @@ def _classes(shown: Shown) -> None:
     _live(shown, shown.classes(), "Most probable class", shown.texts(say), legend)
 
 
-def _activation(shown: Shown) -> None:
-    found, values = shown.found, shown.found.activation
-    assert values is not None
-    low, high = scale = shown.scale(values, found.baseline_activation)
-    legend = Legend(f"Low (dark): hiding this matters; {found.baseline_activation:.4g} without a square",
+def _activation(shown: Shown, channel: int) -> None:
+    found = shown.found
+    values, baseline = found.activation_of(channel)
+    low, high = scale = shown.scale(values, baseline)
+    legend = Legend(f"Low (dark): hiding this matters; {baseline:.4g} without a square",
                     raster.CIVIDIS, f"{low:.3g}", f"{high:.3g}")  # fmt: skip
     texts = shown.texts(lambda r, c: f"{values[r, c]:.4g}")
-    _live(shown, shown.over(values, scale), f"Sum of map {found.channel}", texts, legend)
+    which = " (the strongest)" if channel == found.channel else ""
+    _live(shown, shown.over(values, scale), f"Sum of map {channel}{which}", texts, legend)
 
 
 # -- one position -----------------------------------------------------------------------------------------------------
@@ -255,9 +265,11 @@ def files(shown: Shown) -> None:
         "Classes (PNG)": lambda: codec.encode_png(shown.classes()),
         "Classes (NPY)": lambda: codec.encode_npy(found.top_class),
     }
-    if (values := found.activation) is not None:
-        offered["Activation (NPY)"] = lambda: codec.encode_npy(values)
+    for channel in shown.summed():
+        offered[f"Sum of map {channel} (NPY)"] = lambda channel=channel: codec.encode_npy(
+            found.activation_of(channel)[0]
+        )
     with st.container(horizontal=True):
         for label, data in offered.items():
-            name = "occlusion_" + label.lower().replace(" (", ".").rstrip(")")
+            name = "occlusion_" + label.lower().replace(" (", ".").rstrip(")").replace(" ", "_")
             st.download_button(label, data, name, on_click="ignore", icon=":material/download:")

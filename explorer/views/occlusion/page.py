@@ -18,6 +18,7 @@ from explorer.figures import prediction, raster
 from explorer.graph.names import layer_or_none
 from explorer.networks.knob_text import shorten
 from explorer.networks.questions import OcclusionQuestion
+from explorer.receptive_field.map_layout import arrangement
 from explorer.run.execute import run
 from explorer.ui import components, jobs, output_control, prepared, state, untrained
 from explorer.ui.awaited import awaited
@@ -37,6 +38,7 @@ CHEAP_MACS = 30 * 10**9  # a few seconds on two cores: started without being ask
 MOST_MEGABYTES = 1_000_000
 LIKELY = "Most probable"
 NO_LAYER = "None"
+ALONE = "The strongest alone"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def render(session: Session) -> None:
     if session.spec_error:
         st.warning("This is the last network that could be built.", icon=":material/history:")
     untrained.render(session)
-    asked = _controls(session)
+    asked, channel = _controls(session)
     key = (*session.key, asked)
     job = jobs.current(KIND, key)
     passes = square_boxes(session.preprocessing.crop, asked.settings.window, asked.settings.stride)[..., 0].size
@@ -64,9 +66,9 @@ def render(session: Session) -> None:
         _preview(session, asked)
     elif not job.finished:
         filling = _filling(session, asked.settings.fill)
-        jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling))
+        jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling, channel))
     else:
-        _ended(session, asked, key, job, passes)
+        _ended(session, asked, key, job, channel)
 
 
 def _preview(session: Session, asked: Asked) -> None:
@@ -86,7 +88,8 @@ def _preview(session: Session, asked: Asked) -> None:
 # -- settings ---------------------------------------------------------------------------------------------------------
 
 
-def _controls(session: Session) -> Asked:
+def _controls(session: Session) -> tuple[Asked, int | None]:
+    """What is to be run, and the map of the layer that is shown beside the strongest."""
     side = min(session.preprocessing.crop)
     window = _within("window", state.get("window"), side, default_window(side), f"the image of {side} px")
     stride = _within("stride", state.get("stride"), side, default_stride(window), f"the image of {side} px")
@@ -109,6 +112,7 @@ def _controls(session: Session) -> Asked:
                    lambda name: _choose("occluded", name), options=["", *layers],
                    format_func=lambda name: name or NO_LAYER,
                    help="Zeiler and Fergus 2014, figure 7 (b): the sum of the strongest map of a layer.")  # fmt: skip
+        summed = _summed(session, layer)
         state.control(st.selectbox, "method", "Computed by", options=list(COMPUTED_BY),
                       format_func=COMPUTED_BY.__getitem__,
                       help="Whole passes, or only what the square can reach. The maps are the same.")  # fmt: skip
@@ -119,7 +123,21 @@ def _controls(session: Session) -> Asked:
         window, stride, state.get("fill"), layer or None, state.get("method"), output=output_control.chosen(),
         memory_bytes=state.get("memory") * 10**6 or None,
     )  # fmt: skip
-    return Asked(target if target >= 0 else None, window, settings)
+    return Asked(target if target >= 0 else None, window, settings), summed
+
+
+def _summed(session: Session, layer: str) -> int | None:
+    """The map of the layer that is shown beside the strongest, if there is one."""
+    if not layer:
+        return None
+    channels = arrangement(session.analysis.graph, layer).channels(session.analysis.graph[layer].output_shape)
+    channel = state.get("summed")
+    if channel >= channels:
+        _warn(f"summed={channel} is not a map of {layer}: they go from 0 to {channels - 1}. The strongest is shown.")
+        channel = -1
+    state.keep(st.selectbox, "occlusion channel", "And of its map", channel, lambda c: _choose("summed", c),
+               options=range(-1, channels), format_func=lambda c: str(c) if c >= 0 else ALONE)  # fmt: skip
+    return channel if channel >= 0 else None
 
 
 def _labels(names: Sequence[str]) -> dict[int, str]:
@@ -174,14 +192,15 @@ def _filling(session: Session, fill: Fill) -> torch.Tensor:
     return fill_values(session.input.cpu(), fill, mean, std)
 
 
-def _work(session: Session, asked: Asked) -> Any:
-    """The job; what cannot be had, as a picture that was taken away, is its error."""
+def _work(session: Session, asked: Asked, partial: OcclusionMap | None = None) -> Any:
+    """The job, which goes on from a partial map if there is one. What cannot be had, as a picture that was taken away,
+    is its error."""
 
     def work(job: Job) -> OcclusionMap | None:
         image, filling = session.input, _filling(session, asked.settings.fill)
         program = session.load(job.should_stop).program
         settings = replace(asked.settings, fill_value=filling)
-        for found in occlusion_steps(program, image, asked.target, settings, cancel=job.should_stop):
+        for found in occlusion_steps(program, image, asked.target, settings, partial=partial, cancel=job.should_stop):
             job.progress(int(found.done.sum()), found.done.size, found)
         return job.partial
 
@@ -212,25 +231,28 @@ def _ask(session: Session, asked: Asked, key: tuple[Any, ...], passes: int) -> N
         _run_button("Run", text, session, asked, key)
 
 
-def _ended(session: Session, asked: Asked, key: tuple[Any, ...], job: Job, passes: int) -> None:
-    """What came of the run: all of it, a part, or an error; then the button that runs it again."""
+def _ended(session: Session, asked: Asked, key: tuple[Any, ...], job: Job, channel: int | None) -> None:
+    """What came of the run: all of it, a part, or an error; then the button that goes on, or runs it again."""
     found: OcclusionMap | None = job.partial
     if found is not None and found.done.all():
-        st.markdown(f"{_count(passes)}, took {job.elapsed_s:.1f} s.")
+        st.markdown(f"{_count(found.done.size)}, took {job.elapsed_s:.1f} s.")
+    elif job.error or found is None:
+        _run_button("Run again", "", session, asked, key)
     else:
-        done = int(found.done.sum()) if found is not None else 0
-        stopped = f"Stopped after {done:,} of {passes:,} positions; the clear cells were not tried."
-        text = f"{_count(passes)}." if job.error else f":orange-badge[Partial] {stopped}"
-        _run_button("Run again", text, session, asked, key)
+        stopped = f"Stopped after {found.done.sum():,} of {_count(found.done.size)}; the clear cells were not tried."
+        _run_button("Continue", f":orange-badge[Partial] {stopped}", session, asked, key, job)
     if job.error:
         st.error(markdown_safe(job.error), icon=":material/error:")
     elif found is not None:
-        _result(session, asked, found)
+        _result(session, asked, found, channel)
 
 
-def _run_button(label: str, text: str, session: Session, asked: Asked, key: tuple[Any, ...]) -> None:
+def _run_button(
+    label: str, text: str, session: Session, asked: Asked, key: tuple[Any, ...], stopped: Job | None = None
+) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(label, type="primary", icon=":material/play_arrow:", on_click=_start, args=(session, asked, key))
+        st.button(label, type="primary", icon=":material/play_arrow:", on_click=_start,
+                  args=(session, asked, key, stopped))  # fmt: skip
         st.markdown(text)
 
 
@@ -238,25 +260,29 @@ def _count(passes: int) -> str:
     return f"{passes:,} positions" if passes > 1 else "1 position"
 
 
-def _start(session: Session, asked: Asked, key: tuple[Any, ...]) -> None:
+def _start(session: Session, asked: Asked, key: tuple[Any, ...], stopped: Job | None = None) -> None:
+    """Run it, or go on where a job was stopped."""
     jobs.discard(KIND)
-    jobs.start(KIND, key, _work(session, asked))
+    if stopped is None:
+        jobs.start(KIND, key, _work(session, asked))
+    else:
+        jobs.start(KIND, key, _work(session, asked, stopped.partial), earlier_s=stopped.elapsed_s)
 
 
-def _so_far(session: Session, found: OcclusionMap | None, filling: torch.Tensor) -> None:
+def _so_far(session: Session, found: OcclusionMap | None, filling: torch.Tensor, channel: int | None) -> None:
     if found is not None:
-        maps.draw(Shown(session, maps.snapshot(found), filling))
+        maps.draw(Shown(session, maps.snapshot(found), filling, channel=channel))
 
 
 # -- the result -------------------------------------------------------------------------------------------------------
 
 
-def _result(session: Session, asked: Asked, found: OcclusionMap) -> None:
+def _result(session: Session, asked: Asked, found: OcclusionMap, channel: int | None) -> None:
     if not found.done.any():
         return
     _lowest(session, found)
     chosen = maps.decode_cell(state.get("position"), found.shape) or found.lowest
-    shown = Shown(session, found, _filling(session, asked.settings.fill), chosen)
+    shown = Shown(session, found, _filling(session, asked.settings.fill), chosen, channel)
     maps.draw(shown)
     left, right = st.columns([1, 1], gap="large")
     with left:

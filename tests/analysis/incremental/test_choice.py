@@ -22,20 +22,22 @@ def network() -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("here", "count", "way"),
+    ("here", "window", "count", "way"),
     [
-        (Machine(1e9, 1e9, 1e9, 0.0), 16, IncrementalSliding),
-        (Machine(1e9, 1e9, 1e9, 1.0), 16, FullSliding),  # pieces cost more than they save
-        (Machine(1e9, 1e9, 1e9, 0.0), 1, FullSliding),  # one position saves less than the pass without a square takes
+        (Machine(1e9, 1e9, 1e9, 0.0), 4, 16, IncrementalSliding),
+        (Machine(1e9, 1e9, 1e9, 1.0), 4, 16, FullSliding),  # pieces cost more than they save
+        (Machine(1e9, 1e9, 1e9, 0.0), 4, 1, FullSliding),  # one position saves less than the clean pass takes
+        (Machine(1e9, 1e9, 1e9, 0.0), 26, 4, FullSliding),  # the arithmetic limit, 1.3, is below what pays
     ],
 )
 def test_auto_takes_what_takes_less(
-    here: Machine, count: int, way: type, monkeypatch: pytest.MonkeyPatch
+    here: Machine, window: int, count: int, way: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     monkeypatch.setattr(ways, "machine", lambda _: here)
     program, image = trace(network(), (3, 32, 32)), torch.randn(1, 3, 32, 32)
-    slide = Slide(image, square_boxes((32, 32), 4, 4), fill_values(image, "gray"))
-    levels = [[(0, column % 8) for column in range(count)]]
+    slide = Slide(image, square_boxes((32, 32), window, 4), fill_values(image, "gray"))
+    columns = slide.squares.shape[1]
+    levels = [[(0, column % columns) for column in range(count)]]
     assert isinstance(sliding(TracedPasses(program), slide, levels, "auto"), way)
 
 
