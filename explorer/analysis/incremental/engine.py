@@ -17,7 +17,7 @@ from explorer.analysis.incremental.batches import MOST_OF_A_MAP
 from explorer.analysis.incremental.cost import machine
 from explorer.analysis.incremental.patches import Canvases, Patch, cut_out
 from explorer.analysis.incremental.reach import WINDOWED, Region, cut_from, full_macs, regions
-from explorer.analysis.incremental.rules import Wanted, compute, margin
+from explorer.analysis.incremental.rules import Wanted, averaged_whole, compute, margin
 from explorer.analysis.incremental.spans import Span, Stretch
 from explorer.analysis.passes import BATCH_BYTES, BATCH_IMAGES
 from explorer.graph.layers import LayerGraph
@@ -144,7 +144,8 @@ class _Batch:
     def __call__(self, call: OpCall) -> Any:
         region = self.owner.regions.get(call.layer.id)
         if region is None:
-            return _whole(call)
+            mean = averaged_whole(call)
+            return _whole(call) if mean is None else mean
         wanted, dims = self._wanted(region), region.dims
 
         def patch(values: Tensor, clean: Tensor) -> Patch:

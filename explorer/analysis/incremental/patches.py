@@ -45,9 +45,14 @@ class Patch:
         start = np.zeros(len(values), int)
         return cls(values, clean, Stretch(start, values.shape[dims[0]]), Stretch(start, values.shape[dims[1]]), dims)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its region is the whole map."""
+        return self.values.shape == self.size()
+
     def whole(self) -> Tensor:
         """The output itself, which nothing else reads."""
-        if self.values.shape == self.size():
+        if self.is_whole:
             return self.values
         found = _empty(self.clean, tuple(self.size())).copy_(self.clean.expand(self.size()))
         height, width = (self.clean.shape[dim] for dim in self.dims)

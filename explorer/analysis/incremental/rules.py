@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -31,6 +32,23 @@ class Wanted:
 def compute(call: OpCall, wanted: Wanted) -> Any:
     """The output of a layer where it is wanted, a tensor or a tuple of tensors in the place of whole ones."""
     return _RULES.get(call.layer.kind, _alike)(call, wanted)
+
+
+def averaged_whole(call: OpCall) -> Tensor | None:
+    """The mean of each whole map, from that of the clean one and what the region adds; None for any other layer."""
+    patches = [leaf for leaf in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(leaf, Patch)]
+    if len(patches) != 1 or patches[0].is_whole or not _is_mean_of_maps(call.layer, patches[0]):
+        return None
+    patch = patches[0]
+    clean = call.perform(*_mapped(call, lambda _: patch.clean))
+    added = patch.change() / prod(patch.clean.shape[dim] for dim in patch.dims)
+    return clean + added.reshape(len(added), *clean.shape[1:])
+
+
+def _is_mean_of_maps(layer: Layer, patch: Patch) -> bool:
+    if layer.kind == "adaptive_avg_pool":
+        return patch.dims == (2, 3) and layer.output_shape[2:] == (1, 1)
+    return layer.kind == "mean" and {dim % patch.dim() for dim in layer.numbers("dim")} == {*patch.dims}
 
 
 def _alike(call: OpCall, _: Wanted) -> Any:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import models
+from explorer.analysis.incremental.patches import Patch
 from explorer.graph.trace import trace
 from tests.support.preset_sizes import input_size
 from tests.support.random_networks import RandomNetwork
@@ -124,6 +125,36 @@ def test_an_adaptive_pool_to_the_size_that_the_map_has() -> None:
         nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d((20, 24)), nn.Flatten(), nn.Linear(1920, 5)
     )
     _, to_change = apart(trace(module.eval().double(), (3, 20, 24)), torch.randn(1, 3, 20, 24).double(), (3, 4), (5, 5))
+    assert to_change <= OF_THE_CHANGE
+
+
+class ChannelsLastMean(nn.Module):
+    """The mean over rows and columns of maps whose channels lie last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 6, 3), nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.conv(x).permute(0, 2, 3, 1).mean((1, -2)))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5)),
+        ChannelsLastMean(),
+    ],
+    ids=["pool", "mean"],
+)
+def test_the_mean_of_whole_maps_comes_from_the_change(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Patch) -> Tensor:
+        raise AssertionError("the whole map was made")
+
+    monkeypatch.setattr(Patch, "whole", refused)
+    program = trace(network.eval().double(), (3, 24, 28))
+    to_largest, to_change = apart(program, torch.randn(1, 3, 24, 28).double(), (5, 4), (3, 4))
+    assert to_largest <= TOLERATED
     assert to_change <= OF_THE_CHANGE
 
 
