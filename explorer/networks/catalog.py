@@ -24,7 +24,9 @@ from models.errors import SpecError
 from models.spec import NetSpec, Spec
 from models.weights import sources
 from models.weights.expected_input import ExpectedInput, InputChoices, imagenet_normalisation
-from models.weights.kept import Kept
+from models.weights.fit import fit
+from models.weights.kept import Kept, Shapes, shapes_of
+from models.weights.recognise import shapes_of_spec
 from models.weights.safetensors_file import shown_name
 from models.weights.sources import WeightsSource
 
@@ -234,6 +236,26 @@ def load(
     module = module.to(target)
     names = classes_of(source, figures)
     return LoadedNetwork(module, trace(module, network.input_size), prepared, names, kept)
+
+
+def shapes_of_network(network: Network) -> Shapes:
+    """The shapes in a network's state dict; nothing is allocated."""
+    if isinstance(network.spec, NetSpec):
+        return shapes_of_spec(network.spec)
+    return shapes_of(network.build("meta"))
+
+
+def keeps(network: Network, source: WeightsSource) -> Kept | None:
+    """What a network keeps of weights that need not be its own, before they are loaded.
+
+    None where it has to have exactly those, or they are random. Raises WeightsError where nothing of a person's file
+    fits.
+    """
+    if isinstance(network.spec, NetSpec):
+        return sources.keeps(source, network.name, network.spec)
+    if not source.partial or source.shapes is None:
+        return None
+    return fit(source.shapes, shapes_of_network(network)).kept
 
 
 def kept_in_words(kept: Kept, source: WeightsSource, preset: str, seed: int) -> str:

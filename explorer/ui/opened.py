@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from explorer.errors import UserError
 from explorer.networks import catalog, libraries
 from explorer.networks.catalog import Network
 
 
-def named(name: str, seed: int = 0) -> Network:
-    """The network of that name, which is no preset. Raises UnknownNameError."""
-    return catalog.find(name, seed=seed)
+def named(name: str, seed: int = 0, options: Mapping[str, Any] | None = None) -> Network:
+    """The network of that name, which is no preset; options: what its builder is told. Raises UnknownNameError."""
+    return catalog.find(name, seed=seed, options=options)
 
 
 @cache

@@ -28,14 +28,13 @@ from explorer.networks.picture_input import fitted
 from explorer.networks.variants import Variant
 from explorer.run import device
 from explorer.types import InputSize
-from explorer.ui import input_choices, jobs, opened, pictures, state, weights
+from explorer.ui import input_choices, jobs, opened, pictures, state, weights, weights_file
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import KnobSet, Setting
 from models.draft import draft
 from models.errors import SpecError
 from models.registry import Architecture
 from models.spec import NetSpec
-from models.weights import sources
 from models.weights.expected_input import InputChoices
 from models.weights.kept import Kept
 from models.weights.sources import WeightsSource
@@ -137,7 +136,7 @@ class Session:
     @cached_property
     def kept(self) -> Kept | None:
         """What a changed network keeps of the weights; None where these are random, or the network is the preset."""
-        return sources.keeps(self.source, self.preset, self.spec) if self.is_ours else None
+        return catalog.keeps(self.network, self.source)
 
     @property
     def kept_sentence(self) -> str | None:
@@ -225,12 +224,13 @@ def start_over() -> Session:
 def _at_hand() -> Session:
     """The session of this run; jobs for another network or picture are stopped."""
     session = current()
-    jobs.retain(session.key, besides=[weights.DOWNLOAD])
+    jobs.retain(session.key, besides=[weights.DOWNLOAD, weights_file.READING, weights_file.SEARCHING])
     return session
 
 
 def current() -> Session:
     """The session of this run, from the state. Raises nothing: what is wrong is kept as a sentence."""
+    weights_file.settle()
     name, seed = state.get("preset"), state.get("seed")
     network, spec_error = _network(name, seed)
     session = _of(network, spec_error, state.get("weights"), seed)
@@ -243,15 +243,19 @@ def of_variant(variant: Variant) -> Session:
     """The session as if this were the chosen network. Raises SpecError where its knobs make none, UserError."""
     name, seed = variant.preset, variant.seed
     is_ours = name in models.presets()
-    network = catalog.of_spec(name, variant.spec, seed) if is_ours else opened.named(name, seed)
+    network = catalog.of_spec(name, variant.spec, seed) if is_ours else _opened(name, seed, variant.weights)
     return _of(network, None, variant.weights, seed)
 
 
 def _network(name: str, seed: int) -> tuple[Network, str | None]:
     if name not in models.presets():
-        return opened.named(name, seed), None
+        return _opened(name, seed, state.get("weights")), None
     spec, spec_error = _spec(models.preset(name).spec, name)
     return catalog.of_spec(name, spec, seed), spec_error
+
+
+def _opened(name: str, seed: int, wanted: str) -> Network:
+    return opened.named(name, seed, weights_file.options(name, wanted))
 
 
 def _of(network: Network, spec_error: str | None, wanted: str, seed: int) -> Session:

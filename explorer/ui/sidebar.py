@@ -13,14 +13,16 @@ import models
 from explorer.images.codec import LoadedImage
 from explorer.images.preprocess import resize
 from explorer.networks import libraries
-from explorer.ui import jobs, opened, pictures, state, weights, widgets
+from explorer.ui import jobs, opened, pictures, state, weights, weights_controls, weights_file, widgets
 from explorer.ui import session as sessions
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
+from models.weights.own_file import SUFFIXES
 from models.weights.sources import WeightsSource
 
 SOURCES = {"sample": "Samples", "upload": "Upload", "camera": "Camera"}
 PICTURE_MB, WEIGHTS_MB = 25, 1000
+WEIGHTS_TYPES = [suffix.removeprefix(".") for suffix in SUFFIXES]
 TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
 
 
@@ -73,9 +75,7 @@ def _weights(session: Session) -> None:
     if session.network.own_weights is not None:
         st.caption(markdown_safe(session.source.note))
         return
-    found = {source.name: source.title for source in weights.offered(session.preset)}
-    if session.is_ours:
-        found[weights.FILE] = "Your own file"
+    found = {source.name: source.title for source in weights.offered(session.preset)} | {weights.FILE: "Your own file"}
     asked = state.get("weights")
     shown = asked if asked in found else session.source.name
     state.keep(
@@ -83,10 +83,11 @@ def _weights(session: Session) -> None:
         options=list(found), format_func=found.__getitem__,
     )  # fmt: skip
     if asked == weights.FILE:
-        _upload("weights file", "A .safetensors file", weights.take, type="safetensors", max_upload_size=WEIGHTS_MB)
-    if session.weights_error:
+        _upload("weights file", "A file of weights", weights_file.take, type=WEIGHTS_TYPES, max_upload_size=WEIGHTS_MB)
+        weights_controls.render(session)
+    elif session.weights_error:
         st.error(markdown_safe(session.weights_error), icon=":material/error:")
-    elif asked != weights.FILE or session.source.kind == "file":
+    else:
         st.caption(markdown_safe(session.source.note))
     _kept(session)
     if session.has_seed:

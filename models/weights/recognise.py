@@ -17,7 +17,7 @@ from models.spec import NetSpec
 from models.weights.fit import TensorFit, fit
 from models.weights.header import Header
 from models.weights.kept import Shapes, shapes_of
-from models.weights.safetensors_file import size_text
+from models.weights.safetensors_file import shown_name, size_text
 
 SIDES_PX = (28, 32, 48, 56, *range(64, 256, 16), 256, 288, 299, 320, 336, 384, 448, 512)  # usual ones
 SWITCHES = ("aux_head", "aux_heads")  # of what training alone uses, and inference does without
@@ -45,12 +45,12 @@ class Buildable:
 @dataclass(frozen=True)
 class NetworkMatch:
     """A network by name, and how a file fits it. knobs: those of the preset, or options of another library's builder,
-    that differ from its own; reasons: for each that the file sets, the tensor that says so."""
+    that differ from its own; reasons: why the file sets some of them, in half a sentence."""
 
     name: str
     fit: TensorFit
     knobs: Mapping[str, Any] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def reading(self, header: Header) -> str | None:
         """How the file is read, in one line without its name; None where it says all by itself."""
@@ -62,7 +62,13 @@ class NetworkMatch:
         outside = len(self.fit.unused) - len(self.fit.surplus)
         others_passed = f"{outside:,} other {'tensor' if outside == 1 else 'tensors'} passed over"
         parts += [others_passed] if outside and self.fit.is_whole else []
-        return "; ".join(filter(None, (", ".join(parts), *self.reasons))) or None
+        shown_knobs = (f"{name} = {self.knobs[name]}, as {why}" for name, why in self.reasons.items())
+        return "; ".join(filter(None, (", ".join(parts), *shown_knobs))) or None
+
+
+def match_of(held: Shapes, name: str, wanted: Shapes, knobs: Mapping[str, Any]) -> NetworkMatch:
+    """How a file of tensors `held` fits a network of tensors `wanted`, as it is."""
+    return NetworkMatch(name, fit(held, wanted), knobs)
 
 
 def adapted(
@@ -83,7 +89,7 @@ def adapted(
     return found
 
 
-Change = tuple[str, Any, str]  # of a knob, its new value, and the tensor that says so in words
+Change = tuple[str, Any, str]  # of a knob: its name, its new value, and why
 
 
 def _improved(found: NetworkMatch, network: Buildable, changes: Iterable[Change]) -> NetworkMatch:
@@ -95,7 +101,7 @@ def _improved(found: NetworkMatch, network: Buildable, changes: Iterable[Change]
         except SpecError:
             continue
         if _nearness(other) > _nearness(found.fit):
-            found = NetworkMatch(found.name, other, knobs, (*found.reasons, reason))
+            found = NetworkMatch(found.name, other, knobs, {**found.reasons, knob: reason})
     return found
 
 
@@ -106,7 +112,7 @@ def _nearness(found: TensorFit) -> tuple[int, int]:
 def _switched_off(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
     """Auxiliary heads, of which the file has nothing."""
     for knob in network.switches if found.fit.missing else ():
-        yield knob, False, f"{knob} = False, as the file has no {found.fit.missing[0].partition('.')[0]}"
+        yield knob, False, f"the file has no {found.fit.missing[0].partition('.')[0]}"
 
 
 def _counted(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
@@ -119,7 +125,7 @@ def _counted(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
             is_it = others == [axis] and here[axis] == found.knobs.get(knob, default)
             if is_it and (knob, own[axis]) not in seen:
                 seen.add((knob, own[axis]))
-                yield knob, own[axis], f"{knob} = {own[axis]}, as {found.fit.names[name]} is {size_text(own)}"
+                yield knob, own[axis], f"{shown_name(found.fit.names[name])} is {size_text(own)}"
 
 
 def _sized(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
@@ -129,7 +135,7 @@ def _sized(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
     name = found.fit.reshaped[0]
     own = found.fit.held[found.fit.names[name]]
     for side in SIDES_PX:
-        yield "image_size", side, f"image_size = {side}, as {found.fit.names[name]} is {size_text(own)}"
+        yield "image_size", side, f"{shown_name(found.fit.names[name])} is {size_text(own)}"
 
 
 def _grows(network: Buildable, knobs: Mapping[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from explorer.cli.main import main
 from explorer.networks import catalog
 from explorer.networks.own_weights import own_weights
 from models.weights.own_file import OwnFile, open_own
-from tests.support.checkpoints import SAVED, finetuned, saved
+from tests.support.checkpoints import SAVED, finetuned, rounded, saved
 
 PICTURES = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(3))
 ReadSaved = Callable[[str], OwnFile]
@@ -35,7 +34,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> ReadSaved:
 
 def expected_of(name: str) -> torch.Tensor:
     """PyTorch's own logits, in single precision from the values that the file holds."""
-    model = deepcopy(finetuned()).half().float() if name.startswith("half") else finetuned()
+    model = rounded() if name.startswith("half") else finetuned()
     with torch.inference_mode():
         return model(PICTURES)
 

@@ -81,6 +81,11 @@ def finetuned() -> nn.Module:
     return model.eval()
 
 
+def rounded() -> nn.Module:
+    """The same with the values that half precision leaves of its weights, in single precision."""
+    return deepcopy(finetuned()).half().float()
+
+
 def _prefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + name: value for name, value in state.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import models
-from explorer.ui import knob_layout, widgets
+from explorer.ui import knob_layout, weights_file, widgets
 from explorer.ui.session import Session
 from tests.support.places import APP
 
@@ -38,6 +39,14 @@ def open_groups(app: AppTest, preset: str) -> AppTest:
 def open_trained(**link: str) -> AppTest:
     """The same of a small network that comes with trained weights, which the link need not name."""
     return open_app(**{"preset": TRAINED, **link})
+
+
+def upload(app: AppTest, content: bytes, name: str) -> AppTest:
+    """The page after a file of weights was chosen, which AppTest cannot do by itself."""
+    found = weights_file.Upload(name, content, hashlib.sha256(content).hexdigest())
+    app.session_state["uploaded weights"] = found
+    app.session_state["state"] = {**app.session_state["state"], "weights": weights_file.FILE}
+    return app.run()
 
 
 def metrics(app: AppTest) -> dict[str, str]:

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save
 from streamlit.testing.v1 import AppTest
 
 import models
-from explorer.ui import weights
-from tests.support.page import TRAINED, errors, link, open_app, open_trained
+from explorer.ui.markdown import markdown_safe
+from tests.support.page import TRAINED, errors, link, open_app, open_trained, upload
 from tests.support.places import WEIGHTS
 from tests.ui.test_session import build
 
@@ -94,13 +94,15 @@ def test_weights_of_which_nothing_fits_are_said_to_be_none() -> None:
 
 
 def own(app: AppTest, state: dict[str, torch.Tensor]) -> AppTest:
-    app.session_state["uploaded weights"] = weights.Upload("mine.safetensors", save(state), str(len(state)))
-    app.session_state["state"] = {**app.session_state["state"], "weights": weights.FILE}
-    return app.run()
+    return upload(app, save(state), "mine.safetensors")
+
+
+def with_five_classes(app: AppTest) -> AppTest:
+    return app.number_input(key="widget:knob zfnet_mini num_classes").set_value(5).run()
 
 
 def test_a_persons_file_is_kept_as_well_and_one_of_another_network_is_refused() -> None:
-    app = own(open_trained(k__num_classes="5"), SHIPPED)
+    app = with_five_classes(own(open_trained(panel="knobs"), SHIPPED))
     assert not errors(app)
     assert told(app).startswith("mine.safetensors kept; new: classifier.6 (1 of 13 layers).")
     assert "accuracy" not in told(app)
@@ -111,6 +113,8 @@ def test_a_persons_file_is_kept_as_well_and_one_of_another_network_is_refused() 
 
 
 @pytest.mark.parametrize("name", ["<b>x</b>.weight", "![a](http://b).weight"])
-def test_what_a_file_calls_its_tensors_is_not_on_the_page(name: str) -> None:
-    app = own(open_trained(k__num_classes="5"), SHIPPED | {name: torch.ones(2)})
-    assert told(app).startswith("mine.safetensors kept; new: classifier.6 (1 of 13 layers).")
+def test_what_a_file_calls_its_tensors_is_no_markup_of_the_page(name: str) -> None:
+    app = with_five_classes(own(open_trained(panel="knobs"), SHIPPED))
+    app = own(app, SHIPPED | {name: torch.ones(2)})
+    assert f"Left out of the file: {markdown_safe(name)}" in told(app)
+    assert name not in told(app)
