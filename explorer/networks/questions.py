@@ -72,7 +72,10 @@ _FILLING = (
 
 @dataclass(frozen=True)
 class OcclusionQuestion:
-    """The probability of a class (None: the most probable) with a square slid over the picture."""
+    """The probability of a class (None: the most probable) with a square slid over the picture.
+
+    channel: a map of the layer that is summed beside the strongest; memory: the most that the run may take, in bytes.
+    """
 
     target: int | None
     window: int
@@ -81,6 +84,8 @@ class OcclusionQuestion:
     layer: str | None
     method: str
     output: str | None
+    channel: int | None = None
+    memory: int | None = None
     imports: ClassVar[Sequence[str]] = (
         "import torch",
         "from explorer.analysis.occluder import fill_values",
@@ -90,11 +95,13 @@ class OcclusionQuestion:
 
     def answer(self) -> list[str]:
         options = _said(target=self.target, window=self.window, stride=self.stride, layer=self.layer,
-                        method=self.method, output=self.output)  # fmt: skip
+                        method=self.method, output=self.output, memory_bytes=self.memory)  # fmt: skip
+        sums = [] if self.channel is None else [f"found.activation_of({self.channel})[0]  # of that map of the layer"]
         return [
             *(line.format(fill=self.fill) for line in _FILLING),
             f"found = explorer.occlusion_map(loaded.module, image{options}, fill_value=filling)",
             "found.probability  # [rows, columns], low where the picture matters",
+            *sums,
         ]
 
     def show(self) -> list[str]:
@@ -107,7 +114,8 @@ class OcclusionQuestion:
 
     def arguments(self) -> tuple[str, list[str]]:
         options = _options(target=self.target, window=self.window, stride=self.stride, fill=self.fill,
-                           layer=self.layer, method=self.method, output=self.output)  # fmt: skip
+                           layer=self.layer, channel=self.channel, method=self.method, output=self.output,
+                           memory=self.memory)  # fmt: skip
         return "occlude", [*options, "--out", "occlusion"]
 
 

@@ -102,6 +102,7 @@ def test_changed_knobs_and_seed_are_in_script_and_command(tmp_path: Path, monkey
 QUESTIONS = [
     FeaturesQuestion("features.8"),
     OcclusionQuestion(None, 24, 20, "gray", None, "full", None),
+    OcclusionQuestion(None, 24, 20, "gray", "features.4", "incremental", None, 3, 80_000_000),
     DeconvnetQuestion("features.8", None, None, "deconvnet", {}),
     AttributionQuestion(("saliency", "gradcam"), None, None, "blur", None),
 ]

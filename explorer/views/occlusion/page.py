@@ -130,14 +130,18 @@ def _summed(session: Session, layer: str) -> int | None:
     """The map of the layer that is shown beside the strongest, if there is one."""
     if not layer:
         return None
-    channels = arrangement(session.analysis.graph, layer).channels(session.analysis.graph[layer].output_shape)
-    channel = state.get("summed")
+    channels, channel = _channels(session, layer), state.get("summed")
     if channel >= channels:
         _warn(f"summed={channel} is not a map of {layer}: they go from 0 to {channels - 1}. The strongest is shown.")
         channel = -1
     state.keep(st.selectbox, "occlusion channel", "And of its map", channel, lambda c: _choose("summed", c),
                options=range(-1, channels), format_func=lambda c: str(c) if c >= 0 else ALONE)  # fmt: skip
     return channel if channel >= 0 else None
+
+
+def _channels(session: Session, layer: str) -> int:
+    graph = session.analysis.graph
+    return arrangement(graph, layer).channels(graph[layer].output_shape)
 
 
 def _labels(names: Sequence[str]) -> dict[int, str]:
@@ -177,10 +181,12 @@ def question(session: Session) -> OcclusionQuestion:
     side, graph = min(session.preprocessing.crop), session.analysis.graph
     window = _or_default(state.get("window"), side, default_window(side))
     stride = _or_default(state.get("stride"), side, default_stride(window))
-    target, named = state.get("target"), state.get("occluded")
+    target, named, channel = state.get("target"), state.get("occluded"), state.get("summed")
+    layer = (named and layer_or_none(graph, named)) or None
     return OcclusionQuestion(
         target if 0 <= target < len(session.categories) else None, window, stride, state.get("fill"),
-        (named and layer_or_none(graph, named)) or None, state.get("method"), output_control.chosen(),
+        layer, state.get("method"), output_control.chosen(),
+        channel if layer and 0 <= channel < _channels(session, layer) else None, state.get("memory") * 10**6 or None,
     )  # fmt: skip
 
 
