@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
@@ -12,8 +16,27 @@ from explorer.images.codec import LoadedImage
 from explorer.ui import state
 
 FIRST = "cat"
-_LEFT = "left sample"
 OWN = ("upload", "camera")  # pictures that no link can carry
+MOST_PICTURES, MOST_BYTES = 1_000, 200_000_000  # of one session
+_LEFT = "left sample"
+
+
+@dataclass(frozen=True)
+class OwnPicture:
+    """A file of a person's as it came; label: the folder that it lay in, "" for none."""
+
+    name: str
+    data: bytes = field(repr=False)
+    digest: str
+    label: str = ""
+
+    def load(self) -> LoadedImage:
+        """The picture, which is kept for a while. Raises ImageError."""
+        return _decoded(self.digest, self)
+
+    def decoded(self) -> LoadedImage:
+        """The picture, decoded anew. Raises ImageError."""
+        return codec.load(self.data, self.name)
 
 
 def names() -> tuple[str, ...]:
@@ -36,30 +59,69 @@ def choose(source: str) -> None:
 
 def current() -> tuple[LoadedImage | None, str | None]:
     """The picture, or the sentence that says why there is none; neither before anything was uploaded."""
-    if state.get("image") in OWN:
-        return st.session_state.get(_key(state.get("image")), (None, None))
+    source = state.get("image")
     try:
-        return _load(samples.sample(sample())), None
+        if source not in OWN:
+            return _load(samples.sample(sample())), None
+        held = own(source)
+        return (held[at(source)].load() if held else None), None
     except UserError as error:
         return None, str(error)
 
 
-def take(data: bytes | None, name: str, source: str) -> None:
-    """Make a file the picture of "upload" or "camera", or keep the sentence why it is none; None takes it away."""
-    state.name_own(source, name if data is not None else None)
-    if data is None:
-        st.session_state[_key(source)] = None, None
-        return
-    try:
-        st.session_state[_key(source)] = codec.load(data, name), None
-    except UserError as error:
-        st.session_state[_key(source)] = None, str(error)
+def own(source: str) -> tuple[OwnPicture, ...]:
+    """The files that came from "upload" or "camera", in their order."""
+    return st.session_state.get(_key(source), ())
+
+
+def at(source: str) -> int:
+    """The place of the one that is shown."""
+    return min(st.session_state.get(_place(source), 0), max(0, len(own(source)) - 1))
+
+
+def show(source: str, place: int) -> None:
+    """Show another one of them."""
+    st.session_state[_place(source)] = place % max(1, len(own(source)))
+    held = own(source)
+    state.name_own(source, held[at(source)].name if held else None)
+
+
+def take(files: Sequence[tuple[str, bytes]], source: str) -> str | None:
+    """Make files the pictures of "upload" or "camera", instead of those before; the sentence on what was left out."""
+    before = {picture.digest for picture in own(source)}
+    held, total = list[OwnPicture](), 0
+    for name, data in files[:MOST_PICTURES]:
+        total += len(data)
+        if total > MOST_BYTES:
+            break
+        held.append(_own(name, data))
+    st.session_state[_key(source)] = tuple(held)
+    new = (place for place, picture in enumerate(held) if picture.digest not in before)
+    show(source, next(new, 0))  # what has just come is what a person wants to see
+    if len(held) == len(files):
+        return None
+    left_out = f"{len(files) - len(held):,} of {len(files):,} pictures are left out"
+    return f"{left_out}: at most {MOST_PICTURES:,} of together {MOST_BYTES / 1e6:.0f} MB are kept."
+
+
+def _own(name: str, data: bytes) -> OwnPicture:
+    folder, *_ = [*re.split(r"[\\/]", name)[-2:-1], ""]
+    return OwnPicture(name, data, hashlib.sha256(data).hexdigest(), folder)
 
 
 def _key(source: str) -> str:
-    return f"picture {source}"
+    return f"pictures {source}"
+
+
+def _place(source: str) -> str:
+    return f"place {source}"
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _load(path: Path) -> LoadedImage:
     return codec.load(path)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _decoded(digest: str, _picture: OwnPicture) -> LoadedImage:
+    return _picture.decoded()

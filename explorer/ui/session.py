@@ -44,6 +44,7 @@ SETTINGS = (
     Setting("device", "", choices=lambda: ("", *(info.device for info in devices()))),
     *input_choices.SETTINGS,
 )
+ALL_PICTURES = "all pictures"  # the kind of a job that goes on while a person steps through them
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def start_over() -> Session:
 def _at_hand() -> Session:
     """The session of this run; jobs for another network or picture are stopped."""
     session = current()
-    jobs.retain(session.key, besides=[weights.DOWNLOAD, weights_file.READING, weights_file.SEARCHING])
+    jobs.retain(session.key, besides=[weights.DOWNLOAD, weights_file.READING, weights_file.SEARCHING, ALL_PICTURES])
     return session
 
 

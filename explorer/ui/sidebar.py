@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 import models
-from explorer.images.codec import LoadedImage
-from explorer.images.preprocess import resize
 from explorer.networks import libraries
-from explorer.ui import jobs, opened, pictures, state, weights, weights_controls, weights_file, widgets
+from explorer.ui import jobs, opened, picture_choice, pictures, state, weights, weights_controls, weights_file, widgets
 from explorer.ui import session as sessions
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from models.weights.own_file import SUFFIXES
 from models.weights.sources import WeightsSource
 
-SOURCES = {"sample": "Samples", "upload": "Upload", "camera": "Camera"}
-PICTURE_MB, WEIGHTS_MB = 25, 1000
+WEIGHTS_MB = 1000
 WEIGHTS_TYPES = [suffix.removeprefix(".") for suffix in SUFFIXES]
-TYPES = ("png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif")
 
 
 def render(session: Session, of_network: bool = True) -> None:
@@ -33,7 +27,7 @@ def render(session: Session, of_network: bool = True) -> None:
         if of_network:
             _architecture(session)
             _weights(session)
-            _picture(session)
+            picture_choice.render(session)
         else:
             st.caption(f"{session.preset}, its weights and the picture wait in the other views.")
         _device(session)
@@ -44,6 +38,7 @@ def shown(session: Session) -> tuple[Any, ...]:
     return (
         session.preset, state.get("weights"), session.source, session.weights_error, session.kept_sentence,
         session.has_seed, session.seed, session.image and session.image.digest, session.image_error, session.device,
+        tuple(one.digest for one in pictures.own("upload")),
     )  # fmt: skip
 
 
@@ -122,41 +117,6 @@ def _download(source: WeightsSource) -> None:
 def _start_download(source: WeightsSource) -> None:
     jobs.discard(weights.DOWNLOAD)
     weights.download_job(source)
-
-
-def _picture(session: Session) -> None:
-    asked = state.get("image")
-    source = asked if asked in pictures.OWN else "sample"
-    state.keep(
-        st.segmented_control, "source", "Picture", source,
-        pictures.choose, options=list(SOURCES), format_func=SOURCES.__getitem__, width="stretch", required=True,
-    )  # fmt: skip
-    if source == "sample" and (names := pictures.names()):
-        state.keep(
-            st.selectbox, "sample", "Sample", pictures.sample(), lambda name: state.put("image", name),
-            options=list(names), format_func=str.capitalize, label_visibility="collapsed",
-        )  # fmt: skip
-    elif source == "upload":
-        take = partial(pictures.take, source="upload")
-        _upload("upload", "Upload a picture", take, type=list(TYPES), max_upload_size=PICTURE_MB)
-    elif source == "camera":
-        take = partial(pictures.take, source="camera")
-        st.camera_input("Take a picture", key="photo", on_change=_hand_over, args=("photo", take))
-    if session.image_error:
-        st.error(markdown_safe(session.image_error), icon=":material/broken_image:")
-    if session.image:
-        height, width = session.image.pixels.shape[:2]
-        caption = f"{markdown_safe(session.image.name)} · {width} × {height} px"
-        st.image(_small(session.image), width="stretch", caption=caption, alt=session.image.name)
-        for notice in session.image.notices:
-            st.caption(markdown_safe(notice))
-
-
-def _small(image: LoadedImage) -> np.ndarray:
-    """The picture as large as the sidebar shows it."""
-    height, width = image.pixels.shape[:2]
-    scale = min(1.0, 600 / width, 900 / height)
-    return resize(image.pixels, (max(1, round(height * scale)), max(1, round(width * scale))), "stretch")
 
 
 def _upload(key: str, label: str, take: Callable[[bytes | None, str], None], **options: Any) -> None:

@@ -10,10 +10,11 @@ PLAIN = {"displayModeBar": False}  # plotly charts: without a bar of buttons tha
 # Streamlit leaves a third of a small screen to margins; the graph and the panel beside it need it. The switch of views
 # stands beside the title, not below it, without its icons where there is no room for them. On a phone the figures stay
 # in sight below the header while a knob is turned, and buttons do not name keys that it does not have. On a larger
-# screen the graph stays beside a panel that is longer than the window.
+# screen the graph stays beside a panel that is longer than the window. A long list of uploaded files scrolls.
 _FITTED = """<style>
 [data-testid="stMainBlockContainer"] {{ padding: 4.1rem 2rem 2rem; }}
 .st-key-widget-view button {{ padding-inline: 0.5rem; }}
+:has(> [data-testid="stFileUploaderFile"]) {{ max-height: 9.5rem; overflow-y: auto; }}
 @media (min-width: 641px) {{
   [data-testid="stColumn"]:has(> div > [data-testid="stLayoutWrapper"] > [class*="st-key-beside"]) {{
     position: sticky; top: 4.1rem; align-self: flex-start;

@@ -50,7 +50,7 @@ def taking() -> None:
     pictures.choose("upload")
     st.session_state["taken"] = {}
     for case in CASES:
-        pictures.take(case.data, f"{case.name}.png", "upload")
+        pictures.take([(f"{case.name}.png", case.data)], "upload")
         st.session_state["taken"][case.name] = pictures.current()
 
 

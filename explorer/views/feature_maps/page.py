@@ -33,6 +33,7 @@ from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
+from explorer.views.feature_maps import all_pictures
 
 RANKINGS = {"mean": "Mean", "maximum": "Maximum", "positive_share": "Share above 0", "number": "Channel number"}
 SCALES = {"own": "Of each map", "shared": "Same for all"}
@@ -47,6 +48,8 @@ def render(session: Session) -> None:
     if (look := layer_maps.current(session)) is None:
         _layer_control(session, layer_maps.chosen(session))
         return
+    with guard():
+        all_pictures.render(session)
     found = look.maps
     left, right = st.columns([2, 3], gap="large")
     with left, guard():
