@@ -34,8 +34,11 @@ def faithfulness_command(
     found = list[Faithfulness]()
     for size_px, group in groupby(loaded.items(), key=lambda entry: entry[1].preprocessing.crop[0]):
         unseen = unseen_items(count, size_px)
+        out.mkdir(parents=True, exist_ok=True)  # before the work, which is in vain if it cannot be made
         for name, network in group:
             found += measure(name, network.program, chosen, unseen, out, _tell)
+    if not found:
+        raise UserError(f"{', '.join(chosen)}: not defined on {', '.join(loaded)}, so there is no table.")
     print("\n".join(table(found)))
     return 0
 

@@ -13,7 +13,6 @@ from explorer.analysis.attribution import attribute
 from explorer.analysis.attribution_metrics import pixel_curve, share_on_mask
 from explorer.analysis.attribution_settings import AttributionMethod, AttributionSettings
 from explorer.analysis.occluder import fill_values
-from explorer.cli.faithfulness import table
 from explorer.errors import UserError
 from explorer.graph.trace import TracedProgram, trace
 from explorer.networks import catalog
@@ -114,5 +113,8 @@ def test_what_cannot_be_measured_is_refused(capsys, tmp_path: Path, arguments: l
     assert not (tmp_path / "new").exists()
 
 
-def test_a_table_of_nothing_has_no_rows() -> None:
-    assert len(list(table([]))) == 2
+def test_where_no_method_is_defined_there_is_no_table(capsys, tmp_path: Path) -> None:
+    options = ["--items", "1", "--method", "deeplift", "--out", str(tmp_path)]
+    code, out, err = run(capsys, "faithfulness", "senet_mini", *options)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == "error: deeplift: not defined on senet_mini, so there is no table."
