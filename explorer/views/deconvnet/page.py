@@ -44,12 +44,13 @@ def render(session: Session) -> None:
 
 
 def _controls(session: Session, found: LayerMaps | None) -> None:
-    with st.container(border=True), st.grid(min_column_width=220, gap="small"):
+    with st.container(border=True), st.container(horizontal=True, gap="small"):
         _layer_control(session)
         if found is not None:
             _channel_control(found)
         rules.method()
-        state.control(st.selectbox, "back_extent", "Shown", options=list(EXTENTS), format_func=EXTENTS.__getitem__)
+        state.control(st.selectbox, "back_extent", "Shown", options=list(EXTENTS), format_func=EXTENTS.__getitem__,
+                      width=180)  # fmt: skip
 
 
 def _layer_control(session: Session) -> None:
@@ -57,7 +58,7 @@ def _layer_control(session: Session) -> None:
     state.keep(
         st.selectbox, "back layer", "Layer", layer_maps.chosen(session), _choose_layer,
         options=activations.layers_with_maps(session.analysis.graph),
-        format_func=lambda name: layer_label(session.analysis, name) + modules.get(name, ""),
+        format_func=lambda name: layer_label(session.analysis, name) + modules.get(name, ""), width=326,
     )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def _channel_control(found: LayerMaps) -> None:
     state.keep(
         st.number_input, "back channel", "Channel", found.channel("maximum"),
         lambda channel: _choose_channel(found, channel), min_value=0, max_value=len(found.maps) - 1, step=1,
-        help="At first the one with the greatest activation.",
+        help="At first the one with the greatest activation.", width=130,
     )  # fmt: skip
 
 

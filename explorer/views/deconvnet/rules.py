@@ -23,7 +23,7 @@ from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 
 METHODS: dict[BackwardMethod, str] = {
-    "deconvnet": "Deconvnet", "guided": "Guided backpropagation", "gradient": "Gradient",
+    "deconvnet": "Deconvnet", "guided": "Guided backprop", "gradient": "Gradient",
 }  # fmt: skip
 _HELP = (
     "Deconvnet (Zeiler and Fergus 2014): rectify the signal itself. Guided backpropagation (Springenberg et al. 2015): "
@@ -62,7 +62,7 @@ def chosen() -> BackwardSettings:
 def method() -> None:
     """A choice of the method; another one has its own rules."""
     state.keep(st.selectbox, "back", "Method", state.get("back"), _choose_method, options=list(METHODS),
-               format_func=METHODS.__getitem__, help=_HELP)  # fmt: skip
+               format_func=METHODS.__getitem__, help=_HELP, width=180)  # fmt: skip
 
 
 def _choose_method(name: str) -> None:
