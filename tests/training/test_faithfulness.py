@@ -21,7 +21,7 @@ from explorer.training.dataset import MEAN, STD, draw_item
 from explorer.training.faithfulness import Mean, measure, unseen_items
 from tests.cli.test_describe import run
 
-ITEMS = 3
+ITEMS = 2
 
 
 @pytest.fixture(scope="module")
