@@ -135,11 +135,11 @@ def test_regions_against_whole_passes(name: str, table: Table) -> None:
 
 
 def test_vgg16_against_captum(table: Table) -> None:
-    """A position takes Captum as long wherever it lies, so that a coarse grid tells what one takes."""
-    slid, stride = Slid.over("vgg16"), 52
-    image, count = slid.slide.image, square_boxes((224, 224), WINDOW, stride)[..., 0].size
+    """A position takes Captum as long whatever is hidden: a coarse grid of large squares tells what one takes."""
+    slid, side = Slid.over("vgg16"), 52
+    image, count = slid.slide.image, square_boxes((224, 224), side, side)[..., 0].size
     _, regions = slid.seconds()
-    works = {n: lambda n=n: captum_map(slid.module, image, WINDOW, stride, 0, n) for n in (1, *TUNED)}
+    works = {n: lambda n=n: captum_map(slid.module, image, side, side, 0, n) for n in (1, *TUNED)}
     took = {n: best_seconds([work], 1, time.process_time)[0] / count for n, work in works.items()}
     tuned = min(TUNED, key=lambda n: took[n])
     for n, goal in ((1, 15), (tuned, 6)):

@@ -46,5 +46,17 @@ def test_a_run_stops_half_way_keeps_what_was_done_and_goes_on(server: str, page:
     wait_until_idle(page)
     expect(page.get_by_text("Partial")).to_be_visible()
     expect(page.locator(".stage")).to_have_count(2)
+    before = _tried(page)
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text(re.compile("2,809 positions, took"))).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile(r"[1-9][\d,]* of 2,809 · .* left"))).to_be_visible(timeout=20_000)
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
+    expect(page.get_by_text(re.compile(r"Stopped after [\d,]+ of 2,809 positions"))).to_be_visible()
+    assert _tried(page) >= before > 0
+
+
+def _tried(page: Page) -> int:
+    """At how many positions the run stopped."""
+    text = page.get_by_text(re.compile("Stopped after")).inner_text()
+    found = re.search(r"Stopped after ([\d,]+) of", text)
+    assert found is not None
+    return int(found[1].replace(",", ""))
