@@ -34,7 +34,7 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             st.title(chosen.title if view.of_network else view.title, anchor=False, width="content")
-            if view.question and not chosen.spec_error:
+            if view.question and not chosen.spec_error and chosen.network.own_weights is None:
                 take_away.render(chosen, view.question)
         state.control(
             st.segmented_control, "view", "View", options=list(views), required=True, label_visibility="collapsed",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+
+from explorer.discovery import foreign_models
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, or serve the app where none is given; returns the exit code."""
+    given = sys.argv[1:] if argv is None else argv
+    if given and given[0] == "open":  # it works beside a person's own models, which their file may import
+        from explorer.cli.opening import main as open_
+
+        return open_(given[1:])
     if foreign := foreign_models():
         told = "hides this program's own package `models`: start in another folder, use the command cnn-explorer, or"
         print(f"error: {foreign} {told} take its folder off PYTHONPATH.", file=sys.stderr)
@@ -17,17 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from explorer.cli.main import main as run  # it imports models
 
     return run(argv)
-
-
-def foreign_models() -> str | None:
-    """The file or folder that `import models` would give in place of ours; None where it gives ours.
-
-    `python -m` and PYTHONPATH put folders first in which a person may have a package of that name.
-    """
-    spec = importlib.util.find_spec("models")
-    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
-    found = next((place for place in places if place), "no package")
-    return None if Path(found).parent.parent == Path(__file__).parents[1] else found
 
 
 if __name__ == "__main__":

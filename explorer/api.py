@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +19,7 @@ from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings,
 from explorer.analysis.outputs import Output
 from explorer.analysis.passes import Cancel, Runnable, open_network
 from explorer.analysis.structure import Analysis, LayerReport, analyze
+from explorer.discovery import own_models
 from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
 from explorer.exchange.export import export
 from explorer.graph.layers import Layer, LayerGraph, Window
@@ -30,18 +34,27 @@ __all__ = [
     "LayerGraph",
     "LayerReport",
     "OcclusionMap",
+    "OpenedPage",
     "ReceptiveField",
     "TraceError",
     "UnknownNameError",
     "UserError",
     "Window",
     "analyze",
+    "close",
     "deconvnet",
     "export",
     "feature_maps",
     "occlusion_map",
+    "open",
     "register_op",
 ]
+
+
+class OpenedPage(Protocol):
+    """What is open in the browser. A notebook shows it as a link."""
+
+    url: str
 
 
 def feature_maps(module: nn.Module, image: ImageLike, layer: str) -> Tensor:
@@ -128,6 +141,43 @@ def occlusion_map(
     settings = OcclusionSettings(window, stride, fill, layer, method, fill_value, batch_size, output, memory_bytes)
     network = _opened(module, given.tensor)
     return occlusion.occlusion_map(network, given.tensor, target, settings, progress=progress, cancel=cancel)
+
+
+def open(
+    module: nn.Module,
+    pictures: Any = None,
+    classes: Sequence[str] | Mapping[int, str] | None = None,
+    preprocessing: Any = None,
+    input_size: tuple[int, int, int] | None = None,
+) -> OpenedPage:
+    """Serve the page on a module that lives in this process, to this machine alone; returns its link as `.url`.
+
+    pictures: a path, a folder, a PIL image, an array [H, W, 3] or a tensor [3, H, W] before normalisation; a list of
+    these, or a mapping from names. classes: their names, by index. preprocessing: a mapping with any of resize (px),
+    fit ("crop", "stretch", "pad"), interpolation, range, mean and std; or torchvision's transforms; by default what
+    timm's networks say of themselves, else ImageNet's mean and deviation. input_size: (channels, height, width) of the
+    images that it takes; by default what timm's networks say, else the first of a few usual sizes that goes through.
+
+    The page works on copies: the module is left as it is, and may be trained meanwhile; a reload shows its weights of
+    that moment. Another call shows another module in place of this one, at the same link. `close` ends it.
+    Raises TraceError, UserError (what is given is not what is expected, or this process serves Streamlit already).
+    """
+    return _of_page("open_module", module, pictures, classes, preprocessing, input_size)
+
+
+def close() -> None:
+    """Stop serving what `open` opened; nothing where nothing is open."""
+    if _PAGE in sys.modules:
+        _of_page("close")
+
+
+_PAGE = "explorer.ui.live"
+
+
+def _of_page(function: str, *arguments: Any) -> Any:
+    """Call a function of the page, which is floors above: Streamlit and our own models are imported by it alone."""
+    with own_models():
+        return getattr(importlib.import_module(_PAGE), function)(*arguments)
 
 
 def _opened(module: nn.Module, image: Tensor) -> Runnable:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import explorer
 import models
+from explorer.cli import opening
 from explorer.errors import UserError
 from explorer.networks.budget import FIGURES
 from explorer.networks.knob_text import shorten
@@ -59,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     serving = commands.add_parser("serve", help="the app in the browser, also where no command is given")
     serving.add_argument("--port", type=_whole, help="default: 8501, or as Streamlit is set")
     serving.set_defaults(run=_command("serve"))
+    opening.add_arguments(commands.add_parser("open", help="a network of your own, made by a file, in the browser"))
+    commands.choices["open"].set_defaults(run=opening.open_command)
     _add_structure(commands)
     _add_pictures(commands)
     _add_attributions(commands)

@@ -37,6 +37,7 @@ class Network:
 
     spec: None where it is not ours. own_weights: those that it comes with, where it is no name alone: a module that a
     person hands over, a file. digest: what tells it from others of its name. dtype: of the images that it takes.
+    device: where it is, if it stays there.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Network:
     own_weights: WeightsSource | None = None
     digest: str = ""
     dtype: torch.dtype = torch.float32
+    device: str | None = None
 
     @property
     def key(self) -> str:
@@ -232,7 +234,9 @@ def load(
     devices.ensure_fits(figures.weight_bytes + figures.peak_bytes, target, network.name)
     with Cancellable(cancel):
         module = network.build("cpu")
-    kept = sources.load(module, source, progress=progress, cancel=cancel, partial=partial)
+    kept = None
+    if network.own_weights is None:
+        kept = sources.load(module, source, progress=progress, cancel=cancel, partial=partial)
     module = module.to(target)
     names = classes_of(source, figures)
     return LoadedNetwork(module, trace(module, network.input_size), prepared, names, kept)

@@ -1,4 +1,4 @@
-"""Networks that are no presets: by name those of torchvision and timm, and those that a person opened."""
+"""Networks that are no presets: those of torchvision and timm by name, and those that a person opened."""
 
 from __future__ import annotations
 
@@ -6,20 +6,77 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from explorer.errors import UserError
-from explorer.networks import catalog, libraries
+import streamlit as st
+
+from explorer.errors import UnknownNameError, UserError
+from explorer.networks import catalog, libraries, live
 from explorer.networks.catalog import Network
+
+_KEPT = "opened networks"
 
 
 def named(name: str, seed: int = 0, options: Mapping[str, Any] | None = None) -> Network:
-    """The network of that name, which is no preset; options: what its builder is told. Raises UnknownNameError."""
-    return catalog.find(name, seed=seed, options=options)
+    """The network of that name, which is no preset; options: what the builder of a library's is told.
+
+    What a person opened is, for a page, as it was when the page first looked at it. Raises UnknownNameError, UserError.
+    """
+    if name in _kept():
+        return _kept()[name]
+    opened = live.current()
+    if opened is not None and opened.name == name:
+        keep(opened.network())
+        return _kept()[name]
+    if name.partition(":")[0] in libraries.LIBRARIES:
+        return catalog.find(name, seed=seed, options=options)
+    raise UnknownNameError(f"{name} is not open here any more.")
+
+
+def keep(network: Network) -> None:
+    """Have this page find a network by its name: one that is opened in it, which no link can hold."""
+    _kept()[network.name] = network
+
+
+def look_again(name: str) -> None:
+    """Take what a person opened as it is now."""
+    _kept().pop(name, None)
+
+
+def _kept() -> dict[str, Network]:
+    return st.session_state.setdefault(_KEPT, {})
+
+
+def check_name(name: str) -> None:
+    """Refuse a name of a link that stands for no network here. Raises UserError with half a sentence."""
+    if name in _own_names():
+        return
+    if name.startswith(live.LIVE):
+        raise UserError("is not open in this process")
+    if why := libraries.why_unknown(name):
+        raise UserError(why)
+
+
+def _own_names() -> list[str]:
+    opened = live.current()
+    return [*dict.fromkeys([*([opened.name] if opened else []), *_kept()])]
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+
+def titles() -> dict[str, str]:
+    """How a list of networks calls each of them, by name: first what was opened."""
+    return {name: title(name) for name in _own_names()}
 
 
 @cache
-def titles() -> dict[str, str]:
-    """How a list of networks calls each of them, by name."""
-    return {name: _listed(name) for name in libraries.library_names()}
+def library_titles() -> dict[str, str]:
+    """The same of all networks of torchvision and timm."""
+    return {name: _with_task(name) for name in libraries.library_names()}
+
+
+def _with_task(name: str) -> str:
+    task = libraries.library_task(name)
+    return title(name) + ("" if task == "classification" else f", {task}")
 
 
 def title(name: str) -> str:
@@ -27,19 +84,10 @@ def title(name: str) -> str:
     return name.replace(":", " · ", 1)
 
 
-def _listed(name: str) -> str:
-    task = libraries.library_task(name)
-    return title(name) + ("" if task == "classification" else f", {task}")
-
-
 def summary(network: Network) -> str:
     """What a network is, in a sentence or two."""
     library, _, _ = network.name.partition(":")
     size = "×".join(map(str, network.input_size))
+    if network.own_weights is not None:
+        return f"Your own, on images of {size}."
     return f"Of {library}, for {libraries.library_task(network.name)}, on images of {size}. It has no knobs here."
-
-
-def check_name(name: str) -> None:
-    """Refuse a name of a link that stands for no network here. Raises UserError with half a sentence."""
-    if why := libraries.why_unknown(name):
-        raise UserError(why)

@@ -36,7 +36,7 @@ def render(session: Session) -> None:
     if source == "sample" and (names := pictures.names()):
         state.keep(
             st.selectbox, "sample", "Sample", pictures.sample(), lambda name: state.put("image", name),
-            options=list(names), format_func=str.capitalize, label_visibility="collapsed",
+            options=list(names), format_func=pictures.title, label_visibility="collapsed",
         )  # fmt: skip
     elif source == "upload":
         _uploads()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import streamlit as st
 from explorer.errors import UserError
 from explorer.images import codec, samples
 from explorer.images.codec import LoadedImage
+from explorer.images.own_pictures import Source
+from explorer.networks import live
 from explorer.ui import state
 
 FIRST = "cat"
@@ -40,14 +42,24 @@ class OwnPicture:
 
 
 def names() -> tuple[str, ...]:
-    """The names of the sample pictures."""
-    return tuple(samples.samples())
+    """The names of the pictures to choose from: those that a person opened with their network, then the samples."""
+    return (*_opened(), *samples.samples())
+
+
+def _opened() -> Mapping[str, Source]:
+    found = live.current()
+    return found.pictures if found else {}
+
+
+def title(name: str) -> str:
+    """What a picture is called in their list."""
+    return name if name in _opened() else name.capitalize()
 
 
 def sample() -> str:
-    """The name of the chosen sample, of the first one where none is chosen."""
+    """The name of the chosen picture; where none is chosen, of the first of a person's own, else of the samples."""
     chosen = state.get("image")
-    return chosen if chosen in names() else FIRST
+    return chosen if chosen in names() else next(iter(_opened()), FIRST)
 
 
 def choose(source: str) -> None:
@@ -62,11 +74,17 @@ def current() -> tuple[LoadedImage | None, str | None]:
     source = state.get("image")
     try:
         if source not in OWN:
-            return _load(samples.sample(sample())), None
+            return _listed(sample()), None
         held = own(source)
         return (held[at(source)].load() if held else None), None
     except UserError as error:
         return None, str(error)
+
+
+def _listed(name: str) -> LoadedImage:
+    """A picture of the list, by its name."""
+    opened = _opened().get(name)
+    return _load(samples.sample(name)) if opened is None else _load_opened(name, opened)
 
 
 def own(source: str) -> tuple[OwnPicture, ...]:
@@ -115,6 +133,11 @@ def _key(source: str) -> str:
 
 def _place(source: str) -> str:
     return f"place {source}"
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _load_opened(name: str, source: Source) -> LoadedImage:
+    return codec.load(source, name)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import pandas  # noqa: F401  (plotly takes it half imported where the first pages are drawn at the same time)
@@ -48,8 +50,28 @@ class Hardened:
         await answer(scope, receive, send_with_headers)
 
 
+_programs_main: list[ModuleType] = []
+
+
+def keep_main(module: ModuleType) -> None:
+    """Remember the module `__main__` of the program that serves the page beside its own work, as a notebook."""
+    _programs_main[:] = [module]
+
+
+def restore_main() -> None:
+    """Give that program its `__main__` back, in whose place Streamlit puts the page's script: a class that was defined
+    there could not be pickled any more."""
+    if _programs_main:
+        sys.modules["__main__"] = _programs_main[0]
+
+
 def pass_over() -> None:
-    """Let garbage be looked for in what is made from now on: all that is there by now is imported, and stays."""
+    """Let garbage be looked for in what is made from now on: all that is there by now is imported, and stays.
+
+    Not in a program with work of its own, as a notebook: what is garbage there would never be collected.
+    """
+    if _programs_main:
+        return
     gc.collect()
     gc.freeze()
 

@@ -28,7 +28,7 @@ from explorer.networks.picture_input import fitted
 from explorer.networks.variants import Variant
 from explorer.run import device
 from explorer.types import InputSize
-from explorer.ui import input_choices, jobs, opened, pictures, state, weights, weights_file
+from explorer.ui import input_choices, jobs, opened, pictures, server, state, weights, weights_file
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import KnobSet, Setting
 from models.draft import draft
@@ -206,12 +206,14 @@ class Session:
 
 def begin(settings: Iterable[Setting], knob_sets: Iterable[KnobSet]) -> Session:
     """Start a run: the state from the link, and the session from the state."""
+    server.restore_main()
     state.begin(settings, knob_sets)
     return _at_hand()
 
 
 def resume() -> Session:
     """The session of a run of a part of the page alone, from the state."""
+    server.restore_main()
     state.resume()
     return _at_hand()
 
@@ -261,9 +263,10 @@ def _opened(name: str, seed: int, wanted: str) -> Network:
 
 def _of(network: Network, spec_error: str | None, wanted: str, seed: int) -> Session:
     source, weights_error = weights.chosen(network, wanted)
+    chosen = network.device or state.get("device") or device.default().device
     return Session(
-        network, spec_error, source, weights_error, weights.digest(source), seed,
-        *pictures.current(), state.get("device") or device.default().device, *_choices(source, network.input_size),
+        network, spec_error, source, weights_error, weights.digest(source), seed, *pictures.current(), chosen,
+        *_choices(source, network.input_size),
     )  # fmt: skip
 
 
@@ -325,11 +328,16 @@ def devices() -> list[device.DeviceInfo]:
 
 def analysis_of(network: Network) -> Analysis:
     """The analysis of a network, which takes no memory to speak of. Raises SpecError, TraceError."""
-    return _analysis(network.key, network)
+    return (_analysis if network.own_weights is None else _own_analysis)(network.key, network)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _analysis(key: str, _network: Network) -> Analysis:
+    return _network.analysis()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)  # each holds the weights
+def _own_analysis(key: str, _network: Network) -> Analysis:
     return _network.analysis()
 
 

@@ -43,7 +43,8 @@ def shown(session: Session) -> tuple[Any, ...]:
 
 
 def _architecture(session: Session) -> None:
-    titles = {entry.name: f"{entry.year} · {entry.title}" for entry in models.architectures()} | opened.titles()
+    ours = {entry.name: f"{entry.year} · {entry.title}" for entry in models.architectures()}
+    titles = opened.titles() | ours | opened.library_titles()
     state.keep(
         st.selectbox, "architecture", "Architecture", session.architecture.name if session.is_ours else session.preset,
         lambda name: state.put("preset", name if ":" in name else _first(name)), options=list(titles),
@@ -69,6 +70,9 @@ def _first(architecture: str) -> str:
 def _weights(session: Session) -> None:
     if session.network.own_weights is not None:
         st.caption(markdown_safe(session.source.note))
+        if session.source.kind == "held":
+            st.button("Take the newest weights", key="look again", icon=":material/refresh:", width="stretch",
+                      on_click=opened.look_again, args=(session.preset,))  # fmt: skip
         return
     found = {source.name: source.title for source in weights.offered(session.preset)} | {weights.FILE: "Your own file"}
     asked = state.get("weights")
@@ -133,7 +137,9 @@ def _hand_over(key: str, take: Callable[[bytes | None, str], None]) -> None:
 
 def _device(session: Session) -> None:
     names = {info.device: info.name for info in sessions.devices()}
-    if len(names) > 1:
+    if session.network.device is not None:
+        st.caption(f"Device: {names.get(session.device, session.device)}, where your network is.")
+    elif len(names) > 1:
         state.keep(
             st.selectbox, "device", "Device", session.device, lambda value: state.put("device", value),
             options=list(names), format_func=names.__getitem__,

@@ -40,7 +40,7 @@ class WeightsSource:
     even where the network is the preset. room: the folder of a file that lives as long as it is referred to.
     """
 
-    kind: Literal["random", "shipped", "imagenet", "file"]
+    kind: Literal["random", "shipped", "imagenet", "file", "held"]
     name: str
     title: str
     preprocessing: ExpectedInput

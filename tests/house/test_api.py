@@ -40,6 +40,9 @@ SIGNATURES: dict[Callable[..., Any], dict[str, Any]] = {
         "module": NO_DEFAULT, "image": NO_DEFAULT, "target": None, "window": 32, "stride": 16, "fill": "gray",
         "layer": None, "method": "auto", "progress": None, "cancel": None,
     },
+    explorer.open: {
+        "module": NO_DEFAULT, "pictures": None, "classes": None, "preprocessing": None, "input_size": None,
+    },
     models.architectures: {},
     models.presets: {},
     models.spec: {"name": NO_DEFAULT},

@@ -25,7 +25,9 @@ def test_the_notebook_example_runs():
     assert names["occlusion"].probability.shape == (3, 3)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(("train ", "contest ", "serve "))])
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if not c.startswith(("train ", "contest ", "serve ", "open "))]
+)
 def test_the_commands_run(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(WEIGHTS / "zfnet_mini.safetensors", "own.safetensors")

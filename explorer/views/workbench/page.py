@@ -58,16 +58,23 @@ def _draw(session: Session) -> None:
 
 def _panel(session: Session) -> None:
     """The switch between the panels that this network has, and the chosen one."""
-    offered = [name for name in PANELS if session.is_ours or name not in OF_PRESETS]
+    offered = [name for name in PANELS if name not in _hidden(session)]
     chosen = state.get("panel") if state.get("panel") in offered else offered[0]
     state.keep(
         st.segmented_control, "panel", "Panel", chosen, lambda name: state.put("panel", name), options=offered,
         required=True, label_visibility="collapsed", wrap=True, format_func=lambda name: PANELS[name][0],
     )  # fmt: skip
-    if not session.is_ours:
-        st.caption(f"{_titles(OF_PRESETS)} are of presets, whose hyperparameters are known here.")
+    if hidden := _hidden(session):
+        st.caption(f"{_titles(hidden)} are of presets, whose hyperparameters are known here.")
     with guard():  # a panel that cannot be drawn must not take the others away
         PANELS[chosen][1](session)
+
+
+def _hidden(session: Session) -> tuple[str, ...]:
+    """The panels that this network cannot have; how one is initialised, which Gradients tells, no module says."""
+    if session.is_ours:
+        return ()
+    return OF_PRESETS if session.network.own_weights is None else (*OF_PRESETS, "gradients")
 
 
 def _titles(names: Sequence[str]) -> str:

@@ -1,0 +1,91 @@
+"""`open FILE.py:NAME`: the file is imported beside a package `models` of its own; what goes wrong is one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from explorer.cli.opening import main
+from tests.support.places import ROOT
+
+FILE = """
+import models
+from torch import nn
+
+NUMBER = 3
+
+
+def make_model():
+    assert models.OWNER == "the person"
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+
+
+def fails():
+    raise RuntimeError("no such dataset")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "models.py").write_text('OWNER = "the person"\n', encoding="utf-8")
+    (folder / "mine.py").write_text(FILE, encoding="utf-8")
+    (folder / "broken.py").write_text("x = 1\nraise ImportError('half written')\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def served(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "explorer", "open", "mine.py:make_model", "--input", "3x32x32", "--quiet"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    yield process
+    process.terminate()
+    process.wait(20)
+
+
+def test_a_file_beside_models_of_its_own_is_served_behind_a_token(served: subprocess.Popen[str]) -> None:
+    assert served.stdout
+    link = urlsplit(served.stdout.readline())
+    connection = HTTPConnection(link.netloc, timeout=20)
+    connection.request("GET", "/")
+    refused = connection.getresponse()
+    assert (refused.status, b"token" in refused.read()) == (403, True)
+    connection.request("GET", f"/?{link.query}")
+    let_in = connection.getresponse()
+    let_in.read()
+    assert (let_in.status, let_in.headers["Location"]) == (303, "/?preset=live%3ASequential")
+    cookie = (let_in.headers["Set-Cookie"] or "").partition(";")[0]
+    for path in ("/", "/_stcore/health"):
+        connection.request("GET", path, headers={"Cookie": cookie})
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.headers["X-Frame-Options"]) == (200, "SAMEORIGIN")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("mine", "'mine' is not FILE.py:NAME"),
+        ("nowhere.py:make", "nowhere.py: there is no such file"),
+        ("broken.py:make", "broken.py, line 2 fails when it is imported: ImportError: half written"),
+        ("mine.py:make", "mine.py has no make"),
+        ("mine.py:NUMBER", "gives a int, and no nn.Module"),
+        ("mine.py:fails", "fails in fails(): RuntimeError: no such dataset"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], target: str, said: str
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    assert main([str(folder / target)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said.replace("'mine'", f"'{folder}/mine'") in line
