@@ -133,6 +133,11 @@ def _add_pictures(commands: Any) -> None:
     occluding.add_argument("--out", required=True, metavar="DIR")
     occluding.set_defaults(run=_command("pictures", "occlude"))
 
+    reporting = commands.add_parser("report", help="a network on one HTML page, with what it makes of a picture")
+    _on_picture(reporting, is_needed=False)
+    reporting.add_argument("--out", required=True, metavar="FILE.html")
+    reporting.set_defaults(run=_command("report"))
+
 
 def _add_attributions(commands: Any) -> None:
     projecting = _on_picture(commands.add_parser("deconvnet", help="what excites a unit, projected back to pixels"))
@@ -229,9 +234,10 @@ def _on_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", dest="as_json")
 
 
-def _on_picture(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def _on_picture(parser: argparse.ArgumentParser, *, is_needed: bool = True) -> argparse.ArgumentParser:
     parser.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
-    parser.add_argument("image", help="a picture file, or the name of a sample (cat, car, …)")
+    parser.add_argument("image", nargs=None if is_needed else "?",
+                        help="a picture file, or the name of a sample (cat, car, …)")  # fmt: skip
     _knobs(parser)
     _weights(parser)
     _on_preprocessing(parser.add_argument_group("preprocessing (default: what the weights expect)"))

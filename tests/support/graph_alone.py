@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from explorer.ui.components.graph import source, style
+from explorer.figures.graph_page import source, style
 
 THEME = "--st-text-color: #1c2733; --st-background-color: #fff; --st-secondary-background-color: #f3f6f9;"
 BLANK = "<!doctype html><style>:root {{ {theme} --height: 860px }} {style}</style><div class=root></div>"

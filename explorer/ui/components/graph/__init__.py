@@ -5,53 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from streamlit.components.v2 import component
 
-from explorer.errors import UserError
-from explorer.resources import asset, missing_assets
+from explorer.figures.graph_page import CODE, source, style
 
-_PARTS = (
-    "svg", "model", "layout", "labels", "colours", "canvas", "hover", "keys", "draw", "controls", "placer", "view",
-    "pdf", "exports", "mount",
-)  # fmt: skip
 _TALL = "max(23rem, calc(100vh - 16rem))"  # until the browser knows where the graph begins
-_HERE = Path(__file__).parent
-
-
-@cache
-def source() -> str:
-    """The graph's JavaScript with dagre, as a classic script that defines `explorerGraph`.
-
-    Raises UserError where the assets are lost.
-    """
-    if missing := missing_assets():
-        raise UserError(missing)
-    dagre = asset("vendor", "dagre", "dagre.min.js").read_text(encoding="utf-8")
-    parts = "\n".join((_HERE / f"{name}.js").read_text(encoding="utf-8") for name in _PARTS)
-    names = "mount, work, alone, fillWindow"
-    return f"{dagre}\nfunction explorerGraph(SOURCE, STYLE) {{\n{parts}\nreturn {{ {names} }};\n}}\n"
-
-
-@cache
-def style() -> str:
-    """The graph's CSS, in colours and fonts of Streamlit's variables."""
-    return (_HERE / "style.css").read_text(encoding="utf-8")
 
 
 @cache
 def _graph() -> Any:
-    entry = (_HERE / "component.js").read_text(encoding="utf-8")
+    entry = (CODE / "component.js").read_text(encoding="utf-8")
     script = f"const SOURCE = {json.dumps(source())};\nconst STYLE = {json.dumps(style())};\n{entry}"
     return component("explorer_graph", html='<div class="root"></div>', css=style(), js=script)
 
 
 @cache
 def _feed() -> Any:
-    return component("explorer_graph_feed", js=(_HERE / "feed.js").read_text(encoding="utf-8"))
+    return component("explorer_graph_feed", js=(CODE / "feed.js").read_text(encoding="utf-8"))
 
 
 def layer_graph(
