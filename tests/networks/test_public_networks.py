@@ -1,0 +1,54 @@
+"""Public networks that no table here knows open by name without an operation that is unknown, or it is said which."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import explorer
+from explorer.networks import catalog
+
+BY_NAME = [
+    "timm:convnextv2_atto", "timm:edgenext_xx_small", "timm:mobilevit_xxs", "timm:ghostnet_050", "timm:repvgg_a0",
+    "timm:hardcorenas_a", "timm:resnest14d", "timm:skresnet18", "timm:xception41", "timm:poolformer_s12",
+    "torchvision:lraspp_mobilenet_v3_large", "torchvision:deeplabv3_mobilenet_v3_large",
+    "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn.backbone", "torchvision:ssdlite320_mobilenet_v3_large.backbone",
+]  # fmt: skip
+
+
+class UNet(nn.Module):
+    """Ronneberger et al. 2015 in small: maps from the way down are cropped and joined on the way up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.ModuleList([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 3), nn.Conv2d(16, 32, 3)])
+        self.up = nn.ModuleList([nn.ConvTranspose2d(32, 16, 2, 2), nn.ConvTranspose2d(16, 8, 2, 2)])
+        self.join = nn.ModuleList([nn.Conv2d(32, 16, 3), nn.Conv2d(16, 8, 3)])
+        self.head = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept = []
+        for i, convolution in enumerate(self.down):
+            x = F.relu(convolution(F.max_pool2d(x, 2) if i else x))
+            kept.append(x)
+        for up, join, skip in zip(self.up, self.join, reversed(kept[:-1]), strict=True):
+            x = up(x)
+            edge = (skip.shape[-1] - x.shape[-1]) // 2
+            skip = skip[..., edge : edge + x.shape[-2], edge : edge + x.shape[-1]]
+            x = F.relu(join(torch.cat([skip, x], 1)))
+        return self.head(x)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_public_network_has_no_unknown_operation(name: str) -> None:
+    analysis = catalog.find(name).analysis()
+    assert analysis.unknown == ()
+    assert analysis.params == sum(p.numel() for p in analysis.module.parameters())
+
+
+def test_a_unet_of_ones_own_has_no_unknown_operation_and_its_maps_are_its_own() -> None:
+    module, image = UNet(), torch.rand(1, 3, 68, 68)
+    assert explorer.analyze(module, (3, 68, 68)).unknown == ()
+    torch.testing.assert_close(explorer.feature_maps(module, image, "head"), module(image)[0].detach())
