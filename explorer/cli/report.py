@@ -9,7 +9,7 @@ import numpy as np
 
 from explorer.analysis import activations, occlusion
 from explorer.analysis.structure import Analysis
-from explorer.cli.pictures import Chosen, Square, chosen_picture, show_progress
+from explorer.cli.pictures import OPACITY, Chosen, Square, chosen_picture, show_progress
 from explorer.errors import UserError
 from explorer.figures import occlusion as figures
 from explorer.figures import units
@@ -19,11 +19,11 @@ from explorer.figures.graph_payload import graph_payload
 from explorer.figures.raster import enlarge, zoom_of
 from explorer.figures.report import ReportPicture, answer_in_words, maps_picture, report_page
 from explorer.networks import catalog, picture_input
+from explorer.receptive_field.report import ReceptiveField
 from explorer.run.device import format_bytes
 from explorer.whole_file import write_whole
 
-LAYERS = 4  # whose maps are shown, evenly over the depth
-OPACITY = 0.6
+LAYERS_SHOWN = 4  # whose maps are shown, evenly over the depth
 
 
 def report_command(image: str | None, out: str, **network: Any) -> int:
@@ -46,19 +46,21 @@ def report_command(image: str | None, out: str, **network: Any) -> int:
 
 def _facts(analysis: Analysis) -> dict[str, str]:
     field, local = analysis.receptive_field, analysis.local_receptive_field
-    certainty = analysis[analysis.head_layer].certainty
+    seen, near = (_size(analysis, each) for each in (field, local))
     facts = {
         "Parameters": f"{analysis.params:,} ({format_bytes(analysis.weight_bytes)})",
         "MACs": f"{analysis.macs:,}",
         "Activations": f"{format_bytes(analysis.activation_bytes)}, at once {format_bytes(analysis.peak_bytes)}",
-        "Receptive field": "the whole image"
-        if field.is_global
-        else field_text(f"{units.pair(field.size)} px", certainty),
+        "Receptive field": "the whole image" if field.is_global else seen,
     }
     if field.is_global and not local.is_global:
-        facts["Without gates"] = field_text(f"{units.pair(local.size)} px", certainty)
+        facts["Without gates"] = near
     caveats = filter(None, (weight_products(analysis), uncounted_macs(analysis.uncounted), inexact_fields(analysis)))
     return facts | {f"Note {number}": text for number, text in enumerate(caveats, 1)}
+
+
+def _size(analysis: Analysis, field: ReceptiveField) -> str:
+    return field_text(f"{units.pair(field.size)} px", analysis[analysis.head_layer].certainty)
 
 
 def _of_picture(chosen: Chosen, image: str) -> tuple[dict[str, str], dict[str, list[ReportPicture]]]:
@@ -87,5 +89,5 @@ def _of_picture(chosen: Chosen, image: str) -> tuple[dict[str, str], dict[str, l
 def _layers(analysis: Analysis) -> list[str]:
     """Layers with maps, evenly over the depth."""
     held = [layer.id for layer in analysis.layers if layer.is_map and layer.kind != "input" and layer.params]
-    places = np.linspace(0, len(held) - 1, min(LAYERS, len(held))).round().astype(int)
+    places = np.linspace(0, len(held) - 1, min(LAYERS_SHOWN, len(held))).round().astype(int)
     return [held[place] for place in dict.fromkeys(places.tolist())]
