@@ -84,11 +84,11 @@ def _running(way: Sliding, positions: list[Position]) -> Callable[[], object]:
 
 def _too_small(budget: int, needed: int) -> MemoryLimitError:
     return MemoryLimitError(
-        f"memory_bytes={budget} is less than what one position takes: {format_bytes(rounded_up(needed))}."
+        f"memory_bytes={budget} is less than what one position takes: {format_bytes(_rounded_up(needed))}."
     )
 
 
-def rounded_up(count: int) -> int:
+def _rounded_up(count: int) -> int:
     """Bytes as a person may give them back: the next number of three digits and zeros."""
     step = 10 ** max(0, floor(log10(max(1, count))) - 2)
     return -(-count // step) * step
