@@ -246,6 +246,7 @@ def _on_picture(parser: argparse.ArgumentParser, *, is_needed: bool = True) -> a
 
 def _weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="shipped, random, an ImageNet entry, or a file: .safetensors, .pth, .ckpt …")
+    parser.add_argument("--classes", metavar="FILE", help="names of the classes: one a line, a CSV, or JSON")
     parser.add_argument("--partial", action="store_true", help="take what fits of a file of weights")
     parser.add_argument("--seed", type=_whole, default=0)
     parser.add_argument("--device")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from explorer.networks.own_weights import own_weights
 from explorer.resources import missing_assets
 from explorer.run.device import format_bytes
 from explorer.whole_file import write_together
+from models.weights.class_names import check_count, read_class_names
 from models.weights.expected_input import InputChoices
 from models.weights.own_file import looks_like_a_file, open_own
 from models.weights.sources import WeightsSource
@@ -43,8 +44,8 @@ Knobs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Chosen:
-    """The network of a command: name, knobs, weights and whether they may fit in part, seed of random ones, device, and
-    what is said of the picture's way into it."""
+    """The network of a command: name, knobs, weights and whether they may fit in part, seed of random ones, device, a
+    file of class names, and what is said of the picture's way into it."""
 
     name: str
     knobs: Knobs
@@ -52,6 +53,7 @@ class Chosen:
     partial: bool
     seed: int
     device: str | None
+    classes: str | None
     choices: InputChoices
 
     @classmethod
@@ -78,7 +80,7 @@ class Chosen:
                 print(note, file=sys.stderr)
         if partial and loaded.kept is not None:
             print(catalog.kept_in_words(loaded.kept, source, self.name, self.seed), file=sys.stderr)
-        return loaded
+        return loaded if self.classes is None else _with_classes(loaded, Path(self.classes))
 
     def _found(self) -> tuple[Network, WeightsSource]:
         """The network, for a file with the knobs that it shows, and the weights."""
@@ -101,6 +103,13 @@ class Chosen:
         """Tell of weights that nobody chose, of a network that has none of its own here."""
         if ":" in self.name and self.weights is None:
             print(f"{self.name} was run with random weights.", file=sys.stderr)
+
+
+def _with_classes(loaded: LoadedNetwork, path: Path) -> LoadedNetwork:
+    """The network with the class names of a file, which are as many as its own."""
+    names = read_class_names(path.name, path.read_bytes())
+    check_count(path.name, names, len(loaded.classes))
+    return replace(loaded, classes=names)
 
 
 def features_command(image: str, layer: str, out: str, **network: Any) -> int:

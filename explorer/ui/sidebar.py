@@ -36,9 +36,9 @@ def render(session: Session, of_network: bool = True) -> None:
 def shown(session: Session) -> tuple[Any, ...]:
     """What the sidebar shows of the session: where it is as before, the sidebar need not be drawn again."""
     return (
-        session.preset, state.get("weights"), session.source, session.weights_error, session.kept_sentence,
-        session.has_seed, session.seed, session.image and session.image.digest, session.image_error, session.device,
-        tuple(one.digest for one in pictures.own("upload")),
+        session.preset, state.get("weights"), weights_file.uploaded(), session.source, session.weights_error,
+        session.kept_sentence, session.has_seed, session.seed, session.image and session.image.digest,
+        session.image_error, session.device, tuple(one.digest for one in pictures.own("upload")),
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def pinned_file() -> str:
 def digest(source: WeightsSource) -> str:
     """What tells these weights from all others, and whether they have been downloaded."""
     if source.kind == "file" and (upload := weights_file.uploaded()):
-        return upload.digest + (" in part" if source.partial else "")
+        return f"{upload.digest}{' in part' * source.partial} {', '.join(upload.classes or ())}"
     return f"{source.name} {source.url or source.path}" + (" to download" if source.needs_download else "")
 
 

@@ -12,6 +12,7 @@ from explorer.ui import jobs, state, weights_file
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.weights_file import Upload
+from models.weights.class_names import check_count
 from models.weights.own_file import OwnFile
 from models.weights.recognise import NetworkMatch
 
@@ -32,8 +33,28 @@ def render(session: Session) -> None:
     elif session.source.kind == "file":
         for note in session.source.notes:
             st.caption(markdown_safe(note))
+        _class_names(session, upload)
     else:
         _what_is_it(session, upload, job.result)
+
+
+def _class_names(session: Session, upload: Upload) -> None:
+    """A file that names the classes, where the weights do not."""
+    key = f"classes of {upload.digest[:12]}"
+    st.file_uploader("Class names: a text, CSV or JSON file", key=key, type=["txt", "csv", "tsv", "json"],
+                     on_change=_hand_over, args=(key,))  # fmt: skip
+    try:
+        if upload.classes_error:
+            raise UserError(upload.classes_error)
+        if upload.classes:
+            check_count("The file", upload.classes, len(session.categories))
+    except UserError as error:
+        st.error(markdown_safe(str(error)), icon=":material/error:")
+
+
+def _hand_over(key: str) -> None:
+    file = st.session_state[key]
+    weights_file.take_classes(file.getvalue() if file else None, file.name if file else "")
 
 
 def _what_is_it(session: Session, upload: Upload, file: OwnFile) -> None:

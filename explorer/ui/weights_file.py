@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 import models
+from explorer.errors import UserError
 from explorer.networks import catalog, identify
 from explorer.networks.catalog import Network
 from explorer.networks.knob_text import plain
@@ -18,6 +19,7 @@ from explorer.ui import awaited, jobs, state
 from explorer.ui.jobs import Job
 from models.errors import WeightsError
 from models.spec import NetSpec
+from models.weights.class_names import read_class_names
 from models.weights.own_file import OwnFile, open_upload
 from models.weights.recognise import NetworkMatch, adapted, match_of
 from models.weights.safetensors_file import difference
@@ -33,7 +35,8 @@ class Upload:
     """A person's file of weights, with its digest.
 
     partial: the person wants what fits of it. settled: the network that has had the knobs which the file shows; shown:
-    those knobs, with the reasons. everywhere: networks of other libraries are looked at too.
+    those knobs, with the reasons. everywhere: networks of other libraries are looked at too. classes: their names, of a
+    file beside it, or classes_error says why there are none.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Upload:
     settled: str = ""
     shown: NetworkMatch | None = field(default=None, repr=False, compare=False)
     everywhere: bool = False
+    classes: tuple[str, ...] | None = None
+    classes_error: str | None = None
 
 
 def uploaded() -> Upload | None:
@@ -54,6 +59,14 @@ def take(data: bytes | None, name: str) -> None:
     """Keep an uploaded file of weights; None takes it away."""
     state.name_own(FILE, name if data else None)
     _keep(Upload(name, data, hashlib.sha256(data).hexdigest()) if data else None)
+
+
+def take_classes(data: bytes | None, name: str) -> None:
+    """Keep the class names of a file that was uploaded beside the weights; None takes them away."""
+    try:
+        change(classes=read_class_names(name, data) if data is not None else None, classes_error=None)
+    except UserError as error:
+        change(classes=None, classes_error=str(error))
 
 
 def _keep(upload: Upload | None) -> None:
@@ -142,7 +155,8 @@ def source_for(network: Network, upload: Upload) -> WeightsSource | None:
     if not (match.fit.is_whole or upload.partial or _is_changed(network)):
         raise WeightsError(f"{upload.name} holds the weights of another network: {difference(match.fit)}.")
     usual = catalog.usual_input(network.name)
-    return own_source(job.result, network.name, match, usual, upload.partial)
+    found = own_source(job.result, network.name, match, usual, upload.partial)
+    return replace(found, classes=upload.classes) if upload.classes else found
 
 
 def match_at_hand(network: Network, upload: Upload, file: OwnFile) -> NetworkMatch:

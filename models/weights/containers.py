@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from models.weights.header import MOST_CLASSES
+from models.weights.class_names import CLASS_KEYS, MOST_CLASSES
 
 # Where training scripts put the weights; averaged ones first, which are those that they evaluate.
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
@@ -18,7 +18,6 @@ NO_WEIGHTS = ("optim", "lr_", "sched", "scaler", "amp", "callbacks", "loops", "h
 NESTED = 3  # of containers within containers
 
 OPTIONS = ("hyper_parameters", "hparams", "args", "config", "meta")  # where scripts keep what they were told
-CLASS_KEYS = ("classes", "class_names", "idx_to_class", "class_to_idx", "id2label", "categories", "labels")
 ARCHITECTURE_KEYS = ("arch", "architecture", "model_name", "model", "backbone", "network", "name")
 LONGEST_ARCHITECTURE = 200  # characters of an architecture's name
 

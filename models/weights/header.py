@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +12,10 @@ from typing import Any
 
 from explorer.errors import UserError, shown
 from models.errors import WeightsError
+from models.weights.class_names import LONGEST_CLASS, MOST_CLASSES, clean_name, names_in
 from models.weights.expected_input import ExpectedInput, InputChoices
 from models.weights.safetensors_file import read_header
 
-LONGEST_CLASS = 100  # characters of a class's name
-MOST_CLASSES = 21_841
-_JOINERS = "\u200c\u200d"  # invisible, and part of how Persian and Hindi are written
 _KEYS = ("resize", "fit", "interpolation", "range", "mean", "std", "transform_input")
 
 
@@ -103,12 +100,12 @@ def _json(text: Any) -> Any:
 def _classes(text: Any, notes: list[str]) -> tuple[str, ...] | None:
     if text is None:
         return None
-    names = _names(_json(text))
+    names = names_in(_json(text))
     if names is None or not 0 < len(names) <= MOST_CLASSES:
         what = "is not a list of names" if names is None else f"has {len(names):,} names"
         notes.append(f"The header's classes={shown(text)} {what}, so numbers are shown.")
         return None
-    clean = tuple(_clean(name) for name in names)
+    clean = tuple(map(clean_name, names))
     changed = [i for i, (old, new) in enumerate(zip(names, clean, strict=True)) if old != new]
     if changed:
         more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
@@ -117,39 +114,6 @@ def _classes(text: Any, notes: list[str]) -> tuple[str, ...] | None:
             f"after {LONGEST_CLASS} characters."
         )
     return clean
-
-
-def _names(value: Any) -> list[str] | None:
-    """The names in a list, in {"0": name, …}, in {name: 0, …}, or in a text with commas."""
-    match value:
-        case [*names] if all(isinstance(name, str) for name in names):
-            return names
-        case {**table} if table and len(table) <= MOST_CLASSES:
-            numbered = [(_number(key), name) for key, name in table.items()]
-            turned = [(number, name) for name, number in table.items()]
-            return _by_number(numbered) or _by_number(turned)
-        case str() if "," in value:
-            return [name.strip() for name in value.split(",")]
-    return None
-
-
-def _number(key: str) -> int | None:
-    return int(key) if key.isdecimal() and len(key) < 6 else None
-
-
-def _by_number(pairs: list[tuple[Any, Any]]) -> list[str] | None:
-    """The names in the order of their numbers, where these are 0, 1, 2 …"""
-    if any(type(number) is not int or not isinstance(name, str) for number, name in pairs):
-        return None
-    ordered = sorted(pairs)
-    return [name for _, name in ordered] if [number for number, _ in ordered] == list(range(len(pairs))) else None
-
-
-def _clean(name: str) -> str:
-    """A name that can be shown anywhere: without control characters, marks of direction and halves of pairs."""
-    cut = name if len(name) <= LONGEST_CLASS else f"{name[: LONGEST_CLASS - 1]}…"
-    spaced = re.sub(r"\s+", " ", cut).strip()
-    return "".join(c if c.isprintable() or c in _JOINERS else "\ufffd" for c in spaced)
 
 
 # -- preprocessing ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,20 @@ def test_a_file_with_another_head_loads_in_part_when_the_person_says_so(
     assert "Left out of the file: fc.1.bias, fc.1.weight." in said
     found = np.load(tmp_path / "o.npy")
     assert found.shape == (64, 32, 32)
+
+
+def test_a_file_names_the_classes_and_one_of_another_count_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["occlude", "zfnet_mini", "cat", "--window", "32", "--stride", "32", "--out", str(tmp_path / "out")]
+    (tmp_path / "names.txt").write_text("\n".join(f"kind {i}" for i in range(12)))
+    assert main([*command, "--classes", str(tmp_path / "names.txt"), "--target", "kind 3"]) == 0
+    assert json.loads(capsys.readouterr().out)["target"] == "kind 3"
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    assert main([*command, "--classes", str(tmp_path / "names.txt")]) == 2
+    assert capsys.readouterr().err == "error: names.txt names 2 classes, and the network tells 12 apart.\n"
+    assert main([*command, "--classes", str(tmp_path / "gone.txt")]) == 2
+    assert "gone.txt: No such file" in capsys.readouterr().err
 
 
 def test_partial_without_a_file_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

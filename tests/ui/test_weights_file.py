@@ -126,3 +126,15 @@ def test_a_file_that_is_nothing_is_refused_in_one_sentence() -> None:
     assert "is refused" in error
     assert "\n" not in error
     assert "<b>" not in error
+
+
+def test_a_file_beside_the_weights_names_the_classes_and_one_of_another_count_is_refused() -> None:
+    app = upload(open_app(preset="resnet18", weights="random"), WHOLE, "mine.safetensors")
+    (key,) = [box.key for box in app.file_uploader if box.key and box.key.startswith("classes of")]
+    app.file_uploader(key=key).set_value(("names.csv", b"0,ant\n1,bee\n", "text/csv")).run()
+    assert errors(app) == ["The file names 2 classes, and the network tells 5 apart."]
+    app.file_uploader(key=key).set_value(("names.csv", b"0,ant\n1,bee\n2,cow\n3,dog\n4,eel\n", "text/csv")).run()
+    assert not errors(app)
+    found = loaded("resnet18", WHOLE, "mine.safetensors")
+    found.session_state["uploaded weights"] = app.session_state["uploaded weights"]
+    assert found.run().session_state["classes"] == ("ant", "bee", "cow", "dog", "eel")
