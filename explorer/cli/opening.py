@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import sys
 import threading
@@ -15,9 +16,11 @@ from typing import Any, NoReturn
 from torch import nn
 
 import explorer
+from explorer.discovery import own_models
 from explorer.errors import UserError, shown
 
 FORM = "FILE.py:NAME, a function without arguments, a class or a module"
+WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("target", metavar="FILE.py:NAME", help=f"{FORM}; the file is imported, which runs its code")
+    parser.add_argument("target", metavar="FILE.py:NAME|WEIGHTS",
+                        help=f"{FORM}: the file is imported, which runs its code; or a file of weights")  # fmt: skip
     parser.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
     parser.add_argument("--pictures", metavar="PATH", help="a picture or a folder of them")
     parser.add_argument("--quiet", action="store_true", help="only print the link, and open no browser")
@@ -48,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_command(target: str, input_size: Any = None, pictures: str | None = None, quiet: bool = False) -> int:
     """Import a file, make its module, and serve the page on it until Ctrl-C."""
-    page = explorer.open(_module(target), pictures, input_size=input_size)
+    page = explorer.open(pictures=pictures, **_given(target, input_size))
     print(page.url, flush=True)
     if not quiet:
         webbrowser.open(page.url)
@@ -60,10 +64,18 @@ def open_command(target: str, input_size: Any = None, pictures: str | None = Non
     return 0
 
 
+def _given(target: str, input_size: Any) -> dict[str, Any]:
+    """What `explorer.open` is given: the module of a file of code, or of a file of weights with what goes with it."""
+    if not target.lower().endswith(WEIGHTS):
+        return {"module": _module(target), "input_size": input_size}
+    with own_models():  # who the weights are of is known to our models alone
+        return importlib.import_module("explorer.cli.opening_weights").opened_weights(target)
+
+
 def _module(target: str) -> nn.Module:
     path, colon, name = target.rpartition(":")
     if not colon or not path.endswith(".py"):
-        raise UserError(f"{shown(target)} is not {FORM}.")
+        raise UserError(f"{shown(target)} is not {FORM}; nor a file of weights ({', '.join(WEIGHTS)}).")
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{path}: there is no such file.")

@@ -11,8 +11,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import torch
 
+import models
 from explorer.cli.opening import main
+from explorer.cli.opening_weights import opened_weights
+from explorer.networks.given_input import expected_input
 from tests.support.places import ROOT
 
 FILE = """
@@ -89,3 +93,13 @@ def test_what_goes_wrong_is_one_line(
     assert main([str(folder / target)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said.replace("'mine'", f"'{folder}/mine'") in line
+
+
+def test_a_checkpoint_is_opened_as_the_network_that_it_is(tmp_path: Path) -> None:
+    network = models.build("lenet5", num_classes=7)
+    torch.save({"state_dict": {f"module.{name}": t for name, t in network.state_dict().items()}}, tmp_path / "own.pth")
+    given = opened_weights(str(tmp_path / "own.pth"))
+    image = torch.rand(1, *given["input_size"])
+    torch.testing.assert_close(given["module"](image), network.eval()(image), rtol=0, atol=1e-6)
+    assert len(given["classes"]) == 7
+    assert expected_input(network, given["input_size"], given["preprocessing"]).mean == given["preprocessing"]["mean"]
