@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 from explorer.graph import doors, hooks, intercept, own_ops
 from explorer.graph.layers import Failure
 from explorer.graph.reasons import reason
+from explorer.graph.replayed import Replayed
 
 MOST_STEPS = 100_000  # operations of one network: a forward that makes more is taken for one that does not end
 
@@ -179,6 +180,8 @@ def _with_hooks_of(tracer: _Tracer, forward: Callable[..., Any]) -> Callable[...
 def symbolic(module: nn.Module) -> Captured:
     """Trace with torch.fx, up to where it stops if it does. Tensor constants that it would leave on the module are kept
     beside the program instead."""
+    if isinstance(module, Replayed):
+        return Captured(module, module.program, batch=module.batch)
     tracer = _Tracer()
     found = Captured(module, fx.Graph())
     before = set(vars(module))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,11 +13,14 @@ from torch import Tensor, nn
 import models
 from explorer.analysis.structure import Analysis, analyze
 from explorer.errors import UnknownNameError, UserError, listed
+from explorer.exchange.network_file import is_network_file, open_network_file
+from explorer.graph.shapes import image_dtype
 from explorer.graph.trace import TracedProgram, trace
 from explorer.images.preprocess import Preprocessing
 from explorer.networks import libraries
 from explorer.networks.knob_text import decode_knob
 from explorer.networks.picture_input import fitted
+from explorer.networks.spec_file import read_spec, spec_input_size
 from explorer.run import device as devices
 from explorer.run.cancel import Cancellable
 from explorer.types import InputSize
@@ -25,6 +29,7 @@ from models.spec import NetSpec, Spec
 from models.weights import sources
 from models.weights.expected_input import ExpectedInput, InputChoices, imagenet_normalisation
 from models.weights.fit import fit
+from models.weights.header import header_of
 from models.weights.kept import Kept, Shapes, shapes_of
 from models.weights.recognise import shapes_of_spec
 from models.weights.safetensors_file import shown_name
@@ -114,6 +119,10 @@ def find(
     """
     source = name.rpartition(":")[0]
     knobs, options = knobs or {}, options or {}
+    if is_network_file(name):
+        if knobs:
+            raise UserError(f"--set {next(iter(knobs))}: a network in a file has no knobs; they belong to the presets.")
+        return _of_file(Path(name))
     if source in ("torchvision", "timm") and knobs:
         raise UserError(f"--set {next(iter(knobs))}: {name} has no knobs; they belong to the presets of this program.")
     match source:
@@ -140,6 +149,28 @@ def of_spec(name: str, spec: Spec, seed: int = 0) -> Network:
     assert isinstance(spec, NetSpec)
     size = (spec.in_channels, spec.image_size, spec.image_size)
     return Network(name, lambda device: models.build(spec, device=device, seed=seed), size, spec)
+
+
+def _of_file(path: Path) -> Network:
+    if path.suffix.lower() == ".json":
+        spec = read_spec(path.name, path)
+        return Network(str(path), lambda device: models.build(spec, device=device), spec_input_size(spec), spec)
+    found = open_network_file(path.name, path)
+    said = header_of(found.metadata)
+    channels, height, width = found.input_size
+    side = min(height, width)
+    usual = ExpectedInput(side, side, *imagenet_normalisation(channels), origin="the usual, as the file says nothing")
+    expected, notes = said.described(usual)
+    weights = WeightsSource("held", "held", "In the file", expected, "As the file has them.", said.classes, notes=notes)
+    return Network(
+        str(path),
+        found.build,
+        found.input_size,
+        None,
+        weights,
+        found.digest,
+        image_dtype(found.build("meta")) or torch.float32,
+    )
 
 
 def _of_library(name: str, seed: int, options: Mapping[str, Any]) -> Network:
@@ -174,6 +205,8 @@ def weights_source(name: str, choice: str | None = None) -> WeightsSource:
 
 def available(name: str) -> list[WeightsSource]:
     """The weights that a network can have: torchvision's own for its networks, random ones alone for timm's."""
+    if is_network_file(name):
+        return [_in_file(name)]
     library, _, inner = name.rpartition(":")
     match library:
         case "torchvision":
@@ -196,6 +229,15 @@ def usual_input(name: str) -> ExpectedInput:
         return sources.usual_input(name)
     found = available(name)
     return (sources.usual_of(found, inner) if len(found) > 1 else found[0]).preprocessing
+
+
+def _in_file(name: str) -> WeightsSource:
+    network = find(name)
+    if network.own_weights is not None:
+        return network.own_weights
+    if not isinstance(network.spec, NetSpec):
+        raise UserError(f"{name} takes no picture: choose a whole network.")
+    return _random(sources.default_input(network.spec))
 
 
 def _random(expected: ExpectedInput) -> WeightsSource:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import models
 from explorer.errors import UserError, shown
+from explorer.types import InputSize
 from models.spec import NetSpec, Spec
 
 MOST_SPEC_BYTES = 1024**2  # the largest Spec has some ten thousand
@@ -42,3 +43,11 @@ def read_spec(name: str, content: bytes | Path) -> Spec:
     if owner not in known:
         raise UserError(f"{name} is of {shown(owner)}, which is not known here.")
     return known[owner].parse(values)
+
+
+def spec_input_size(spec: Spec) -> InputSize:
+    """(channels, height, width) of what the network or block of a Spec reads."""
+    if isinstance(spec, NetSpec):
+        return spec.in_channels, spec.image_size, spec.image_size
+    size = next(block.input_size for block in models.blocks() if block.spec is type(spec))
+    return getattr(spec, "in_channels", size[0]), size[1], size[2]

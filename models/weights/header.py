@@ -59,11 +59,16 @@ def read(name: str, content: bytes | Path) -> Header:
     except OSError as error:
         raise WeightsError(f"{name} cannot be read: {error.strerror or error}.") from None
     metadata = raw.pop("__metadata__", {})
-    texts = metadata if isinstance(metadata, dict) else {}
+    shapes = {key: tuple(shape) for key, entry in raw.items() if (shape := _shape(entry)) is not None}
+    return header_of(metadata if isinstance(metadata, dict) else {}, shapes)
+
+
+def header_of(texts: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]] | None = None) -> Header:
+    """What the entries of a file say, by name, each a text; what is not understood becomes a note."""
     notes: list[str] = []
+    classes, size = _classes(texts.get("classes"), notes), _image_size(texts.get("image_size"), notes)
     return Header(
-        {key: tuple(shape) for key, entry in raw.items() if (shape := _shape(entry)) is not None},
-        _classes(texts.get("classes"), notes), _image_size(texts.get("image_size"), notes), _choices(texts, notes),
+        shapes or {}, classes, size, _choices(texts, notes),
         tuple(notes), _keys(texts.get("read_from")), _architecture(texts.get("architecture")),
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ class WeightsSource:
 def available(preset_name: str) -> list[WeightsSource]:
     """The weights that a preset can have, those that need no download first. Raises UnknownNameError."""
     chosen = preset(preset_name)
-    random = WeightsSource("random", "random", "Random", _default(chosen.spec), "As initialised, untrained.")
+    random = WeightsSource("random", "random", "Random", default_input(chosen.spec), "As initialised, untrained.")
     published = imagenet(chosen.torchvision, chosen.spec.image_size) if chosen.torchvision else []
     return [*_shipped(preset_name), random, *published]
 
@@ -176,7 +176,7 @@ def _read_cached(module: nn.Module, path: Path, partial: bool) -> Kept:
         raise WeightsError(f"{str(error).rstrip('.')}; {cure}.") from None
 
 
-def _default(spec: NetSpec) -> ExpectedInput:
+def default_input(spec: NetSpec) -> ExpectedInput:
     """The whole picture at the network's size, normalised as for ImageNet (the average of it for other channels)."""
     mean, std = imagenet_normalisation(spec.in_channels)
     return ExpectedInput(spec.image_size, spec.image_size, mean, std, origin="the usual, as no weights say otherwise")
@@ -194,7 +194,7 @@ def _shipped(preset_name: str) -> list[WeightsSource]:
         return []
     header = read(path.name, path)
     note = f"{row['accuracy']:.2%} right on unseen pictures of the program's own set, after {row['epochs']} epochs."
-    preprocessing = replace(header.described(_default(preset(preset_name).spec))[0], origin="its training")
+    preprocessing = replace(header.described(default_input(preset(preset_name).spec))[0], origin="its training")
     return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, header.classes, path,
                           shapes=header.shapes)]  # fmt: skip
 
