@@ -118,3 +118,8 @@ def test_counters_that_tools_leave_behind_are_passed_over() -> None:
 def test_names_with_thousands_of_dots_take_no_time() -> None:
     found = fit({f"{'a.' * 5000}{i}": (1,) for i in range(200)}, WANTED)
     assert found.names == {}
+
+
+def test_a_file_of_as_many_tensors_as_are_read_is_recognised_as_nothing() -> None:
+    held = {f"{'layer.' * (i % 9)}{i}.weight": (i,) for i in range(20_000)}
+    assert candidates(held) == []
