@@ -20,7 +20,7 @@ from explorer.discovery import own_models
 from explorer.errors import UserError, shown
 
 FORM = "FILE.py:NAME, a function without arguments, a class or a module"
-WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
+OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,7 +66,7 @@ def open_command(target: str, input_size: Any = None, pictures: str | None = Non
 
 def _given(target: str, input_size: Any) -> dict[str, Any]:
     """What `explorer.open` is given: the module of a file of code, or of a file of weights with what goes with it."""
-    if not target.lower().endswith(WEIGHTS):
+    if not target.lower().endswith(OF_WEIGHTS):
         return {"module": _module(target), "input_size": input_size}
     with own_models():  # who the weights are of is known to our models alone
         return importlib.import_module("explorer.cli.opening_weights").opened_weights(target)
@@ -75,7 +75,7 @@ def _given(target: str, input_size: Any) -> dict[str, Any]:
 def _module(target: str) -> nn.Module:
     path, colon, name = target.rpartition(":")
     if not colon or not path.endswith(".py"):
-        raise UserError(f"{shown(target)} is not {FORM}; nor a file of weights ({', '.join(WEIGHTS)}).")
+        raise UserError(f"{shown(target)} is not {FORM}; nor a file of weights ({', '.join(OF_WEIGHTS)}).")
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{path}: there is no such file.")
