@@ -97,6 +97,8 @@ def _pt2(module: nn.Module, path: Path, size: InputSize, said: Said) -> None:
             program = torch.export.export(
                 module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
             )
+            for node in program.graph.nodes:
+                node.meta.pop("stack_trace", None)  # it has paths of this machine
             files = {f"{name}.json": json.dumps(value) for name, value in {"cnn-explorer": said.entries()}.items()}
             torch.export.save(program, path, extra_files=files)
     except Exception as error:

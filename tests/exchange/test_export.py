@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import onnx
@@ -85,10 +86,14 @@ def test_safetensors_come_back_with_classes_and_preprocessing(module: nn.Module,
 
 def test_pt2_is_what_torch_reads(module: nn.Module, tmp_path: Path) -> None:
     explorer.export(module, tmp_path / "network.pt2", input_size=(3, 64, 64))
+    with zipfile.ZipFile(tmp_path / "network.pt2") as archive:
+        assert not any(b"site-packages" in archive.read(name) for name in archive.namelist())
     program = torch.export.load(tmp_path / "network.pt2")
-    x = torch.randn(3, 3, 64, 64)
+    again, x = program.module(), torch.randn(3, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(program.module()(x), module(x))
+        torch.testing.assert_close(again(x), module(x))
+    wanted, found = explorer.analyze(module, (3, 64, 64)), explorer.analyze(again, (3, 64, 64))
+    assert (found.macs, found.params, found.receptive_field) == (wanted.macs, wanted.params, wanted.receptive_field)
 
 
 def test_python_says_classes_and_preprocessing(module: nn.Module, tmp_path: Path) -> None:
