@@ -69,11 +69,11 @@ def _what_is_it(session: Session, upload: Upload, file: OwnFile) -> None:
     if found and found[0].name != session.preset:
         st.button(f"Open {markdown_safe(in_words(found[0]))}", key="open match", icon=":material/open_in_new:",
                   width="stretch", on_click=_open, args=(found[0],))  # fmt: skip
-    _others(upload, found)
     fitting = len(weights_file.match_at_hand(session.network, upload, file).fit.same)
     if fitting:
         st.button(f"Load the {fitting:,} tensors that fit", key="take part", icon=":material/join_left:",
                   width="stretch", on_click=weights_file.change, kwargs={"partial": True})  # fmt: skip
+    _others(upload, found)
 
 
 def _others(upload: Upload, found: list[NetworkMatch]) -> None:
