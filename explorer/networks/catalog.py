@@ -119,10 +119,10 @@ def find(
     """
     source = name.rpartition(":")[0]
     knobs, options = knobs or {}, options or {}
-    if is_network_file(name):
+    if _is_file(name):
         if knobs:
             raise UserError(f"--set {next(iter(knobs))}: a network in a file has no knobs; they belong to the presets.")
-        return _of_file(Path(name))
+        return network_in_file(name, Path(name))
     if source in ("torchvision", "timm") and knobs:
         raise UserError(f"--set {next(iter(knobs))}: {name} has no knobs; they belong to the presets of this program.")
     match source:
@@ -151,26 +151,29 @@ def of_spec(name: str, spec: Spec, seed: int = 0) -> Network:
     return Network(name, lambda device: models.build(spec, device=device, seed=seed), size, spec)
 
 
-def _of_file(path: Path) -> Network:
-    if path.suffix.lower() == ".json":
-        spec = read_spec(path.name, path)
-        return Network(str(path), lambda device: models.build(spec, device=device), spec_input_size(spec), spec)
-    found = open_network_file(path.name, path)
+def _is_file(name: str) -> bool:
+    """Whether a name is a path; what a link may name, as torchvision:…, never is."""
+    return is_network_file(name) and name.partition(":")[0] not in (*libraries.LIBRARIES, "block")
+
+
+def network_in_file(name: str, content: bytes | Path) -> Network:
+    """The network of a file, uploaded (bytes) or on disk, under the name that it is to have; one of JSON holds a Spec.
+
+    Raises UserError, one sentence that names the file, SpecError.
+    """
+    shown_as = Path(name).name
+    if name.lower().endswith(".json"):
+        spec = read_spec(shown_as, content)
+        return Network(name, lambda device: models.build(spec, device=device), spec_input_size(spec), spec)
+    found = open_network_file(shown_as, content)
     said = header_of(found.metadata)
     channels, height, width = found.input_size
     side = min(height, width)
     usual = ExpectedInput(side, side, *imagenet_normalisation(channels), origin="the usual, as the file says nothing")
     expected, notes = said.described(usual)
     weights = WeightsSource("held", "held", "In the file", expected, "As the file has them.", said.classes, notes=notes)
-    return Network(
-        str(path),
-        found.build,
-        found.input_size,
-        None,
-        weights,
-        found.digest,
-        image_dtype(found.build("meta")) or torch.float32,
-    )
+    dtype = image_dtype(found.build("meta")) or torch.float32
+    return Network(name, found.build, found.input_size, None, weights, found.digest, dtype)
 
 
 def _of_library(name: str, seed: int, options: Mapping[str, Any]) -> Network:
@@ -205,7 +208,7 @@ def weights_source(name: str, choice: str | None = None) -> WeightsSource:
 
 def available(name: str) -> list[WeightsSource]:
     """The weights that a network can have: torchvision's own for its networks, random ones alone for timm's."""
-    if is_network_file(name):
+    if _is_file(name):
         return [_in_file(name)]
     library, _, inner = name.rpartition(":")
     match library:

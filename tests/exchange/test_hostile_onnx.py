@@ -19,6 +19,7 @@ import explorer
 from explorer.errors import LONGEST_SENTENCE, UserError
 from explorer.exchange import onnx_file, wire
 from explorer.exchange.network_file import open_network_file
+from explorer.networks import catalog
 from tests.support.onnx_files import file_of, model_of, plain_file
 from tests.support.places import ROOT
 
@@ -150,6 +151,7 @@ import resource, sys
 import torch
 from explorer.errors import UserError
 from explorer.exchange.network_file import open_network_file
+from explorer.networks import catalog
 content = open(sys.argv[1], "rb").read()
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -205,3 +207,16 @@ def test_the_reader_agrees_with_the_onnx_package() -> None:
 def test_a_message_within_its_budget_is_read() -> None:
     with pytest.raises(wire.WireError, match="more than"):
         wire.decode(memoryview(b"\x08\x01" * 10), {1: wire.Tag("n", "int", many=True)}, wire.Budget(9))
+
+
+@pytest.mark.parametrize("name", ["torchvision:a/../b.onnx", "timm:b.json", "block:b.onnx"])
+def test_a_name_that_a_link_can_hold_is_never_a_path(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        catalog.find(name)
+    assert "cannot be read" not in str(caught.value)
+
+
+def test_an_upload_is_a_network_under_its_name() -> None:
+    network = catalog.network_in_file("mine.onnx", PLAIN)
+    assert (network.name, network.input_size) == ("mine.onnx", (3, 8, 8))
+    assert network.analysis().params == 108
