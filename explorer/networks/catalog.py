@@ -171,7 +171,9 @@ def network_in_file(name: str, content: bytes | Path) -> Network:
     side = min(height, width)
     usual = ExpectedInput(side, side, *imagenet_normalisation(channels), origin="the usual, as the file says nothing")
     expected, notes = said.described(usual)
-    weights = WeightsSource("held", "held", "In the file", expected, "As the file has them.", said.classes, notes=notes)
+    weights = WeightsSource(
+        "held", "held", "In the file", expected, "Weights as the file has them.", said.classes, notes=notes
+    )
     dtype = image_dtype(found.build("meta")) or torch.float32
     return Network(name, found.build, found.input_size, None, weights, found.digest, dtype)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,8 +12,10 @@ import streamlit as st
 from explorer.errors import UnknownNameError, UserError
 from explorer.networks import catalog, libraries, live
 from explorer.networks.catalog import Network
+from explorer.ui import state
 
-_KEPT = "opened networks"
+IN_FILE = "file:"  # before the name of one that came as a file
+_KEPT, _REFUSED = "opened networks", "refused network"
 
 
 def named(name: str, seed: int = 0, options: Mapping[str, Any] | None = None) -> Network:
@@ -34,6 +37,25 @@ def named(name: str, seed: int = 0, options: Mapping[str, Any] | None = None) ->
 def keep(network: Network) -> None:
     """Have this page find a network by its name: one that is opened in it, which no link can hold."""
     _kept()[network.name] = network
+
+
+def take_file(data: bytes | None, name: str) -> None:
+    """Open an uploaded file in this page, or keep the sentence that refuses it."""
+    st.session_state[_REFUSED] = None
+    if data is None:
+        return
+    try:
+        network = catalog.network_in_file(name, data)
+    except UserError as error:
+        st.session_state[_REFUSED] = str(error)
+        return
+    keep(replace(network, name=IN_FILE + name))
+    state.put("preset", IN_FILE + name)
+
+
+def refusal() -> str | None:
+    """Why the file that was uploaded last could not be opened; None where it could."""
+    return st.session_state.get(_REFUSED)
 
 
 def look_again(name: str) -> None:

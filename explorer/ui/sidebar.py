@@ -52,6 +52,10 @@ def _architecture(session: Session) -> None:
         help="By year, then those of torchvision and timm; type to search. "
         + ("" if libraries.has_timm() else f"timm is not installed: {libraries.INSTALL_TIMM}"),
     )  # fmt: skip
+    with st.expander("A network of your own, as .onnx", icon=":material/upload_file:"):
+        _upload("network file", "An ONNX file", opened.take_file, type=["onnx"], max_upload_size=WEIGHTS_MB)
+        if (refused := opened.refusal()) is not None:
+            st.error(markdown_safe(refused), icon=":material/error:")
     if not session.is_ours:
         st.caption(markdown_safe(opened.summary(session.network)))
         return
@@ -70,7 +74,7 @@ def _first(architecture: str) -> str:
 def _weights(session: Session) -> None:
     if session.network.own_weights is not None:
         st.caption(markdown_safe(session.source.note))
-        if session.source.kind == "held":
+        if session.source.kind == "held" and not session.preset.startswith(opened.IN_FILE):
             st.button("Take the newest weights", key="look again", icon=":material/refresh:", width="stretch",
                       on_click=opened.look_again, args=(session.preset,))  # fmt: skip
         return
