@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from explorer.errors import UserError
 from explorer.networks.knob_text import encode_knob
 from explorer.networks.script import PageQuestion, Script
 from explorer.ui import pictures, state
 from explorer.ui.guard import guard
+from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 
 HELP = "What this page shows, as a script, a command or a notebook."
@@ -18,7 +20,12 @@ HELP = "What this page shows, as a script, a command or a notebook."
 def render(session: Session, question: Callable[[Session], PageQuestion]) -> None:
     """A button whose panel has the code for what is on the page."""
     with st.popover("Code", icon=":material/code:", type="tertiary", width="content", help=HELP), guard():
-        _code(script_of(session, question(session)))
+        try:
+            found = script_of(session, question(session))
+        except UserError as error:  # the page says it in red
+            st.caption(markdown_safe(str(error)))
+            return
+        _code(found)
 
 
 def script_of(session: Session, question: PageQuestion) -> Script:
