@@ -156,7 +156,8 @@ class Forward:
 
     def _atom(self, text: str) -> str:
         """An expression that something may be put behind or beside."""
-        is_gap = text.startswith("\0") and self.figures[int(text.strip("\0"))][1] < 0
+        gap = re.fullmatch("\0(\\d+)\0", text)
+        is_gap = gap is not None and self.figures[int(gap[1])][1] < 0
         return f"({text})" if text in self.compound or is_gap else text
 
 
