@@ -12,7 +12,6 @@ import streamlit as st
 from explorer.errors import UnknownNameError, UserError
 from explorer.networks import catalog, libraries, live
 from explorer.networks.catalog import Network
-from explorer.ui import state
 
 IN_FILE = "file:"  # before the name of one that came as a file
 _KEPT, _REFUSED = "opened networks", "refused network"
@@ -39,18 +38,18 @@ def keep(network: Network) -> None:
     _kept()[network.name] = network
 
 
-def take_file(data: bytes | None, name: str) -> None:
-    """Open an uploaded file in this page, or keep the sentence that refuses it."""
+def take_file(data: bytes | None, name: str) -> str | None:
+    """Open an uploaded file in this page: its network's name; or None, and the sentence that refuses it is kept."""
     st.session_state[_REFUSED] = None
     if data is None:
-        return
+        return None
     try:
         network = catalog.network_in_file(name, data)
     except UserError as error:
         st.session_state[_REFUSED] = str(error)
-        return
+        return None
     keep(replace(network, name=IN_FILE + name))
-    state.put("preset", IN_FILE + name)
+    return IN_FILE + name
 
 
 def refusal() -> str | None:

@@ -53,7 +53,7 @@ def _architecture(session: Session) -> None:
         + ("" if libraries.has_timm() else f"timm is not installed: {libraries.INSTALL_TIMM}"),
     )  # fmt: skip
     with st.expander("A network of your own, as .onnx", icon=":material/upload_file:"):
-        _upload("network file", "An ONNX file", opened.take_file, type=["onnx"], max_upload_size=WEIGHTS_MB)
+        _upload("network file", "An ONNX file", _open_network, type=["onnx"], max_upload_size=WEIGHTS_MB)
         if (refused := opened.refusal()) is not None:
             st.error(markdown_safe(refused), icon=":material/error:")
     if not session.is_ours:
@@ -64,6 +64,11 @@ def _architecture(session: Session) -> None:
     paper = session.architecture.paper
     st.caption(session.architecture.summary)
     widgets.paper(paper)
+
+
+def _open_network(data: bytes | None, name: str) -> None:
+    if (network := opened.take_file(data, name)) is not None:
+        state.put("preset", network)
 
 
 def _first(architecture: str) -> str:
