@@ -7,6 +7,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from explorer.networks import catalog
 from explorer.networks.lineage import LINEAGES
 from explorer.ui.session import analysis_of
 from explorer.views.workbench.lineage import figures_text
@@ -49,7 +50,8 @@ def test_a_step_is_taken_from_the_list_and_is_in_the_link() -> None:
 
 
 def test_figures_stand_with_their_change() -> None:
-    before, now = (analysis_of(LINEAGES["convnext"].steps[number].spec) for number in (0, 1))
+    steps = LINEAGES["convnext"].steps
+    before, now = (analysis_of(catalog.of_spec("resnet50", steps[number].spec)) for number in (0, 1))
     assert figures_text(before, None) == ":small[25.6 M parameters] · :small[4.1 G MACs] · :small[427 px field]"
     assert figures_text(now, before) == (
         ":small[28.6 M parameters **+12.0 %**] · :small[4.5 G MACs **+10.7 %**] · :small[507 px field **+80**]"
