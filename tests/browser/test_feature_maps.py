@@ -28,7 +28,7 @@ def test_an_uploaded_photo_has_maps_and_a_prediction(server: str, page: Page, tm
     wait_until_idle(page)
     photo = tmp_path / "my photo.png"
     photo.write_bytes(PHOTO.read_bytes())
-    page.locator("input[type=file]").set_input_files(photo)
+    page.locator(".st-key-upload input[type=file]").set_input_files(photo)
     expect(page.get_by_text("my photo.png").first).to_be_visible()
     wait_until_idle(page)
     assert page.locator(".stage img").get_attribute("src") != before

@@ -44,7 +44,7 @@ def test_from_the_first_look_to_a_stopped_occlusion(server: str, page: Page, tmp
     expect(boxes).not_to_have_text(graph)
 
     page.get_by_role("radio", name="Upload").click()
-    page.locator("input[type=file]").set_input_files(photo(tmp_path / "holiday.jpg"))
+    page.locator(".st-key-upload input[type=file]").set_input_files(photo(tmp_path / "holiday.jpg"))
     expect(page.get_by_text(re.compile(r"holiday\.jpg · 480 × 640 px"))).to_be_visible(timeout=20_000)
     view(page, "Feature maps")
     expect(page.locator("button[data-id]")).not_to_have_count(0, timeout=60_000)

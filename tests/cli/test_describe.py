@@ -158,9 +158,9 @@ BAD = {
         ["occlude", "torchvision:vgg11", "cat", "--weights", "IMAGENET1K_V2", "--out", "/tmp"],
         "'IMAGENET1K_V2' of torchvision:vgg11 is not one of random, IMAGENET1K_V1.",
     ),
-    "a file for a foreign network": (
+    "a file that is not there for a foreign network": (
         ["features", "timm:resnet18", "cat", "--weights", "mine.safetensors", "--layer", "x", "--out", "x.png"],
-        "'mine.safetensors' of timm:resnet18 is not one of random.",
+        "mine.safetensors cannot be read",
     ),
     "unknown weights": (["features", "vgg16", "cat", "--weights", "best", "--layer", "x", "--out", "x.png"], "'best'"),
     "weights that are not there": (

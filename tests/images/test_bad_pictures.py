@@ -72,10 +72,10 @@ def test_the_page_goes_on_with_a_good_picture_after_a_bad_one(name: str) -> None
     (case,) = [case for case in REFUSED if case.name == name]
     app = open_trained(view="maps")
     app.segmented_control(key="widget:source").set_value("upload").run()
-    app.file_uploader[0].upload("bad.png", case.data).run()
+    app.file_uploader(key="upload").upload("bad.png", case.data).run()
     told = errors(app)
     assert told
     assert all(text.startswith("bad.png") and case.says in text for text in told)
-    app.file_uploader[0].set_value(None)
-    app.file_uploader[0].upload("good.png", encode("PNG")).run()
+    app.file_uploader(key="upload").set_value(None)
+    app.file_uploader(key="upload").upload("good.png", encode("PNG")).run()
     assert not errors(app)

@@ -72,7 +72,7 @@ def test_the_link_replaces_the_state_where_a_person_went_back_to_it(
 def test_a_persons_picture_stays_when_they_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_app(preset="vgg11", panel="knobs")
     app.segmented_control(key="widget:source").set_value("upload").run()
-    app.file_uploader[0].upload("mine.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
+    app.file_uploader(key="upload").upload("mine.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
     edit_cell(app, 0, "depths", 2)
     app.query_params.clear()
     app.query_params["preset"] = "vgg11"
@@ -86,7 +86,7 @@ def test_a_persons_picture_stays_when_they_go_back(monkeypatch: pytest.MonkeyPat
 def test_a_reload_says_which_picture_of_a_persons_own_is_gone_and_what_is_shown() -> None:
     app = open_trained()
     app.segmented_control(key="widget:source").set_value("upload").run()
-    app.file_uploader[0].upload("my \u202egnp.dog.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
+    app.file_uploader(key="upload").upload("my \u202egnp.dog.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
     kept = link(app)
     assert kept == {"preset": TRAINED, "image": "upload:my gnp.dog.png"}, "without what turns the writing round"
     again = open_app(**kept)
@@ -101,7 +101,7 @@ def test_a_reload_says_which_picture_of_a_persons_own_is_gone_and_what_is_shown(
 def test_a_picture_that_was_taken_away_or_left_is_not_in_the_link() -> None:
     app = open_trained()
     app.segmented_control(key="widget:source").set_value("upload").run()
-    app.file_uploader[0].upload("mine.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
+    app.file_uploader(key="upload").upload("mine.png", encode_png(np.zeros((9, 7, 3), np.uint8))).run()
     app.segmented_control(key="widget:source").set_value("sample").run()
     assert link(app) == {"preset": TRAINED}
     app.segmented_control(key="widget:source").set_value("upload").run()

@@ -85,11 +85,11 @@ def test_an_uploaded_picture_is_used_and_a_broken_one_is_one_sentence() -> None:
     app = open_trained()
     app.segmented_control(key="widget:source").set_value("upload").run()
     assert link(app) == {"preset": TRAINED}
-    app.file_uploader[0].upload("broken.png", b"\x89PNG\r\n\x1a\n broken").run()
+    app.file_uploader(key="upload").upload("broken.png", b"\x89PNG\r\n\x1a\n broken").run()
     (error,) = errors(app)
     assert "broken.png" in error
-    app.file_uploader[0].set_value(None)
-    app.file_uploader[0].upload("boat.png", (APP.parent / "assets/samples/boat.png").read_bytes()).run()
+    app.file_uploader(key="upload").set_value(None)
+    app.file_uploader(key="upload").upload("boat.png", (APP.parent / "assets/samples/boat.png").read_bytes()).run()
     assert not errors(app)
     app.segmented_control(key="widget:source").set_value("sample").run()
     assert app.selectbox(key="widget:sample").value == "cat"
@@ -98,7 +98,7 @@ def test_an_uploaded_picture_is_used_and_a_broken_one_is_one_sentence() -> None:
 def test_a_file_that_holds_no_weights_is_one_sentence() -> None:
     app = open_trained()
     app.selectbox(key="widget:weights").set_value("file").run()
-    app.file_uploader[0].upload("mine.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{").run()
+    app.file_uploader(key="weights file").upload("mine.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{").run()
     (error,) = errors(app)
     assert "mine.safetensors" in error
 
@@ -112,13 +112,13 @@ def test_weights_of_another_network_or_cut_short_are_one_sentence_and_the_page_g
     content: bytes, says: str
 ) -> None:
     app = open_trained(view="maps", weights="file")
-    app.file_uploader[0].upload("bad.safetensors", content).run()
+    app.file_uploader(key="weights file").upload("bad.safetensors", content).run()
     told = set(errors(app))
     assert len(told) == 1
     assert "bad.safetensors" in (sentence := told.pop())
     assert says in sentence
-    app.file_uploader[0].set_value(None)
-    app.file_uploader[0].upload("good.safetensors", OWN).run()
+    app.file_uploader(key="weights file").set_value(None)
+    app.file_uploader(key="weights file").upload("good.safetensors", OWN).run()
     assert not errors(app)
     app.selectbox(key="widget:weights").set_value("random").run()
     assert not errors(app)

@@ -23,7 +23,7 @@ def uploaded(*, broken: bool = False) -> AppTest:
     """Feature maps with three pictures, of which the first lies in a wrong folder."""
     app = opened()
     files = [(name, sample("cat" if "cat.png" in name else "boat").read_bytes()) for name in NAMES]
-    app.file_uploader[0].set_value(
+    app.file_uploader(key="upload").set_value(
         [(name, data, "image/png") for name, data in [*files, *([BROKEN] if broken else [])]]
     )
     return settled(app.run())
@@ -73,7 +73,7 @@ def test_a_broken_picture_is_named_when_it_is_shown_and_the_others_stay() -> Non
 
 def test_one_picture_has_neither_strip_nor_table() -> None:
     app = opened()
-    app.file_uploader[0].set_value([("cat.png", sample("cat").read_bytes(), "image/png")]).run()
+    app.file_uploader(key="upload").set_value([("cat.png", sample("cat").read_bytes(), "image/png")]).run()
     app = settled(app)
     assert not [button for button in app.button if button.key == "picture after"]
     assert not app.dataframe

@@ -259,7 +259,7 @@ def test_a_network_with_nan_says_so_and_the_page_goes_on(monkeypatch: pytest.Mon
 def test_a_picture_of_one_pixel_has_maps() -> None:
     app = open_maps()
     app.segmented_control(key="widget:source").set_value("upload").run()
-    app.file_uploader[0].upload("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8))).run()
+    app.file_uploader(key="upload").upload("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8))).run()
     assert not app.exception
     assert not app.error
     assert headings(app)[:3] == ["Prediction", "Layer", "Channels"]

@@ -238,7 +238,7 @@ def test_the_square_may_hide_the_whole_picture() -> None:
 def test_a_picture_of_one_pixel_can_be_occluded() -> None:
     app = open_occlusion(window="30", stride="30")
     app.segmented_control(key="widget:source").set_value("upload").run()
-    app.file_uploader[0].upload("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8))).run()
+    app.file_uploader(key="upload").upload("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8))).run()
     assert "without a square, and no square" in texts(finished(app)) or "falls from" in texts(app)
 
 
