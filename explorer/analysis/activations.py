@@ -182,7 +182,7 @@ def predict(
     with Ends() as ends:
         ((returned, _, _),) = passes_of(program).forward(one_image(image), None, cancel)
     reading = read(returned, 1, ends, output)
-    return _ranked(reading.values(returned, 1)[0], k, reading)
+    return ranked(reading.values(returned, 1)[0], k, reading)
 
 
 def top_classes(logits: Tensor, k: int = 5, output: Output | None = None) -> Prediction:
@@ -195,10 +195,11 @@ def top_classes(logits: Tensor, k: int = 5, output: Output | None = None) -> Pre
         raise UserError(f"an output of shape {list(logits.shape)} is not one value per class of one image.")
     values = logits.detach().reshape(1, -1)
     reading = read(values, 1, asked=output)
-    return _ranked(reading.values(values, 1)[0], k, reading)
+    return ranked(reading.values(values, 1)[0], k, reading)
 
 
-def _ranked(values: Tensor, k: int, reading: Reading) -> Prediction:
+def ranked(values: Tensor, k: int, reading: Reading) -> Prediction:
+    """The k most probable of the values [classes] of one image."""
     if not values.isfinite().all():
         return Prediction((), False, reading.output, reading.tensor)
     best = values.topk(min(k, len(values)))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.analysis.activations import ranked
 from explorer.analysis.outputs import Ends, Output, Reading, read
 from explorer.analysis.passes import Cancel, Runnable, passes_of
 from explorer.errors import Cancelled, UserError
@@ -185,11 +186,10 @@ class _Looking:
         ])  # fmt: skip
 
     def _row(self, picture: NamedPicture, values: Tensor) -> PredictedPicture:
-        if not bool(values.isfinite().all()):
-            return PredictedPicture(picture.name, picture.truth, (), "The output holds NaN or infinity.")
-        best = values.topk(min(TOP, len(values)))
-        classes = tuple((int(i), float(v)) for i, v in zip(best.indices, best.values, strict=True))
-        return PredictedPicture(picture.name, picture.truth, classes)
+        assert self.reading is not None
+        found = ranked(values, TOP, self.reading)
+        problem = "" if found.is_finite else "The output holds NaN or infinity."
+        return PredictedPicture(picture.name, picture.truth, found.classes, problem)
 
     def result(self, rows: Sequence[PredictedPicture], count: int) -> Predictions:
         if self.reading is None:

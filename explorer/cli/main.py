@@ -276,10 +276,14 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _rule(text: str) -> tuple[str, str]:
-    kind, equals, rule = text.partition("=")
-    if not equals or not kind:
-        raise argparse.ArgumentTypeError(f"{shorten(text)} is not of the form KIND=RULE.")
-    return kind, rule
+    return _pair(text, "KIND=RULE")
+
+
+def _pair(text: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not of the form {form}.")
+    return name, value
 
 
 def _number(text: str) -> float:
@@ -297,10 +301,7 @@ def _cell(text: str) -> tuple[int, int]:
 
 
 def _knob(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KNOB=VALUE.")
-    return name, value
+    return _pair(text, "KNOB=VALUE")
 
 
 def _whole(text: str) -> int:

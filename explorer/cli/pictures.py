@@ -114,7 +114,7 @@ def _with_classes(loaded: LoadedNetwork, path: Path) -> LoadedNetwork:
 
 def features_command(image: str, layer: str, out: str, **network: Any) -> int:
     """Write the maps of a layer: a picture of all channels, and the values as NPY beside it; network: see `Chosen`."""
-    chosen, target = Chosen.of(network), _writable(Path(out), ".png")
+    chosen, target = Chosen.of(network), writable(Path(out), ".png")
     pixels = chosen_picture(image)
     loaded = chosen.load()
     maps = activations.feature_maps(loaded.program, loaded.input(pixels), layer).cpu().numpy()
@@ -273,7 +273,8 @@ def class_number(target: str | None, classes: Sequence[str]) -> int | None:
     raise UnknownNameError(f"--target {shorten(target)} is no class: there are {len(classes)}, from {classes[0]} on.")
 
 
-def _writable(path: Path, suffix: str) -> Path:
+def writable(path: Path, suffix: str) -> Path:
+    """The path, whose ending and folder are as they must be. Raises UserError that names it."""
     if path.suffix.lower() != suffix:
         raise UserError(f"--out {str(path)!r} does not end in {suffix}.")
     if not path.parent.is_dir():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.analysis.predictions import NamedPicture, PredictedPicture, Predictions, predictions, truths
-from explorer.cli.pictures import Chosen
+from explorer.cli.pictures import Chosen, writable
 from explorer.errors import UserError
 from explorer.images import codec, samples
 from explorer.images.folder import PictureFile, pictures_in
@@ -28,7 +28,7 @@ def predict_command(image: str, output: Any, out: str | None, as_json: bool, **n
     out: a CSV file with a row for each picture. network: see `Chosen`.
     """
     chosen, files = Chosen.of(network), _files(image)
-    target = None if out is None else _csv(Path(out))
+    target = None if out is None else writable(Path(out), ".csv")
     loaded = chosen.load()
     named, unknown = truths((file.label for file in files), loaded.classes)
     pictures = [_named(file, loaded, named) for file in files]
@@ -51,14 +51,6 @@ def _files(image: str) -> Sequence[PictureFile]:
         return pictures_in(path)
     is_sample = image.isalnum() and not path.exists() and image in samples.samples()
     return (PictureFile(samples.sample(image) if is_sample else path, image, ""),)
-
-
-def _csv(path: Path) -> Path:
-    if path.suffix.lower() != ".csv":
-        raise UserError(f"--out {str(path)!r} does not end in .csv.")
-    if not path.parent.is_dir():
-        raise UserError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}.")
-    return path
 
 
 def _named(file: PictureFile, loaded: LoadedNetwork, named: dict[str, int]) -> NamedPicture:

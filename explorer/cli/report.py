@@ -9,8 +9,7 @@ import numpy as np
 
 from explorer.analysis import activations, occlusion
 from explorer.analysis.structure import Analysis
-from explorer.cli.pictures import OPACITY, Chosen, Square, chosen_picture, show_progress
-from explorer.errors import UserError
+from explorer.cli.pictures import OPACITY, Chosen, Square, chosen_picture, show_progress, writable
 from explorer.figures import occlusion as figures
 from explorer.figures import units
 from explorer.figures.caveats import field_text, inexact_fields, uncounted_macs, weight_products
@@ -28,10 +27,7 @@ LAYERS_SHOWN = 4  # whose maps are shown, evenly over the depth
 
 def report_command(image: str | None, out: str, **network: Any) -> int:
     """Write one HTML file that needs nothing else; network: see `Chosen`. Raises UserError that names the file."""
-    target = Path(out)
-    if target.suffix.lower() != ".html":
-        raise UserError(f"--out {str(target)!r} does not end in .html.")
-    chosen = Chosen.of(network)
+    chosen, target = Chosen.of(network), writable(Path(out), ".html")
     analysis = catalog.find(chosen.name, dict(chosen.knobs), chosen.seed).analysis()
     facts, sections = _facts(analysis), dict[str, list[ReportPicture]]()
     if image is not None:

@@ -12,6 +12,7 @@ import timm
 import torch
 
 import models
+from models.weights.renaming import TIMM_VIT
 from tests.models.test_published import filled
 
 
@@ -59,19 +60,7 @@ def mobilenet_v1(key: str) -> str:
     return key
 
 
-vit = substitutions(
-    (r"^cls_token$", "class_token"),
-    (r"^pos_embed$", "encoder.pos_embedding"),
-    (r"^patch_embed\.proj\.", "conv_proj."),
-    (r"^norm\.", "encoder.ln."),
-    (r"^head\.", "heads.head."),
-    (r"^blocks\.(\d+)\.", r"encoder.layers.encoder_layer_\1."),
-    (r"\.attn\.qkv\.", ".self_attention.in_proj_"),
-    (r"\.attn\.proj\.", ".self_attention.out_proj."),
-    (r"\.norm([12])\.", r".ln_\1."),
-    (r"\.mlp\.fc1\.", ".mlp.0."),
-    (r"\.mlp\.fc2\.", ".mlp.3."),
-)
+vit = TIMM_VIT.rename  # what a person's file is read by
 
 V3_NAMES = {  # names inside the modules, as torchvision's v3 has them, by the part of the network
     "a": (
