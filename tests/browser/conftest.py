@@ -36,3 +36,11 @@ def dark_page(browser: Browser) -> Iterator[Page]:
 def phone_page(browser: Browser) -> Iterator[Page]:
     with watched_page(browser, 390, 844) as page:
         yield page
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page with a graph alone."""
+    script = ROOT / "tests" / "support" / "graph_page.py"
+    with serve(script, tmp_path_factory.mktemp("graphs") / "log.txt") as url:
+        yield url

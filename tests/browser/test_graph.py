@@ -1,75 +1,16 @@
-"""The graph in a browser: opening, searching, colours, choosing, keyboard, files; the page never stands still."""
+"""The graph in a browser: opening, searching, colours, choosing, keyboard; the page never stands still."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, WebSocket, expect
+from playwright.sync_api import Page, WebSocket, expect
 
-from tests.browser.driver import record_problems, serve, wait_until_idle
+from tests.browser.driver import wait_until_idle
+from tests.browser.graph_hands import box, boxes, focused, frame, open_graph, press, redrawn
 from tests.support import graph_page
-from tests.support.places import ROOT
-
-
-@pytest.fixture(scope="module")
-def graphs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a page with a graph alone."""
-    script = ROOT / "tests" / "support" / "graph_page.py"
-    with serve(script, tmp_path_factory.mktemp("graphs") / "log.txt") as url:
-        yield url
-
-
-def open_graph(page: Page, graphs: str, network: str = "resnet50", query: str = "") -> None:
-    page.goto(f"{graphs}/?network={network}{query}")
-    drawn(page, 1)
-
-
-def drawn(page: Page, times: int) -> None:
-    """Waits until the graph has been drawn so often."""
-    page.wait_for_selector("[data-drawn]", timeout=60_000)
-    page.wait_for_function(
-        """times => [...document.querySelectorAll("*")].some(
-          (host) => Number(host.shadowRoot?.querySelector("[data-drawn]")?.dataset.drawn) >= times)""",
-        arg=times,
-    )
-
-
-def count(page: Page) -> int:
-    return int(page.locator("[data-drawn]").get_attribute("data-drawn") or 0)
-
-
-def boxes(page: Page) -> Locator:
-    return page.locator("svg.canvas .box")
-
-
-def box(page: Page, text: str | re.Pattern[str]) -> Locator:
-    return boxes(page).filter(has_text=text).first
-
-
-def frame(page: Page, text: str | re.Pattern[str]) -> Locator:
-    return page.locator("svg.canvas .frame").filter(has=page.locator(".title", has_text=text)).first
-
-
-def focused(page: Page) -> str:
-    return page.locator("svg.canvas :focus").get_attribute("aria-label") or ""
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def redrawn(page: Page, act: object) -> None:
-    """Does what draws the graph anew, and waits for it."""
-    before = count(page)
-    act()  # type: ignore[operator]
-    drawn(page, before + 1)
 
 
 def test_one_group_of_resnet50_opens_and_closes_where_it_stands(graphs: str, page: Page) -> None:
@@ -253,52 +194,6 @@ def test_names_are_text_and_never_markup(graphs: str, page: Page) -> None:
     page.get_by_label("Open").select_option("every layer")
     expect(box(page, "<img src=x onerror=alert(1)>")).to_be_visible()
     assert page.locator("[data-drawn] img, [data-drawn] script").count() == 0
-
-
-def saved(page: Page, kind: str, folder: Path) -> Path:
-    page.get_by_label("Save as a file").click()
-    with page.expect_download() as download:
-        page.get_by_role("menuitem", name=kind).click()
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
-
-
-def test_files_of_the_graph(graphs: str, page: Page, tmp_path: Path) -> None:
-    open_graph(page, graphs, "hostile")
-    page.get_by_label("Open").select_option("every layer")
-    expect(box(page, "<img src=x")).to_be_visible()
-    picture = Image.open(saved(page, "PNG", tmp_path)).convert("RGB")
-    assert len(np.unique(np.asarray(picture).reshape(-1, 3), axis=0)) > 20
-    svg = saved(page, "SVG", tmp_path).read_text(encoding="utf-8")
-    assert "<img" not in svg
-    assert "&#60;img" in svg
-    pdf = saved(page, "PDF", tmp_path).read_bytes()
-    assert pdf.startswith(b"%PDF-1.4")
-    start = int(pdf.rpartition(b"startxref\n")[2].split()[0])
-    assert pdf[start : start + 4] == b"xref"
-    assert b"conv 3\xd73" in pdf
-    layers = json.loads(saved(page, "JSON", tmp_path).read_text(encoding="utf-8"))["layers"]
-    graph = graph_page.analysis_of("hostile").graph
-    assert {layer["id"]: tuple(layer["inputs"]) for layer in layers} == {layer.id: layer.inputs for layer in graph}
-    dot = saved(page, "DOT", tmp_path).read_text(encoding="utf-8")
-    assert dot.count(" -> ") == sum(len(layer.inputs) for layer in graph)
-
-
-def test_the_file_with_zoom_search_and_folding(graphs: str, page: Page, browser: Browser, tmp_path: Path) -> None:
-    open_graph(page, graphs)
-    path = saved(page, "HTML", tmp_path)
-    assert path.name == "resnet50.html"
-    alone = browser.new_page()
-    problems = record_problems(alone)
-    alone.goto(path.as_uri())
-    expect(boxes(alone)).to_have_count(14)
-    box(alone, re.compile("Bottleneck.*0")).click()
-    expect(boxes(alone)).to_have_count(18)
-    alone.get_by_label("Search layers").fill("downsample")
-    expect(alone.locator(".hits")).to_have_text("8")
-    alone.close()
-    assert problems == []
 
 
 def test_a_refused_network_opens_at_what_fails(graphs: str, page: Page) -> None:
