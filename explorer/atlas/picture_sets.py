@@ -1,0 +1,139 @@
+"""The sets of pictures that a scan goes through: the embedded one that no network was trained on, and folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from explorer.errors import UserError
+from explorer.images import codec
+from explorer.images.folder import pictures_in
+from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED, drawing_version
+from explorer.training.dataset import CLASSES, draw_item, label_of
+
+UNSEEN_SET = "unseen"
+DRAWN_PX = 64  # side of a picture of the embedded set, as the compact networks read it
+
+
+class PictureSet(Protocol):
+    """Pictures by number, from 0 on, in an order that stays."""
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: "unseen", or the folder's name."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Equal for sets of the same pictures only."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def name(self, number: int) -> str:
+        """The picture's own name, which differs from those of the others."""
+        ...
+
+    def label(self, number: int) -> str:
+        """The name of its class, "" where none is known."""
+        ...
+
+    def pixels(self, number: int) -> np.ndarray:
+        """Its pixels, uint8 [H, W, 3]. Raises ImageError where it cannot be shown."""
+        ...
+
+    def parts(self, number: int) -> Mapping[str, np.ndarray]:
+        """Masks of its object's named parts, bool [H, W]; none where they are not known."""
+        ...
+
+
+@dataclass(frozen=True)
+class UnseenPictures:
+    """The first items of the embedded set that no network was trained on, `size_px` square. Raises UserError."""
+
+    count: int = EVALUATION_ITEMS
+    size_px: int = DRAWN_PX
+    title: str = field(default=UNSEEN_SET, init=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= EVALUATION_ITEMS:
+            raise UserError(f"count={self.count} is not from 1 to {EVALUATION_ITEMS:,}, the unseen items of the set.")
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def digest(self) -> str:
+        return f"{drawing_version()}-{self.count}-{self.size_px}px"
+
+    def name(self, number: int) -> str:
+        return f"{self.label(number)} {number}"
+
+    def label(self, number: int) -> str:
+        return CLASSES[label_of(EVALUATION_SEED, number)]
+
+    def pixels(self, number: int) -> np.ndarray:
+        return draw_item(EVALUATION_SEED, number, self.size_px).image
+
+    def parts(self, number: int) -> Mapping[str, np.ndarray]:
+        return draw_item(EVALUATION_SEED, number, self.size_px).parts
+
+
+@dataclass(frozen=True, eq=False)
+class FolderPictures:
+    """The pictures below a folder by name; subfolders may name classes. Raises ImageError where there are none.
+
+    Their names alone are held, so that a set of millions takes about a hundred bytes for each.
+    """
+
+    folder: Path
+    names: tuple[str, ...] = field(init=False, repr=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        found, digest = list[str](), hashlib.sha256()
+        for file in pictures_in(self.folder):
+            found.append(file.name)
+            digest.update(f"{file.name}\0{_size(file.path)}\0".encode(errors="surrogateescape"))
+        object.__setattr__(self, "names", tuple(found))
+        object.__setattr__(self, "digest", digest.hexdigest()[:16])
+
+    @property
+    def title(self) -> str:
+        return self.folder.resolve().name
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, number: int) -> str:
+        return self.names[number]
+
+    def label(self, number: int) -> str:
+        return Path(self.names[number]).parent.name
+
+    def pixels(self, number: int) -> np.ndarray:
+        return codec.load(self.folder / self.names[number]).pixels
+
+    def parts(self, number: int) -> Mapping[str, np.ndarray]:
+        del number
+        return {}
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 of a link that leads nowhere, which is listed as a broken picture."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def picture_set(text: str, count: int | None = None) -> PictureSet:
+    """The set of that name: "unseen", of which `count` are taken, or a folder. Raises UserError, ImageError."""
+    if text == UNSEEN_SET and not Path(text).exists():
+        return UnseenPictures() if count is None else UnseenPictures(count)
+    return FolderPictures(Path(text))
