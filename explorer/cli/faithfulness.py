@@ -7,19 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from explorer.analysis.mean import Mean
 from explorer.errors import UserError
 from explorer.networks import catalog
 from explorer.networks.catalog import LoadedNetwork
 from explorer.training.batches import EVALUATION_ITEMS
 from explorer.training.dataset import CLASSES
-from explorer.training.faithfulness import (
-    FAITHFULNESS_METHODS,
-    Faithfulness,
-    FaithfulnessMethod,
-    Mean,
-    measure,
-    unseen_items,
-)
+from explorer.training.faithfulness import FAITHFULNESS_METHODS, Faithfulness, FaithfulnessMethod, measure
+from explorer.training.unseen import unseen_items
 
 
 def faithfulness_command(

@@ -27,44 +27,19 @@ from explorer.analysis.attribution_settings import (
     AttributionSettings,
     refusal,
 )
+from explorer.analysis.mean import Mean
 from explorer.analysis.occluder import fill_values
 from explorer.errors import UserError
 from explorer.graph.trace import TracedProgram
-from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED, drawing_version, normalise
-from explorer.training.dataset import MEAN, STD, draw_item
+from explorer.training.batches import drawing_version
+from explorer.training.dataset import MEAN, STD
+from explorer.training.unseen import Unseen
 from explorer.whole_file import write_whole
 
 FaithfulnessMethod = AttributionMethod | Literal["random"]
 FAITHFULNESS_METHODS: tuple[FaithfulnessMethod, ...] = (*ATTRIBUTION_METHODS, "random")
 AT_A_TIME = {"cpu": 50, "cuda": 500}  # the maps of so many stay in a CPU's cache
 CHUNK = 500  # pictures, after which progress is told
-
-
-@dataclass(frozen=True, eq=False)
-class Unseen:
-    """Items 0 … N-1 of the unseen set: normalised images [N, 3, H, W], labels [N], masks bool [N, H, W]."""
-
-    images: Tensor
-    labels: Tensor
-    masks: np.ndarray
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over items, its standard error (None of one item), and of how many items it is."""
-
-    mean: float
-    error: float | None
-    items: int
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> Mean:
-        """Of the values that are numbers. Raises UserError, where none is."""
-        found = values[~np.isnan(values)]
-        if not len(found):
-            raise UserError("No item has a value: there is no mean.")
-        error = float(found.std(ddof=1) / len(found) ** 0.5) if len(found) > 1 else None
-        return cls(float(found.mean()), error, len(found))
 
 
 @dataclass(frozen=True)
@@ -82,16 +57,6 @@ class Faithfulness:
     pictures: str
     weights: str
     seconds: float
-
-
-def unseen_items(items: int, size_px: int) -> Unseen:
-    """The first items of the set that no network was trained on. Raises UserError."""
-    if not 1 <= items <= EVALUATION_ITEMS:
-        raise UserError(f"items={items} is not from 1 to {EVALUATION_ITEMS:,}, the unseen items of the set.")
-    drawn = [draw_item(EVALUATION_SEED, index, size_px) for index in range(items)]
-    images = torch.from_numpy(np.stack([item.image for item in drawn])).permute(0, 3, 1, 2)
-    labels = torch.tensor([item.label for item in drawn])
-    return Unseen(normalise(images.float().div(255)), labels, np.stack([item.mask for item in drawn]))
 
 
 def measure(

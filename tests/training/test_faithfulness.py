@@ -12,13 +12,15 @@ import models
 from explorer.analysis.attribution import attribute
 from explorer.analysis.attribution_metrics import pixel_curve, share_on_mask
 from explorer.analysis.attribution_settings import AttributionMethod, AttributionSettings
+from explorer.analysis.mean import Mean
 from explorer.analysis.occluder import fill_values
 from explorer.errors import UserError
 from explorer.graph.trace import TracedProgram, trace
 from explorer.networks import catalog
 from explorer.training.batches import EVALUATION_SEED, normalise
 from explorer.training.dataset import MEAN, STD, draw_item
-from explorer.training.faithfulness import Mean, measure, unseen_items
+from explorer.training.faithfulness import measure
+from explorer.training.unseen import unseen_items
 from tests.cli.test_describe import run
 
 ITEMS = 2
