@@ -193,6 +193,8 @@ def _add_training(commands: Any) -> None:
     training = commands.add_parser("train", help="train a preset on the pictures that the program draws")
     training.add_argument("preset_name", metavar="NAME")
     _recipe(training)
+    training.add_argument("--checkpoints", type=_whole_numbers, metavar="EPOCH,…",
+                          help="also keep the weights after these epochs")  # fmt: skip
     training.add_argument("--device")
     training.add_argument("--restart", action="store_true", help="do not resume a run that was stopped")
     training.set_defaults(run=_train)
@@ -309,6 +311,10 @@ def _whole(text: str) -> int:
     if text.isdecimal() and len(text) <= 10 and int(text) < 2**31:
         return int(text)
     raise argparse.ArgumentTypeError(f"{shorten(text)} is not a whole number from 0 to {2**31 - 1:,}.")
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(_whole, text.split(",")))
 
 
 def _bytes(text: str) -> int:

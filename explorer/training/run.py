@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import models
 from explorer.errors import Cancelled, UserError
 from explorer.training.batches import Labelled, augment, normalise
+from explorer.training.weight_files import epoch_file, write_weights
 from explorer.whole_file import write_whole
 
 
@@ -37,7 +38,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a run's result; a checkpoint continues only under the settings that it began with."""
+    """What decides a run's result; a checkpoint continues only under the settings that it began with.
+
+    checkpoints: the epochs after which the weights are kept.
+    """
 
     preset: str
     epochs: int
@@ -45,6 +49,7 @@ class Settings:
     items: int
     spec: dict[str, Any]
     recipe: Recipe
+    checkpoints: tuple[int, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -53,7 +58,9 @@ class Settings:
     @property
     def command(self) -> str:
         """What a person types to repeat the run."""
-        return f"python -m explorer train {self.preset} --epochs {self.epochs} --seed {self.seed} --items {self.items}"
+        kept = f" --checkpoints {','.join(map(str, self.checkpoints))}" if self.checkpoints else ""
+        options = f"--epochs {self.epochs} --seed {self.seed} --items {self.items}{kept}"
+        return f"python -m explorer train {self.preset} {options}"
 
     @property
     def steps_per_epoch(self) -> int:
@@ -180,9 +187,16 @@ class Run:
             {"epoch": epoch, "loss": loss, "training_accuracy": accuracy, "seconds": round(state.seconds, 1)}
         )
         state.loss_sum, state.hits, state.seen = 0.0, 0, 0
+        if epoch in self.settings.checkpoints:  # before `save`: a run killed between them writes the same again
+            settings = self.settings
+            write_weights(self.kept(epoch), self.module, settings.preset, settings.spec["image_size"], epoch)
         self.save()
         lines = "".join(json.dumps(line) + "\n" for line in state.history)
         write_whole(self.folder / "metrics.jsonl", lambda draft: draft.write_text(lines, encoding="utf-8"))
+
+    def kept(self, epoch: int) -> Path:
+        """Where the weights after an epoch of `checkpoints` are."""
+        return self.folder / epoch_file(self.settings.preset, epoch)
 
     @property
     def checkpoint(self) -> Path:
@@ -221,7 +235,7 @@ class Run:
 
     def _compare(self, theirs: dict[str, Any]) -> None:
         # Through JSON, as the checkpoint's were: tuples become lists.
-        mine = json.loads(json.dumps(asdict(self.settings)))
+        mine, theirs = json.loads(json.dumps(asdict(self.settings))), {"checkpoints": [], **theirs}
         different = next((name for name in mine if mine[name] != theirs.get(name)), None)
         if different:
             raise UserError(

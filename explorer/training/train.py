@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 import models
@@ -23,8 +25,9 @@ from explorer.training.batches import (
     labelled_pictures,
     normalise,
 )
-from explorer.training.dataset import CLASSES, MEAN, STD
+from explorer.training.dataset import CLASSES
 from explorer.training.run import Progress, Recipe, Run, Settings
+from explorer.training.weight_files import epoch_file, facts, write_weights
 from explorer.whole_file import write_whole
 from models.spec import NetSpec
 
@@ -39,6 +42,7 @@ def train(
     seed: int = 0,
     items: int = ITEMS,
     recipe: Recipe = RECIPE,
+    checkpoints: Sequence[int] = (),
     device: str | None = None,
     folder: Path = RUNS,
     out: Path | None = None,
@@ -49,12 +53,13 @@ def train(
     """Train a preset on `items` pictures and judge it on 2,000 unseen ones; returns its row of metrics.json.
 
     `folder` keeps the pictures drawn, the checkpoint and metrics.jsonl (a line an epoch); `out` (by default
-    `folder`/weights) gets PRESET.safetensors and metrics.json. A run that was stopped goes on where it was, with the
-    same result (bit for bit on a CPU), unless `restart`. Raises Cancelled after the batch in which `cancel` turned
+    `folder`/weights) gets PRESET.safetensors and metrics.json, and PRESET-epochN.safetensors after each epoch of
+    `checkpoints` (1 to `epochs`), whose accuracies are in the row. A run that was stopped goes on where it was, with
+    the same result (bit for bit on a CPU), unless `restart`. Raises Cancelled after the batch in which `cancel` turned
     true, MemoryLimitError before anything is drawn, UserError for a value out of range, a checkpoint of other settings
     or a damaged file.
     """
-    settings, table = settings_of(preset_name, epochs, seed, items, recipe), out or folder / "weights"
+    settings, table = settings_of(preset_name, epochs, seed, items, recipe, checkpoints), out or folder / "weights"
     read_table(table / "metrics.json")  # a damaged one is refused now, not after the training
     row = trained_row(settings, folder, table, device, restart=restart, progress=progress, cancel=cancel)
     enter(table / "metrics.json", preset_name, row)
@@ -113,7 +118,9 @@ def trained_spec(preset_name: str) -> NetSpec:
     return models.spec(preset_name, num_classes=len(CLASSES))
 
 
-def settings_of(preset_name: str, epochs: int, seed: int, items: int, recipe: Recipe = RECIPE) -> Settings:
+def settings_of(
+    preset_name: str, epochs: int, seed: int, items: int, recipe: Recipe = RECIPE, checkpoints: Sequence[int] = ()
+) -> Settings:
     """The settings of a run. Raises UserError for a value out of range, or a network that reads no colour."""
     spec = trained_spec(preset_name)
     for name, value, low, high in (
@@ -123,7 +130,11 @@ def settings_of(preset_name: str, epochs: int, seed: int, items: int, recipe: Re
             raise UserError(f"{name}={value} is not between {low} and {high}.")
     if spec.in_channels != 3:
         raise UserError(f"in_channels={spec.in_channels} of {preset_name}: the pictures have 3.")
-    return Settings(preset_name, epochs, seed, items, spec.model_dump(mode="json"), recipe)
+    for epoch in checkpoints:
+        if not 1 <= epoch <= epochs:
+            raise UserError(f"checkpoints: {epoch} is not between 1 and {epochs}, the epochs.")
+    kept = tuple(sorted(set(checkpoints)))
+    return Settings(preset_name, epochs, seed, items, spec.model_dump(mode="json"), recipe, kept)
 
 
 def _drawing(total: int, tell: Callable[[Progress], None]) -> Callable[[int], None]:
@@ -154,21 +165,27 @@ def evaluate(module: nn.Module, unseen: Labelled, batch: int = 50) -> float:
 def publish(run: Run, unseen: Labelled, out: Path) -> dict[str, Any]:
     """Write the weights in float16 and judge what was written; returns its row of metrics.json."""
     settings, path = run.settings, out / f"{run.settings.preset}.safetensors"
-    facts = {"classes": list(CLASSES), "mean": list(MEAN), "std": list(STD), "image_size": settings.spec["image_size"]}
-    header = {"preset": settings.preset, **{name: json.dumps(value) for name, value in facts.items()}}
-    halved = {name: _half(tensor) for name, tensor in run.module.state_dict().items()}
-    write_whole(path, lambda draft: save_file(halved, draft, header))
+    size_px = settings.spec["image_size"]
+    write_weights(path, run.module, settings.preset, size_px)
+    kept = {str(epoch): _publish_epoch(run, epoch, unseen, out) for epoch in settings.checkpoints}
     run.module.load_state_dict(load_file(path))
-    figures = analyze(run.module.eval(), (3, facts["image_size"], facts["image_size"]))
+    figures = analyze(run.module.eval(), (3, size_px, size_px))
     return {
         "accuracy": evaluate(run.module, unseen), "epochs": settings.epochs, "seed": settings.seed,
         "train_items": settings.items, "command": settings.command, "params": figures.params, "macs": figures.macs,
-        **facts, "seconds": round(run.state.seconds, 1),
+        **facts(size_px), "seconds": round(run.state.seconds, 1), **({"checkpoints": kept} if kept else {}),
     }  # fmt: skip
 
 
-def _half(tensor: torch.Tensor) -> torch.Tensor:
-    return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+def _publish_epoch(run: Run, epoch: int, unseen: Labelled, out: Path) -> float:
+    """Put the weights after an epoch beside the others; returns their accuracy. Raises UserError if they are lost."""
+    kept = run.kept(epoch)
+    try:
+        run.module.load_state_dict(load_file(kept))
+    except (FileNotFoundError, SafetensorError, RuntimeError):
+        raise UserError(f"{kept} is missing or damaged; restart the training.") from None
+    write_whole(out / epoch_file(run.settings.preset, epoch), lambda draft: shutil.copyfile(kept, draft))
+    return evaluate(run.module.eval(), unseen)
 
 
 def read_table(path: Path) -> dict[str, dict[str, Any]]:
