@@ -1,0 +1,185 @@
+"""Correspondence measured with the named parts of the picture set: the same part hidden, and random places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explorer.analysis.correspondence import feature_changes, sign_change
+from explorer.analysis.mean import Mean
+from explorer.analysis.occluder import fill_values, paint
+from explorer.errors import Cancelled, UserError
+from explorer.graph.trace import TracedProgram
+from explorer.training.batches import EVALUATION_SEED, normalise
+from explorer.training.dataset import CLASSES, MEAN, PARTS, STD, Item, draw_item, label_of
+from explorer.types import Box, Size
+
+GROUP = 5  # pictures whose changes are compared with each other, as many as in the paper
+
+
+@dataclass(frozen=True)
+class CorrespondenceSettings:
+    """What is hidden in which pictures.
+
+    classes: whose parts. groups: of GROUP pictures each, for each part. size_px: of the pictures. seed: of the random
+    places. pooled: see `sign_change`.
+    """
+
+    classes: tuple[str, ...] = CLASSES
+    groups: int = 6
+    size_px: int = 64
+    seed: int = 0
+    pooled: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.classes:
+            if name not in CLASSES:
+                raise UserError(f"{name!r} is not a class of the picture set: {', '.join(CLASSES)}.")
+        if not 1 <= self.groups <= 100:
+            raise UserError(f"groups={self.groups} is not from 1 to 100.")
+
+
+@dataclass(frozen=True)
+class PartChange:
+    """How far the changes of a layer's features differ between pictures, 0 to 1, as means over groups.
+
+    same: with the same part hidden. random: with a square of that size over a random place of each object.
+    """
+
+    name: str
+    part: str
+    layer: str
+    same: Mean
+    random: Mean
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """A layer over all parts; difference: of same and random by part, so that below 0 it knows of parts."""
+
+    layer: str
+    same: Mean
+    random: Mean
+    difference: Mean
+
+
+def part_changes(
+    program: TracedProgram,
+    layers: Sequence[str],
+    settings: CorrespondenceSettings,
+    *,
+    progress: Callable[[int, int], object] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> list[PartChange]:
+    """For each part of each class and each layer, both figures over unseen pictures in which the part is to be seen.
+
+    program: of a network that reads colour pictures of `settings.size_px`. progress: parts done, and of how many.
+    Raises as `feature_changes`.
+    """
+    total, found, stop = (
+        sum(len(PARTS[name]) for name in settings.classes),
+        list[PartChange](),
+        cancel or (lambda: False),
+    )
+    for name in settings.classes:
+        items = _Items(name, settings.size_px)
+        for part in PARTS[name]:
+            showing = items.showing(part, settings.groups * GROUP, stop)
+            figures = _figures(program, layers, showing, part, settings, stop)
+            found += [PartChange(name, part, layer, *figures[layer]) for layer in layers]
+            if progress is not None:
+                progress(len(found) // len(layers), total)
+    return found
+
+
+def over_parts(found: Sequence[PartChange]) -> list[Correspondence]:
+    """Each layer over all its parts, which are paired: the error is that of the mean over parts."""
+    return [
+        Correspondence(layer, *(Mean.of(np.array(values)) for values in zip(*_pairs(found, layer), strict=True)))
+        for layer in dict.fromkeys(each.layer for each in found)
+    ]
+
+
+def _pairs(found: Sequence[PartChange], layer: str) -> Iterator[tuple[float, float, float]]:
+    for each in found:
+        if each.layer == layer:
+            yield each.same.mean, each.random.mean, each.same.mean - each.random.mean
+
+
+class _Items:
+    """The unseen items of a class, drawn when they are asked for."""
+
+    def __init__(self, name: str, size_px: int) -> None:
+        self.label, self.size_px, self.index, self.drawn = CLASSES.index(name), size_px, 0, list[Item]()
+
+    def showing(self, part: str, count: int, stop: Callable[[], bool]) -> list[Item]:
+        """The first that show a part. Raises Cancelled."""
+        found = [item for item in self.drawn if item.parts[part].any()]
+        while len(found) < count:
+            if stop():
+                raise Cancelled
+            item = self._next()
+            found += [item] if item.parts[part].any() else []
+        return found[:count]
+
+    def _next(self) -> Item:
+        while label_of(EVALUATION_SEED, self.index) != self.label:
+            self.index += 1
+        self.drawn.append(draw_item(EVALUATION_SEED, self.index, self.size_px))
+        self.index += 1
+        return self.drawn[-1]
+
+
+def _figures(
+    program: TracedProgram, layers: Sequence[str], items: Sequence[Item], part: str, settings: CorrespondenceSettings,
+    stop: Callable[[], bool],
+) -> dict[str, tuple[Mean, Mean]]:  # fmt: skip
+    """Both means over groups by layer: with the part hidden, and with random places hidden."""
+    chance = Random(f"places {settings.seed} {items[0].name} {part}")
+    device = next(program.module.parameters()).device
+    figures: dict[str, tuple[list[float], list[float]]] = {layer: ([], []) for layer in layers}
+    for start in range(0, len(items), GROUP):
+        group = items[start : start + GROUP]
+        boxes = [_box(item.parts[part]) for item in group]
+        elsewhere = [_moved(box, item.mask, chance) for box, item in zip(boxes, group, strict=True)]
+        images = _images(group).to(device)
+        hidden = torch.cat([_hidden(images, places) for places in (boxes, elsewhere)])
+        for layer, changes in feature_changes(program, images.repeat(2, 1, 1, 1), hidden, layers, stop).items():
+            for of_place, change in zip(figures[layer], changes.split(len(group)), strict=True):
+                of_place.append(sign_change(change, pooled=settings.pooled))
+    return {layer: (Mean.of(np.array(same)), Mean.of(np.array(other))) for layer, (same, other) in figures.items()}
+
+
+def _images(items: Sequence[Item]) -> Tensor:
+    pixels = torch.from_numpy(np.stack([item.image for item in items])).permute(0, 3, 1, 2)
+    return normalise(pixels.float().div(255))
+
+
+def _hidden(images: Tensor, boxes: Sequence[Box]) -> Tensor:
+    """Copies of the images, each with its box in gray."""
+    gray, copies = fill_values(images[:1], "gray", torch.tensor(MEAN), torch.tensor(STD)), images.clone()
+    for copy, box in zip(copies, boxes, strict=True):
+        paint(copy, gray, box)
+    return copies
+
+
+def _box(mask: np.ndarray) -> Box:
+    """The smallest box (top, left, bottom, right) that holds a part."""
+    rows, columns = np.nonzero(mask)
+    return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+
+
+def _moved(box: Box, mask: np.ndarray, chance: Random) -> Box:
+    """A box of the same size around a random pixel of the object, moved into the picture where it would leave it."""
+    size: Size = box[2] - box[0], box[3] - box[1]
+    centre = np.argwhere(mask)[chance.randrange(int(mask.sum()))]
+    top, left = (
+        min(max(0, int(middle) - extent // 2), length - extent)
+        for middle, extent, length in zip(centre, size, mask.shape, strict=True)
+    )
+    return top, left, top + size[0], left + size[1]
