@@ -13,8 +13,9 @@ from explorer.figures import filters as pictures
 from explorer.figures import first_layer as figures
 from explorer.figures import raster
 from explorer.networks import catalog
-from explorer.ui import components, state, theme, unseen
+from explorer.ui import components, state, unseen
 from explorer.ui.awaited import awaited
+from explorer.ui.chart import chart
 from explorer.ui.components import Tile
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
@@ -44,7 +45,7 @@ def render(session: Session) -> None:
         with column:
             _filters(name, one)
     both = {f"{name}: {figures.plan(one)}": one for name, one in ((session.preset, own), (rival, other))}
-    st.plotly_chart(figures.spectrum_chart(both), key="spectrum", config=theme.PLAIN)
+    chart(figures.spectrum_chart(both), "spectrum")
     st.caption(f"{figures.FILTER_MARKS} Activations over {JUDGED_ON} unseen pictures of the program's own set.")
 
 
