@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from explorer.atlas.scan_file import Scan, read_scan
+from explorer.atlas.scan_folder import RESULT
 from explorer.errors import UserError
 from explorer.resources import asset
 
@@ -14,7 +15,7 @@ SHIPPED_SCANS = ("zfnet_mini", "resnet_mini", "googlenet_mini")
 
 def shipped_path(network: str) -> Path:
     """Where the scan of a network is, or would be."""
-    return asset("atlas", f"{network}.safetensors")
+    return asset("atlas", network, RESULT)
 
 
 def is_shipped(network: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import explorer
 import models
-from explorer.cli import opening
+from explorer.cli import opening, scan_options
 from explorer.errors import UserError
 from explorer.networks.budget import FIGURES
 from explorer.networks.knob_text import shorten
@@ -133,6 +133,14 @@ def _add_pictures(commands: Any) -> None:
     occluding.add_argument("--out", required=True, metavar="DIR")
     occluding.set_defaults(run=_command("pictures", "occlude"))
 
+    scanning = commands.add_parser("scan", help="the nine pictures of a set that excite each channel most")
+    scanning.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
+    scan_options.add_arguments(scanning, _whole)
+    _knobs(scanning)
+    _weights(scanning)
+    _on_preprocessing(scanning.add_argument_group(_PREPROCESSING))
+    scanning.set_defaults(run=_command("scan"))
+
     reporting = commands.add_parser("report", help="a network on one HTML page, with what it makes of a picture")
     _on_picture(reporting, is_needed=False)
     reporting.add_argument("--out", required=True, metavar="FILE.html")
@@ -242,8 +250,11 @@ def _on_picture(parser: argparse.ArgumentParser, *, is_needed: bool = True) -> a
                         help="a picture file, or the name of a sample (cat, car, …)")  # fmt: skip
     _knobs(parser)
     _weights(parser)
-    _on_preprocessing(parser.add_argument_group("preprocessing (default: what the weights expect)"))
+    _on_preprocessing(parser.add_argument_group(_PREPROCESSING))
     return parser
+
+
+_PREPROCESSING = "preprocessing (default: what the weights expect)"
 
 
 def _weights(parser: argparse.ArgumentParser) -> None:

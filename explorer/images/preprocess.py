@@ -89,12 +89,6 @@ def _gray(pixels: np.ndarray, channels: int) -> np.ndarray:
     return np.array(Image.fromarray(pixels).convert("L").convert("RGB"))
 
 
-def _normalise(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], channels: int) -> torch.Tensor:
-    values = torch.from_numpy(pixels[..., :channels].copy()).permute(2, 0, 1).float() / 255
-    normalised = (values - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)
-    return normalised.unsqueeze(0).contiguous()
-
-
 @dataclass(frozen=True)
 class Preprocessing:
     """What a network's weights expect of a picture: resized to `crop` (height, width), then normalised.
@@ -136,7 +130,13 @@ class Preprocessing:
 
     def tensor(self, pixels: np.ndarray) -> torch.Tensor:
         """The network's input, float32 [1, channels, *crop]."""
-        return _normalise(self.view(pixels), self.mean, self.std, self.channels)
+        return self.normalised(torch.from_numpy(self.view(pixels))[None])
+
+    def normalised(self, views: torch.Tensor) -> torch.Tensor:
+        """Several pictures as `view` gives them, uint8 [N, *crop, 3], as inputs float32 [N, channels, *crop]."""
+        values = views[..., : self.channels].permute(0, 3, 1, 2).float() / 255
+        mean, std = (torch.tensor(each, device=views.device).view(-1, 1, 1) for each in (self.mean, self.std))
+        return ((values - mean) / std).contiguous()
 
     def unseen(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The shares of a picture that are cut off at its left, top, right and bottom, from 0 to 1."""

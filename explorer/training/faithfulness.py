@@ -6,7 +6,6 @@ curve. A map of random values, which knows nothing, is measured as well.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +30,7 @@ from explorer.analysis.mean import Mean
 from explorer.analysis.occluder import fill_values
 from explorer.errors import UserError
 from explorer.graph.trace import TracedProgram
+from explorer.run.digest import weights_digest
 from explorer.training.batches import drawing_version
 from explorer.training.dataset import MEAN, STD
 from explorer.training.unseen import Unseen
@@ -72,7 +72,7 @@ def measure(
     The class is that of the object. Each result is written whole as `folder`/NAME-METHOD.json when it is there. tell
     hears how far the work is, and why a method is left out. Raises UserError.
     """
-    key = {"items": len(unseen.labels), "pictures": drawing_version(), "weights": _digest(program)}
+    key = {"items": len(unseen.labels), "pictures": drawing_version(), "weights": weights_digest(program.module)}
     found = list[Faithfulness]()
     for method in methods:
         if method != "random" and (why := refusal(program, method)) is not None:
@@ -114,15 +114,6 @@ def _figures(
 def _random_maps(start: int, images: Tensor) -> np.ndarray:
     """A map for each image that says nothing, [N, H, W], values from 0 to 1."""
     return np.random.default_rng(start).random((len(images), *images.shape[2:]))
-
-
-def _digest(program: TracedProgram) -> str:
-    """Of the weights, so that results of others are not taken for theirs."""
-    found = hashlib.sha256()
-    for name, tensor in program.module.state_dict().items():
-        found.update(name.encode())
-        found.update(tensor.cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:12]
 
 
 # -- kept results -----------------------------------------------------------------------------------------------------

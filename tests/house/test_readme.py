@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from explorer.cli import main
-from tests.support.places import ROOT, WEIGHTS
+from tests.support.places import ROOT, SAMPLES, WEIGHTS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\.venv/bin/python -m explorer (.+)$", README, re.MULTILINE)
@@ -31,6 +31,7 @@ def test_the_notebook_example_runs():
 def test_the_commands_run(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(WEIGHTS / "zfnet_mini.safetensors", "own.safetensors")
+    shutil.copytree(SAMPLES, "photos")
     assert main.main(shlex.split(command)) == 0
 
 

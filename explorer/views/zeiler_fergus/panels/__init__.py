@@ -1,1 +1,0 @@
-"""The panels, one file each; what defines `PANEL` is found by itself."""
