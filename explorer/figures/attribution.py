@@ -54,7 +54,7 @@ def curves(by_name: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str) -> 
     figure = go.Figure()
     for number, (name, (shares, probabilities)) in enumerate(by_name.items()):
         figure.add_scatter(
-            x=shares, y=probabilities, mode="lines", name=name,
+            x=shares, y=probabilities, mode="lines", name=name, meta={"x": f"{title} (share)"},
             line={"width": 2, "color": LINES[number % len(LINES)], "dash": "solid" if number < len(LINES) else "dot"},
             hovertemplate="%{x:.0%} of the pixels: %{y:.3f}<extra>%{fullData.name}</extra>",
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -20,12 +21,13 @@ FAR = 20.0  # from here on the axis is logarithmic: a small bar would not be see
 class Bar:
     """One figure of one block, as a person reads it and in full; spread: what it may be more or less by.
 
-    is_firm: whether it can be set over that of another block, and drawn.
+    value, spread: in `unit`. is_firm: whether it can be set over that of another block, and drawn.
     """
 
     value: float
     text: str
     detail: str = ""
+    unit: str = ""
     spread: float = 0.0
     is_firm: bool = True
 
@@ -40,7 +42,18 @@ def timed_bar(found: Latency) -> Bar:
         text = units.milliseconds(found.median_s, found.spread_s)
     else:
         text = units.unsteady(found.low_s, found.high_s)
-    return Bar(found.median_s, text, f"{found.passes:,} passes", found.spread_s, found.is_steady)
+    return Bar(found.median_s, text, f"median of {found.passes:,} passes,", "s", found.spread_s, found.is_steady)
+
+
+def bar_rows(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each figure of each block that is known, in its own unit."""
+    return [
+        {"Block": name, "Figure": figure, "Value": bar.value, "Unit": bar.unit, "Spread": bar.spread}
+        for name, bars in blocks.items() for figure, bar in zip(figures, bars, strict=True) if bar
+    ]  # fmt: skip
+
+
+_POINT = {"x": "Figure", "y": "Over the first", "customdata": ("", "", "Value", "Unit")}
 
 
 def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str]) -> go.Figure:
@@ -60,9 +73,10 @@ def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str])
             name=name, marker_color=colour, x=[title for title, _, _ in known], y=over,
             text=[bar.over(base) for _, bar, base in known],
             error_y={"array": [bar.spread / base.value for _, bar, base in known], "thickness": 1.5, "width": 0},
-            customdata=[(bar.text, bar.detail) for _, bar, _ in known], textposition="auto",
+            customdata=[(bar.text, bar.detail, bar.value, bar.unit) for _, bar, _ in known],
+            meta=_POINT, textposition="auto",
             textangle=-90, insidetextanchor="start", insidetextfont={"color": ink}, cliponaxis=False,
-            hovertemplate="<b>%{x}</b><br>%{customdata[0]} (%{customdata[1]})<br>%{text} the first"
+            hovertemplate="<b>%{x}</b><br>%{customdata[0]} (%{customdata[1]} %{customdata[3]})<br>%{text} the first"
             "<extra>%{fullData.name}</extra>",
         )  # fmt: skip
     _lay_out(figure, ratios)

@@ -15,7 +15,7 @@ from explorer.analysis.structure import Analysis
 from explorer.figures import layer_words, units
 from explorer.figures.blocks import COLOURS
 from explorer.figures.caveats import field_text
-from explorer.figures.layers import GRAY, curve, has_positions, stages
+from explorer.figures.layers import DEPTH_AXIS, GRAY, curve, has_positions, stages
 from explorer.figures.prediction import plotly_safe
 
 FATES: dict[Fate, str] = {
@@ -57,6 +57,17 @@ def _field(now: Analysis, reference: Analysis) -> Figure:
     known = not (own.is_global or other.is_global)
     difference = (units.difference(own.size[0], other.size[0]) if known else None) or ""
     return Figure("Receptive field", text, f"of {now.head_layer}", difference)
+
+
+def figures_row(analysis: Analysis) -> dict[str, int | str]:
+    """The same figures of one network as numbers, with their units in the headings."""
+    field = analysis.receptive_field
+    return {
+        "Parameters": analysis.params, "MACs": analysis.macs, "Activations (bytes)": analysis.activation_bytes,
+        "Peak memory (bytes)": analysis.peak_bytes, "On disk (bytes)": analysis.weight_bytes,
+        "Depth (layers)": depth(analysis.graph), "Layers": len(analysis.graph),
+        "Receptive field (px)": "whole image" if field.is_global else units.pair(field.size),
+    }  # fmt: skip
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -150,7 +161,7 @@ def growth_over(networks: Mapping[str, Analysis], fields: str = "strict") -> go.
             annotation_font_color=GRAY, annotation_position="top left",
         )  # fmt: skip
     figure.update_layout(
-        xaxis_title="Depth (layers with weights)", yaxis_title="Receptive field (px)", height=380, showlegend=True,
+        xaxis_title=DEPTH_AXIS, yaxis_title="Receptive field (px)", height=380, showlegend=True,
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0},
     )  # fmt: skip
@@ -166,10 +177,11 @@ def costs_over(networks: Mapping[str, Analysis]) -> go.Figure:
                            subplot_titles=("Parameters", "MACs"))  # fmt: skip
     coloured = list(zip(COLOURS, found.items(), strict=False))
     for (colour, ink), (name, of_stage) in coloured[::-1]:  # bars of a group are drawn from below
-        for column, what in enumerate(("params", "macs"), start=1):
+        for column, (what, heading) in enumerate((("params", "Parameters"), ("macs", "MACs")), start=1):
             values = [getattr(of_stage[stage], what) if stage in of_stage else 0 for stage in names]
             figure.add_bar(
                 x=values, y=names, orientation="h", marker_color=colour, name=plotly_safe(name), legendgroup=name,
+                meta={"x": heading},
                 showlegend=column == 1, text=[units.count(value) for value in values], textposition="auto",
                 insidetextfont={"color": ink}, cliponaxis=False, row=1, col=column,
                 hovertemplate="<b>%{y}</b><br>%{x:,} " + what + "<extra>%{fullData.name}</extra>",

@@ -17,6 +17,7 @@ def confusion_figure(names: Sequence[str], counts: np.ndarray) -> go.Figure:
     labels = [plotly_safe(name) for name in names]
     figure = go.Figure(go.Heatmap(
         z=counts, colorscale="Cividis", xgap=1, ygap=1, showscale=False, customdata=_said(labels, counts),
+        meta={"z": "Pictures", "names": list(names)},
         hovertemplate="%{customdata}<extra></extra>", texttemplate="%{z}" if len(names) <= 15 else None,
     ))  # fmt: skip
     shown = labels if len(labels) <= MOST_NAMES else []

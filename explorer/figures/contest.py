@@ -105,6 +105,9 @@ def _ticks(values: Sequence[float]) -> dict[str, list[float] | list[str]]:
     return {"tickvals": at, "ticktext": [units.count(int(v)) if v >= 10 else f"{v:g}" for v in at]}
 
 
+_NAMES = ("Network", "Accuracy", "", "", "from", "to", "Preset")
+
+
 def _points(members: Sequence[Entrant], cost: str) -> dict[str, object]:
     return {
         "x": [e.costs[cost] for e in members],
@@ -121,6 +124,7 @@ def _points(members: Sequence[Entrant], cost: str) -> dict[str, object]:
             )
             for e in members
         ],
+        "meta": {"y": "Share of errors, as drawn", "customdata": _NAMES},
         "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]:.2%} right (%{customdata[4]:.2%} to "
         "%{customdata[5]:.2%})<br>%{customdata[2]} parameters<br>%{customdata[3]} MACs<extra></extra>",
         "unselected": {"marker": {"opacity": 0.85}},  # a click opens a network; it does not dim the others

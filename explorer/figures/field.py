@@ -28,6 +28,7 @@ def marked_growth(analysis: Analysis, selected: str, outgrown: OutgrownImage, he
             x=[at[layer.id] for layer in marked], y=[layer.receptive_field.size[0] for layer in marked], mode="markers",
             marker={"symbol": "x", "size": 9, "color": VERMILION}, name=_HERE,
             customdata=[(layer.id,) for layer in marked],
+            meta={"x": layers.DEPTH_AXIS, "y": layers.FIELD_AXIS, "customdata": ("Layer",)},
             hovertemplate="<b>%{customdata[0]}</b><br>its input sees all of the picture already<extra></extra>",
         )  # fmt: skip
     figure.update_traces(selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}})

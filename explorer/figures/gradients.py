@@ -17,8 +17,9 @@ def gradient_chart(curves: Mapping[str, tuple[GradientNorm, ...]]) -> go.Figure:
     figure = go.Figure()
     for colour, (name, norms) in zip(CURVE_COLOURS, curves.items(), strict=False):
         figure.add_scatter(
-            x=list(range(1, len(norms) + 1)), y=[one.norm for one in norms], text=[one.path for one in norms],
-            name=name, mode="lines", line={"color": colour}, hovertemplate="%{text}<br>%{y:.3g}<extra></extra>",
+            x=list(range(1, len(norms) + 1)), y=[one.norm for one in norms], customdata=[one.path for one in norms],
+            name=name, mode="lines", meta={"x": "Place", "customdata": ("Layer",)}, line={"color": colour},
+            hovertemplate="%{customdata}<br>%{y:.3g}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title="convolution or linear layer, from the image")
     figure.update_yaxes(title="norm of the gradient", type="log", exponentformat="power", dtick=1)

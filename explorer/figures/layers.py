@@ -17,6 +17,7 @@ from explorer.types import Shape
 
 BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"  # Okabe and Ito
 GRAY = "#8a8f98"
+DEPTH_AXIS, FIELD_AXIS = "Depth (layers with weights)", "Receptive field (px)"
 HEAD, TOKENS = "head", "tokens"
 
 
@@ -77,7 +78,7 @@ def growth(analysis: Analysis, selected: str | None = None) -> go.Figure:
                 marker={"size": 15, "symbol": "circle-open", "line": {"width": 3}, "color": ORANGE}, name=layer.id,
             )  # fmt: skip
     figure.update_layout(
-        xaxis_title="Depth (layers with weights)", yaxis_title="Receptive field (px)", height=340,
+        xaxis_title=DEPTH_AXIS, yaxis_title=FIELD_AXIS, height=340,
         margin={"l": 10, "r": 10, "t": 24, "b": 10}, showlegend=differs,
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0},
     )  # fmt: skip
@@ -93,6 +94,7 @@ def curve(layers: list[LayerReport], at: dict[str, int], which: str) -> dict[str
         "y": [field.size[0] for field in fields],
         "mode": "lines+markers",
         "marker": {"size": 6},
+        "meta": {"x": DEPTH_AXIS, "y": FIELD_AXIS, "customdata": ("Layer", "Kind", "Field (px)", "Stride (px)")},
         "customdata": [
             (layer.id, layer.kind, units.pair(field.size), units.pair(field.stride))
             for layer, field in zip(layers, fields, strict=True)
@@ -108,12 +110,14 @@ def costs(analysis: Analysis) -> go.Figure:
     names = [stage.name for stage in found]
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06,
                            subplot_titles=("Parameters", "MACs"))  # fmt: skip
-    for column, (what, color) in enumerate((("params", BLUE), ("macs", ORANGE)), start=1):
+    bars = (("params", "Parameters", BLUE), ("macs", "MACs", ORANGE))
+    for column, (what, heading, color) in enumerate(bars, start=1):
         values = [getattr(stage, what) for stage in found]
         texts = [units.count(value) for value in values]
         figure.add_bar(
             x=values, y=names, orientation="h", marker_color=color, text=texts, textposition="auto", row=1, col=column,
             customdata=[stage.layers for stage in found], cliponaxis=False,
+            meta={"x": heading, "customdata": ("Layers",)},
             hovertemplate="<b>%{y}</b><br>%{x:,} " + what + "<br>%{customdata} layers<extra></extra>",
         )  # fmt: skip
     figure.update_layout(height=120 + 44 * len(found), showlegend=False, bargap=0.35,

@@ -76,6 +76,7 @@ def _steps(counts: np.ndarray, edges: np.ndarray) -> dict[str, object]:
         "y": counts / max(counts.sum(), 1),
         "width": np.diff(edges),
         "customdata": [f"{low:.3g} to {high:.3g}" for low, high in zip(edges, edges[1:], strict=False)],
+        "meta": {"x": "Middle of the bin", "y": "Share of values", "customdata": ("Activation",)},
         "marker_line_width": 0,
     }
 
@@ -85,7 +86,8 @@ def vector(values: np.ndarray, names: Sequence[str] | None = None, chosen: int |
     at = np.arange(len(values))
     shown = np.where(np.isfinite(values), values, np.nan)
     labels = [plotly_safe(name) for name in names] if names else [f"unit {i}" for i in at]
-    common = {"x": at, "y": shown, "customdata": labels, "hovertemplate": "%{customdata}: %{y:.4g}<extra></extra>"}
+    common = {"x": at, "y": shown, "customdata": labels, "hovertemplate": "%{customdata}: %{y:.4g}<extra></extra>",
+              "meta": {"x": "Unit", "y": "Activation", "customdata": ("Class" if names else "",)}}  # fmt: skip
     figure = go.Figure()
     if len(values) <= BARS:
         colours = [BLUE if i == chosen else GRAY for i in at]

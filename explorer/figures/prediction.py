@@ -15,13 +15,15 @@ ROW_PX = 34
 
 def bars(prediction: Prediction, names: Sequence[str]) -> go.Figure:
     """One bar per class, the most probable on top, its name and probability written on it."""
+    unit = "Value" if prediction.output == "logits" else "Probability"
     labels = [names[index] for index, _ in prediction.classes]
     shares = [share for _, share in prediction.classes]
     texts = [in_words(share, prediction.output) for share in shares]
     figure = go.Figure(
         go.Bar(
             x=shares, y=list(range(len(shares))), orientation="h", text=texts,
-            textposition="outside", cliponaxis=False, customdata=[plotly_safe(label) for label in labels],
+            textposition="outside", cliponaxis=False,
+            meta={"x": unit, "y": None, "customdata": ("Class",)}, customdata=[plotly_safe(label) for label in labels],
             hovertemplate="%{customdata}: %{x:.4f}<extra></extra>",
         )
     )  # fmt: skip

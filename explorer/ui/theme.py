@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-PLAIN = {"displayModeBar": False}  # plotly charts: without a bar of buttons that covers them
-
-
 # Streamlit leaves a third of a small screen to margins; the graph and the panel beside it need it. The switch of views
 # stands beside the title, not below it, without its icons where there is no room for them. On a phone the figures stay
 # in sight below the header while a knob is turned, and buttons do not name keys that it does not have. On a larger

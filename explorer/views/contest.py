@@ -11,7 +11,8 @@ import models
 from explorer.figures import contest as figures
 from explorer.figures.contest import COSTS, GROUPS, Entrant
 from explorer.training.contest import REASONS
-from explorer.ui import state, theme
+from explorer.ui import state
+from explorer.ui.chart import chart
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
 from explorer.ui.view import View
@@ -39,10 +40,7 @@ def render(session: Session) -> None:
     if chosen and session.is_changed:
         st.caption(f"Marked is {chosen} as it was trained: of your changed network no accuracy is known.")
     cost = state.get("cost") if state.get("cost") in _costs(shown) else "macs"
-    st.plotly_chart(
-        figures.scatter(shown, cost, chosen), key=SCATTER, config=theme.PLAIN, on_select=_click,
-        selection_mode="points",
-    )  # fmt: skip
+    chart(figures.scatter(shown, cost, chosen), SCATTER, on_select=_click, selection_mode="points")
     _table(shown, chosen)
 
 

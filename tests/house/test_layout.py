@@ -29,7 +29,7 @@ FLOORS = [
     {"app"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-IDIOMS = {"KIND", "PAPER", "SETTINGS", "VIEW"}  # said in every file that has such a thing: no two meanings
+IDIOMS = {"KIND", "PANEL", "PAPER", "SETTINGS", "VIEW"}  # said in every file that has such a thing: no two meanings
 STANDARD = "|".join(sys.stdlib_module_names)
 # What a person hands in is analysed without our own models, whose name a project of theirs may bear as well.
 BELOW_MODELS = "errors|types|resources|discovery|whole_file"

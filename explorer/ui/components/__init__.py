@@ -1,6 +1,7 @@
-"""Small parts of the page that Streamlit does not have, in JavaScript without a build step: tiles, and a live picture.
+"""Small parts of the page that Streamlit does not have, in JavaScript without a build step: tiles, a live picture, and
+files of a chart that the browser has drawn.
 
-Both fit the width that they are given, follow the theme, and can be used with a keyboard.
+They fit the width that they are given, follow the theme, and can be used with a keyboard.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _component(name: str) -> Any:
     return component(f"explorer_{name}", html='<div class="root"></div>', css=css, js=js)
 
 
-_tiles, _picture = _component("tiles"), _component("picture")
+_tiles, _picture, _downloads = map(_component, ("tiles", "picture", "downloads"))
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,14 @@ def picture(
         "live": pick is not None,
     }
     _picture(key=key, data=data, on_picked_change=lambda: _take(key, lambda cell: pick and pick((cell[0], cell[1]))))
+
+
+def downloads(title: str, name: str, csv: str, *, drawn: bool, key: str) -> None:
+    """Links to files of that name, without ending: the CSV, and with `drawn` SVG and PNG of the chart beside it.
+
+    Both stand in a container whose key begins with `chart`; title: what a screen reader says of the chart.
+    """
+    _downloads(key=key, data={"title": title, "name": name, "csv": csv, "drawn": drawn})
 
 
 def _take(key: str, pick: Callable[[Any], Any]) -> None:

@@ -16,7 +16,8 @@ from explorer.figures import attribution as figures
 from explorer.figures import prediction
 from explorer.images import codec
 from explorer.training import dataset
-from explorer.ui import pictures, state, theme
+from explorer.ui import pictures, state
+from explorer.ui.chart import chart
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 
@@ -102,7 +103,7 @@ def compared(session: Session, judged: Sequence[Judged]) -> None:
 
 def _curves(by_name: dict[str, PixelCurve | None], title: str) -> None:
     lines = {name: (curve.shares, curve.probabilities) for name, curve in by_name.items() if curve is not None}
-    st.plotly_chart(figures.curves(lines, title), key=title, config=theme.PLAIN)
+    chart(figures.curves(lines, title), title)
 
 
 def _table(session: Session, done: Sequence[Judged]) -> None:

@@ -8,10 +8,10 @@ import streamlit as st
 
 import models
 from explorer.figures import units
-from explorer.figures.blocks import Bar, relative, timed_bar
+from explorer.figures.blocks import Bar, bar_rows, relative, timed_bar
 from explorer.figures.graph_payload import graph_payload
 from explorer.receptive_field.report import ReceptiveField
-from explorer.ui import state, theme, widgets
+from explorer.ui import chart, state, widgets
 from explorer.ui.components.graph import layer_graph
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
@@ -81,7 +81,9 @@ def _body(slot: Slot, first: Slot | None, session: Session) -> None:
     if slot.error:
         st.error(markdown_safe(slot.error), icon=":material/error:")
     elif first:
-        st.table(_table(slot, first, session), border="horizontal", hide_index=True, hide_header=True)
+        rows = bar_rows({slot.label: _bars(slot, session)}, COLUMNS)
+        rows += [{"Figure": name, "Value": fact} for name, fact in zip(FACTS, _facts(slot), strict=True)]
+        chart.table(_table(slot, first, session), f"block {slot.place}", rows, hide_header=True)
     changed = len(state.knobs(slot.knobs))
     with st.expander(f"Knobs :blue-badge[{changed} changed]" if changed else "Knobs",
                      key=f"knobs {state.owner(slot.knobs)}"):  # fmt: skip
@@ -122,9 +124,9 @@ def _bars(slot: Slot, session: Session) -> list[Bar | None]:
     timed = [latency.of(slot, batch, session) for batch in BATCHES]
     memory = found.activation_bytes
     return [
-        Bar(found.params, units.count(found.params), f"{found.params:,} parameters"),
-        Bar(found.macs, units.count(found.macs), f"{found.macs:,} MACs"),
-        Bar(memory, units.format_bytes(memory), f"{memory:,} bytes"),
+        Bar(found.params, units.count(found.params), f"{found.params:,}", "parameters"),
+        Bar(found.macs, units.count(found.macs), f"{found.macs:,}", "MACs"),
+        Bar(memory, units.format_bytes(memory), f"{memory:,}", "bytes"),
         *(one and timed_bar(one) for one in timed),
     ]
 
@@ -134,7 +136,7 @@ def _chart(slots: Sequence[Slot], session: Session) -> None:
     bars = {slot.label: _bars(slot, session) for slot in slots if slot.built}
     if not bars:
         return
-    st.plotly_chart(relative(bars, COLUMNS), key="blocks relative", config=theme.PLAIN)
+    chart.chart(relative(bars, COLUMNS), "blocks relative")
     st.caption(
         f"× is over {next(iter(bars))}. Each block reads the input's channels and, where it can, hands on as many. "
         "Activations: what all layers put out for one input, in float32."

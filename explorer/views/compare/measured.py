@@ -6,8 +6,8 @@ import streamlit as st
 
 from explorer.analysis.latency import Latency
 from explorer.figures import units
-from explorer.figures.blocks import Bar, relative, timed_bar
-from explorer.ui import state, theme, timing
+from explorer.figures.blocks import Bar, bar_rows, relative, timed_bar
+from explorer.ui import chart, state, timing
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
@@ -35,8 +35,8 @@ def render(found: list[Candidate], session: Session) -> None:
     bars = {entry.label: _bars(entry, task) for entry, task in zip(found, tasks, strict=True)}
     first = bars[found[0].label]
     columns = {name: [_cell(row[i], first[i]) for row in bars.values()] for i, name in enumerate(COMPARED_FIGURES)}
-    st.table({"": [*map(markdown_safe, bars)], **columns}, border="horizontal", hide_index=True)
-    st.plotly_chart(relative(bars, COMPARED_FIGURES), key="compared latency", config=theme.PLAIN)
+    chart.table({"": [*map(markdown_safe, bars)], **columns}, "measured networks", bar_rows(bars, COMPARED_FIGURES))
+    chart.chart(relative(bars, COMPARED_FIGURES), "compared latency")
     timing.render(tasks, session, "timed")
     st.caption(
         f"× is over {found[0].letter}. One input a pass. Peak memory is the most that a pass in float32 holds at once "
@@ -51,9 +51,9 @@ def _bars(entry: Candidate, task: Task) -> list[Bar | None]:
     taken: Latency | None = timing.of(task) if is_asked else None
     peak = timing.peak_of(task) if is_asked else None
     return [
-        Bar(figures.macs, units.count(figures.macs), f"{figures.macs:,} MACs"),
-        Bar(figures.peak_bytes, units.format_bytes(figures.peak_bytes), f"{figures.peak_bytes:,} bytes"),
-        Bar(peak, units.format_bytes(peak), f"{peak:,} bytes") if peak is not None else None,
+        Bar(figures.macs, units.count(figures.macs), f"{figures.macs:,}", "MACs"),
+        Bar(figures.peak_bytes, units.format_bytes(figures.peak_bytes), f"{figures.peak_bytes:,}", "bytes"),
+        Bar(peak, units.format_bytes(peak), f"{peak:,}", "bytes") if peak is not None else None,
         taken and timed_bar(taken),
     ]
 

@@ -9,7 +9,7 @@ import streamlit as st
 import models
 from explorer.figures import comparison, units
 from explorer.figures.comparison import Figure
-from explorer.ui import pins, state, theme
+from explorer.ui import chart, pins, state
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -96,7 +96,8 @@ def _figures(found: list[Candidate], reference: Candidate) -> None:
     for entry in found:
         for figure in comparison.figures(entry.analysis, reference.analysis):
             columns.setdefault(figure.name, []).append(_cell(figure))
-    st.table(columns, border="horizontal", hide_index=True)
+    rows = [{"Network": entry.label, **comparison.figures_row(entry.analysis)} for entry in found]
+    chart.table(columns, "compared networks", rows)
 
 
 def _cell(figure: Figure) -> str:
@@ -131,15 +132,14 @@ def _growth(found: list[Candidate], session: Session) -> None:
     networks = {entry.label: entry.analysis for entry in found}
     gated = any(one.receptive_field.axes != one.local_receptive_field.axes for one in networks.values())
     figure = comparison.growth_over(networks, "local" if gated else "strict")
-    st.plotly_chart(figure, key="compared fields", config=theme.PLAIN)
+    chart.chart(figure, "compared fields")
     if gated:
         st.caption("Fields without gates, which read the whole map at once.")
 
 
 def _costs(found: list[Candidate], session: Session) -> None:
     del session
-    st.plotly_chart(comparison.costs_over({entry.label: entry.analysis for entry in found}), key="compared costs",
-                    config=theme.PLAIN)  # fmt: skip
+    chart.chart(comparison.costs_over({entry.label: entry.analysis for entry in found}), "compared costs")
     st.caption("A stage is all layers whose maps have the same size; tokens are a sequence, the head has no positions.")
 
 

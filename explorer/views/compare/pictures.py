@@ -10,8 +10,9 @@ from explorer.analysis.activations import Prediction, layers_with_maps
 from explorer.errors import UserError
 from explorer.figures import maps as figures
 from explorer.figures import prediction, raster
-from explorer.ui import layer_maps, output_control, picture_controls, state, theme
+from explorer.ui import layer_maps, output_control, picture_controls, state
 from explorer.ui.awaited import awaited
+from explorer.ui.chart import chart
 from explorer.ui.jobs import Job
 from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
@@ -81,8 +82,7 @@ def _prediction(entry: Candidate, said: Prediction | str) -> None:
     elif not said.is_finite:
         st.error("The output holds NaN or infinity, so there is no prediction.", icon=":material/error:")
     else:
-        st.plotly_chart(prediction.bars(said, entry.known.categories), key=f"prediction {entry.letter}",
-                        config=theme.PLAIN)  # fmt: skip
+        chart(prediction.bars(said, entry.known.categories), f"prediction {entry.letter}")
         st.caption(prediction.explained(said.output, said.tensor))
 
 

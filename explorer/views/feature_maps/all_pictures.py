@@ -9,7 +9,8 @@ import streamlit as st
 
 from explorer.analysis.predictions import NamedPicture, PredictedPicture, Predictions, predictions, truths
 from explorer.figures.confusion import confusion_figure
-from explorer.ui import jobs, output_control, pictures, state, theme
+from explorer.ui import jobs, output_control, pictures, state
+from explorer.ui.chart import chart
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.pictures import OwnPicture
@@ -90,7 +91,7 @@ def _result(session: Session, found: Predictions, unknown: Sequence[str]) -> Non
     if accuracy is not None:
         names, counts = found.confusion()
         st.markdown("**Taken for**")
-        st.plotly_chart(confusion_figure([classes[i] for i in names], counts), key="confusion", config=theme.PLAIN)
+        chart(confusion_figure([classes[i] for i in names], counts), "confusion")
 
 
 def _figures(found: Predictions, accuracy: float) -> None:

@@ -24,9 +24,9 @@ from explorer.ui import (
     picture_controls,
     prepared,
     state,
-    theme,
     untrained,
 )
+from explorer.ui.chart import chart
 from explorer.ui.guard import guard
 from explorer.ui.layer_maps import LayerMaps
 from explorer.ui.markdown import markdown_safe
@@ -75,7 +75,7 @@ def _prediction(session: Session, predicted: Prediction | str) -> None:
     if not predicted.is_finite:
         st.error("The output holds NaN or infinity, so there is no prediction.", icon=":material/error:")
         return
-    st.plotly_chart(prediction.bars(predicted, session.categories), key="prediction", config=theme.PLAIN)
+    chart(prediction.bars(predicted, session.categories), "prediction")
     st.caption(prediction.explained(predicted.output, predicted.tensor))
 
 
@@ -158,7 +158,7 @@ def _vector(session: Session, found: LayerMaps, channel: int) -> None:
     values = found.maps[:, 0, 0]
     names = session.categories if layer_maps.holds_classes(session.analysis.graph, found.layer) else None
     st.subheader("Activations", anchor=False)
-    st.plotly_chart(figures.vector(values, names, channel), key="vector", config=theme.PLAIN)
+    chart(figures.vector(values, names, channel), "vector")
     left, right = st.columns([1, 1], gap="large")
     with left:
         strongest = found.order("mean")[:12].tolist()
@@ -238,7 +238,7 @@ def _channel_controls(found: LayerMaps, channel: int) -> None:
 def _histogram(found: LayerMaps, channel: int | None) -> None:
     values = None if channel is None else found.maps[channel]
     figure = figures.distribution(found.histogram, values, f"channel {channel}")
-    st.plotly_chart(figure, key="histogram", config=theme.PLAIN)
+    chart(figure, "histogram")
     if found.histogram.not_finite:
         st.caption(f"{found.histogram.not_finite:,} values are NaN or infinity and in no bin.")
 

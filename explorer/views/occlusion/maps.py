@@ -21,8 +21,9 @@ from explorer.figures.raster import Placement
 from explorer.images import codec
 from explorer.images.preprocess import to_pixels
 from explorer.types import Cell, Size
-from explorer.ui import components, picture_controls, state, theme
+from explorer.ui import components, picture_controls, state
 from explorer.ui.awaited import awaited
+from explorer.ui.chart import chart
 from explorer.ui.components import Legend, Outline
 from explorer.ui.guard import guard
 from explorer.ui.jobs import Job
@@ -219,8 +220,7 @@ def _occluded(shown: Shown) -> None:
     if not predicted.is_finite:
         st.error("The output holds NaN or infinity.", icon=":material/error:")
         return
-    st.plotly_chart(prediction.bars(predicted, shown.names), key="occluded prediction",
-                    config=theme.PLAIN)  # fmt: skip
+    chart(prediction.bars(predicted, shown.names), "occluded prediction")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -20,6 +20,7 @@ from explorer.training.batches import EVALUATION_SEED, normalise
 from explorer.training.dataset import CLASSES, to_tensor_batch
 from explorer.ui import state, untrained
 from explorer.ui.awaited import awaited
+from explorer.ui.chart import table
 from explorer.ui.guard import guard
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
@@ -139,10 +140,15 @@ def _effect(session: Session, off: tuple[Ablation, ...]) -> None:
     if (found := awaited("ablation", key, "Running the network without them", work)) is None:
         return
     names, leading = session.categories, found.leading(LEADING)
+    given = {"Whole": found.whole, **({"Without": found.ablated} if off else {})}
     columns = {"": [markdown_safe(names[number]) for number in leading]}
-    for title, values in (("Whole", found.whole), ("Without", found.ablated)):
+    for title, values in given.items():
         columns[title] = [prediction.in_words(float(values[number]), found.output) for number in leading]
-    st.table(columns if off else {name: columns[name] for name in ("", "Whole")}, border="horizontal", hide_index=True)
+    rows = [
+        {"Class": names[number], **{title: float(values[number]) for title, values in given.items()}}
+        for number in range(len(names))
+    ]
+    table(columns, "ablation", rows)
     if off:
         st.markdown(markdown_safe(_sentence(found, names)))
         if layer is not None and found.maps is not None:

@@ -6,14 +6,15 @@ import streamlit as st
 
 from explorer.figures import layers
 from explorer.figures.caveats import uncounted_macs, weight_products
-from explorer.ui import metrics, theme
+from explorer.ui import metrics
+from explorer.ui.chart import chart
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 
 
 def render(session: Session) -> None:
     """Draw the costs by stage, what they leave out, and what can be measured."""
-    st.plotly_chart(layers.costs(session.analysis), key="costs", config=theme.PLAIN)
+    chart(layers.costs(session.analysis), "costs")
     st.caption("A stage is all layers whose maps have the same size; tokens are a sequence, the head has no positions.")
     if alone := weight_products(session.analysis):
         st.caption(f"{alone[0].upper()}{alone[1:]}.")

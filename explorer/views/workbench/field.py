@@ -8,7 +8,8 @@ import streamlit as st
 
 from explorer.analysis.unproductive import OutgrownImage
 from explorer.figures import field as figures
-from explorer.ui import state, theme
+from explorer.ui import state
+from explorer.ui.chart import chart
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -47,7 +48,7 @@ def _lens(session: Session, playing: bool) -> None:
 
 def _curve(session: Session, chosen: str) -> None:
     figure = figures.marked_growth(session.analysis, chosen, outgrown(session))
-    st.plotly_chart(figure, key=_CURVE, config=theme.PLAIN, on_select=lambda: _pick(session), selection_mode="points")
+    chart(figure, _CURVE, on_select=lambda: _pick(session), selection_mode="points")
 
 
 def _pick(session: Session) -> None:

@@ -7,8 +7,9 @@ import streamlit as st
 from explorer.analysis.gradient_flow import BATCH, GradientNorm, gradient_norms
 from explorer.figures.gradients import CURVE_COLOURS, gradient_chart, gradient_sentence
 from explorer.run import device
-from explorer.ui import state, theme
+from explorer.ui import state
 from explorer.ui.awaited import awaited
+from explorer.ui.chart import chart
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -28,7 +29,7 @@ def render(session: Session) -> None:
     own = curves[key]
     others = [curve for other, curve in curves.items() if other != key][-len(CURVE_COLOURS) + 1 :]
     figure = gradient_chart({markdown_safe(name): norms for name, norms in (own, *others)})
-    st.plotly_chart(figure, key="gradients", config=theme.PLAIN)
+    chart(figure, "gradients")
     st.markdown(markdown_safe(gradient_sentence(own[1])))
     st.caption(
         f"Untrained, with seed {session.seed}: L2 norm of the gradient of the cross-entropy by each layer's output, on "

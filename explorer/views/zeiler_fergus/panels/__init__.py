@@ -1,0 +1,1 @@
+"""The panels, one file each; what defines `PANEL` is found by itself."""
