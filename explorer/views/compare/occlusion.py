@@ -6,21 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
-import torch
 
 from explorer.analysis.activations import predict
-from explorer.analysis.occluder import default_stride, default_window, fill_values, square_boxes
 from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_steps
 from explorer.errors import UserError
 from explorer.figures import prediction, units
-from explorer.ui import jobs, output_control, picture_controls, state
+from explorer.ui import jobs, picture_controls
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.views.compare.entries import Candidate
 from explorer.views.occlusion import maps
 from explorer.views.occlusion.maps import Shown
-from explorer.views.occlusion.page import CHEAP_MACS
+from explorer.views.occlusion.square import CHEAP_MACS, chosen_square, filling, positions
 
 KIND = "compared occlusion"
 MapsByLetter = dict[str, OcclusionMap | str]  # by letter; a sentence where there is none
@@ -28,9 +26,9 @@ MapsByLetter = dict[str, OcclusionMap | str]  # by letter; a sentence where ther
 
 def render(found: list[Candidate], session: Session) -> None:
     """Draw a map per network, or the button that starts them where they take long."""
-    settings = {entry.letter: _settings(entry.known) for entry in found}
+    settings = {entry.letter: chosen_square(entry.known) for entry in found}
     key = (*session.key, tuple((entry.known.key, settings[entry.letter]) for entry in found))
-    macs = sum(_passes(entry.known, settings[entry.letter]) * entry.analysis.macs for entry in found)
+    macs = sum(positions(entry.known, settings[entry.letter]) * entry.analysis.macs for entry in found)
     job = jobs.current(KIND, key)
     if job is None and macs <= CHEAP_MACS:
         job = jobs.start(KIND, key, _work(found, settings))
@@ -57,32 +55,15 @@ def _start(key: tuple[Any, ...], found: list[Candidate], settings: dict[str, Occ
     jobs.start(KIND, key, _work(found, settings))
 
 
-def _settings(session: Session) -> OcclusionSettings:
-    """As they are chosen in the view Occlusion, where they fit the picture."""
-    side = min(session.preprocessing.crop)
-    window = state.get("window") if 0 < state.get("window") <= side else default_window(side)
-    stride = state.get("stride") if 0 < state.get("stride") <= side else default_stride(window)
-    return OcclusionSettings(window, stride, state.get("fill"), output=output_control.chosen())
-
-
-def _passes(session: Session, settings: OcclusionSettings) -> int:
-    return square_boxes(session.preprocessing.crop, settings.window, settings.stride)[..., 0].size
-
-
-def _filling(session: Session, settings: OcclusionSettings) -> torch.Tensor:
-    mean, std = (torch.tensor(values) for values in (session.preprocessing.mean, session.preprocessing.std))
-    return fill_values(session.input.cpu(), settings.fill, mean, std)
-
-
 def _work(found: list[Candidate], settings: dict[str, OcclusionSettings]) -> Any:
     """The job: one network after the other; one that cannot be run leaves a sentence."""
-    total = sum(_passes(entry.known, settings[entry.letter]) for entry in found)
+    total = sum(positions(entry.known, settings[entry.letter]) for entry in found)
 
     def work(job: Job) -> MapsByLetter:
         maps_of: MapsByLetter = {}
         done, target = 0, None
         for entry in found:
-            passes = _passes(entry.known, settings[entry.letter])
+            passes = positions(entry.known, settings[entry.letter])
             try:
                 target = _target(entry, found[0], target, settings[entry.letter], job)
                 for one in _steps(entry.known, settings[entry.letter], target, job):
@@ -110,7 +91,7 @@ def _target(
 
 def _steps(session: Session, settings: OcclusionSettings, target: int | None, job: Job) -> Any:
     program = session.load(job.should_stop).program
-    filled = replace(settings, fill_value=_filling(session, settings))
+    filled = replace(settings, fill_value=filling(session, settings.fill))
     return occlusion_steps(program, session.input, target, filled, cancel=job.should_stop)
 
 
@@ -129,7 +110,7 @@ def _draw(found: list[Candidate], done: MapsByLetter, settings: dict[str, Occlus
 
 def _map(entry: Candidate, one: OcclusionMap, settings: OcclusionSettings) -> None:
     session = entry.known
-    maps.probability(Shown(session, one, _filling(session, settings), key=f"{entry.letter} "))
+    maps.probability(Shown(session, one, filling(session, settings.fill), key=f"{entry.letter} "))
     now, before = (prediction.in_words(float(value), one.output)
                    for value in (one.probability[one.lowest], one.baseline))  # fmt: skip
     st.caption(markdown_safe(f"{session.categories[one.target]}: {before} without a square, {now} at the lowest."))

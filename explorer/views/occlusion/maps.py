@@ -112,8 +112,8 @@ def _at(text: str, row: int, column: int) -> str:
 
 def draw(shown: Shown) -> None:
     """All maps side by side, and the picture with the square at the chosen position if there is one."""
-    parts = [probability, _classes]
-    parts += [lambda shown, channel=channel: _activation(shown, channel) for channel in shown.summed()]
+    parts = [probability, classes]
+    parts += [lambda shown, channel=channel: activation(shown, channel) for channel in shown.summed()]
     parts += [_occluded] if shown.chosen else []
     with st.grid(min_column_width=250 if len(parts) < 4 else 205, gap="medium"):
         for part in parts:
@@ -154,7 +154,7 @@ def probability(shown: Shown) -> None:
     _live(shown, shown.over(found.probability, scale), f"{shown.quantity} of {name}", texts, legend)
 
 
-def _classes(shown: Shown) -> None:
+def classes(shown: Shown) -> None:
     found, names = shown.found, shown.names
     entries = figures.class_legend(found, figures.class_colours(found), names)
     legend = Legend("Answer with the square there (positions)", names=entries)
@@ -166,7 +166,7 @@ def _classes(shown: Shown) -> None:
     _live(shown, shown.classes(), "Most probable class", shown.texts(say), legend)
 
 
-def _activation(shown: Shown, channel: int) -> None:
+def activation(shown: Shown, channel: int) -> None:
     found = shown.found
     values, baseline = found.activation_of(channel)
     low, high = scale = shown.scale(values, baseline)

@@ -12,7 +12,7 @@ import streamlit as st
 import torch
 
 from explorer.analysis import latency
-from explorer.analysis.occluder import Fill, default_stride, default_window, fill_values, square_boxes
+from explorer.analysis.occluder import default_stride, default_window
 from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_steps
 from explorer.figures import prediction, raster
 from explorer.graph.names import layer_or_none
@@ -30,11 +30,11 @@ from explorer.ui.settings import Setting
 from explorer.ui.view import View
 from explorer.views.occlusion import maps
 from explorer.views.occlusion.maps import Shown
+from explorer.views.occlusion.square import CHEAP_MACS, filling, or_default, positions
 
 KIND = "occlusion"
 COMPUTED_BY = {"auto": "Whichever is faster", "full": "Whole passes", "incremental": "Changes alone"}
 FILLS = {"gray": "Gray", "mean": "Mean colour", "blur": "Blur"}
-CHEAP_MACS = 30 * 10**9  # a few seconds on two cores: started without being asked
 MOST_MEGABYTES = 1_000_000
 LIKELY = "Most probable"
 NO_LAYER = "None"
@@ -58,15 +58,15 @@ def render(session: Session) -> None:
     asked, channel = _controls(session)
     key = (*session.key, asked)
     job = jobs.current(KIND, key)
-    passes = square_boxes(session.preprocessing.crop, asked.settings.window, asked.settings.stride)[..., 0].size
+    passes = positions(session, asked.settings)
     if job is None and passes * session.analysis.macs <= CHEAP_MACS:
         job = jobs.start(KIND, key, _work(session, asked))
     if job is None:
         _ask(session, asked, key, passes)
         _preview(session, asked)
     elif not job.finished:
-        filling = _filling(session, asked.settings.fill)
-        jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filling, channel))
+        filled = filling(session, asked.settings.fill)
+        jobs.show(job, "Sliding the square", lambda running: _so_far(session, running.partial, filled, channel))
     else:
         _ended(session, asked, key, job, channel)
 
@@ -154,11 +154,7 @@ def _within(name: str, value: int, high: int, default: int, what: str) -> int:
     """A setting of the link that 0 leaves to us; one sentence where it is too large."""
     if value > high:
         _warn(f"{name}={value} is larger than {what}; {default} is used.")
-    return _or_default(value, high, default)
-
-
-def _or_default(value: int, high: int, default: int) -> int:
-    return value if 0 < value <= high else default
+    return or_default(value, high, default)
 
 
 def _warn(sentence: str) -> None:
@@ -179,8 +175,8 @@ def _choose(name: str, value: Any) -> None:
 def question(session: Session) -> OcclusionQuestion:
     """The run at hand, as a question."""
     side, graph = min(session.preprocessing.crop), session.analysis.graph
-    window = _or_default(state.get("window"), side, default_window(side))
-    stride = _or_default(state.get("stride"), side, default_stride(window))
+    window = or_default(state.get("window"), side, default_window(side))
+    stride = or_default(state.get("stride"), side, default_stride(window))
     target, named, channel = state.get("target"), state.get("occluded"), state.get("summed")
     layer = (named and layer_or_none(graph, named)) or None
     return OcclusionQuestion(
@@ -193,19 +189,14 @@ def question(session: Session) -> OcclusionQuestion:
 # -- the run ----------------------------------------------------------------------------------------------------------
 
 
-def _filling(session: Session, fill: Fill) -> torch.Tensor:
-    mean, std = (torch.tensor(values) for values in (session.preprocessing.mean, session.preprocessing.std))
-    return fill_values(session.input.cpu(), fill, mean, std)
-
-
 def _work(session: Session, asked: Asked, partial: OcclusionMap | None = None) -> Any:
     """The job, which goes on from a partial map if there is one. What cannot be had, as a picture that was taken away,
     is its error."""
 
     def work(job: Job) -> OcclusionMap | None:
-        image, filling = session.input, _filling(session, asked.settings.fill)
+        image, filled = session.input, filling(session, asked.settings.fill)
         program = session.load(job.should_stop).program
-        settings = replace(asked.settings, fill_value=filling)
+        settings = replace(asked.settings, fill_value=filled)
         for found in occlusion_steps(program, image, asked.target, settings, partial=partial, cancel=job.should_stop):
             job.progress(int(found.done.sum()), found.done.size, found)
         return job.partial
@@ -288,7 +279,7 @@ def _result(session: Session, asked: Asked, found: OcclusionMap, channel: int | 
         return
     _lowest(session, found)
     chosen = maps.decode_cell(state.get("position"), found.shape) or found.lowest
-    shown = Shown(session, found, _filling(session, asked.settings.fill), chosen, channel)
+    shown = Shown(session, found, filling(session, asked.settings.fill), chosen, channel)
     maps.draw(shown)
     left, right = st.columns([1, 1], gap="large")
     with left:
