@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from explorer.analysis.first_layer import ALIASED, BANDS, WEAK, FirstLayer
 from explorer.figures import filters
 from explorer.figures.layers import BLUE, ORANGE
-from explorer.figures.raster import enlarge
+from explorer.figures.raster import contact_sheet, enlarge
 
 SMALLEST_PX = 48  # of a filter on a sheet
 FILTER_MARKS = (
@@ -66,15 +66,3 @@ def sheet(found: FirstLayer, columns: int = 8) -> np.ndarray:
     pictures, _ = filters.filter_pictures(found.filters, order(found))
     zoom = max(1, -(-SMALLEST_PX // max(found.size)))
     return contact_sheet([enlarge(picture, zoom) for picture in pictures], columns)
-
-
-def contact_sheet(pictures: Sequence[np.ndarray], columns: int, gap_px: int = 4) -> np.ndarray:
-    """Pictures of one size, uint8 [h, w, 3], row by row on white."""
-    height, width = pictures[0].shape[:2]
-    rows = -(-len(pictures) // columns)
-    found = np.full((rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 255, np.uint8)
-    for number, picture in enumerate(pictures):
-        row, column = divmod(number, columns)
-        top, left = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
-        found[top : top + height, left : left + width] = picture
-    return found

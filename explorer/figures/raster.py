@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -162,3 +163,15 @@ def coloured(values: np.ndarray, at: Placement, scale: Range, zoom: int, smooth:
 def address(picture: np.ndarray) -> str:
     """A picture uint8 as a `data:` address."""
     return "data:image/png;base64," + base64.b64encode(encode_png(picture)).decode()
+
+
+def contact_sheet(pictures: Sequence[np.ndarray], columns: int, gap_px: int = 4) -> np.ndarray:
+    """Pictures of one size, uint8 [h, w, 3], row by row on white."""
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    found = np.full((rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 255, np.uint8)
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        top, left = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
+        found[top : top + height, left : left + width] = picture
+    return found

@@ -42,6 +42,14 @@ def test_accuracy_on_unseen_items_is_the_tables(name: str, unseen: Labelled) -> 
     assert accuracy >= (0.95 if name in FIRST else 0.0)
 
 
+@pytest.mark.parametrize("epoch", [1, 10, 64])
+def test_accuracy_after_an_epoch_is_the_tables(epoch: int, unseen: Labelled) -> None:
+    row = json.loads((WEIGHTS / "evolution" / "metrics.json").read_text(encoding="utf-8"))["zfnet_mini"]
+    module = models.build("zfnet_mini")
+    module.load_state_dict(load_file(WEIGHTS / "evolution" / f"zfnet_mini-epoch{epoch}.safetensors"))
+    assert evaluate(module, unseen) == pytest.approx(row["checkpoints"][str(epoch)], abs=0.001)
+
+
 def test_networks_that_miss_90_percent_and_no_others_have_a_reason() -> None:
     assert {name for name, row in TABLE.items() if row["accuracy"] < 0.9} == set(REASONS)
 

@@ -47,6 +47,25 @@ def test_first_layer_filters_stand_beside_alexnets() -> None:
     assert link(app)["beside"] == "lenet_mini"
 
 
+def test_evolution_shows_the_units_of_the_chosen_epoch() -> None:
+    app = opened("evolution", epoch="5", grown_layer="4", grown="7,2")
+    assert not errors(app)
+    assert "**Projection**, after epoch 5" in said(app)
+    before = tiles(app, 0)
+    assert [tile["id"] for tile in before] == [7, 2]
+    assert [tile["id"] for tile in tiles(app, 1)] == [7, 2]
+    app.select_slider(key="widget:epoch").set_value(64).run()
+    assert "epoch" not in link(app)  # the last is what a link means that names none
+    assert [tile["source"] for tile in tiles(app, 0)] != [tile["source"] for tile in before]
+    assert "come to rest" in said(app)
+
+
+def test_channels_that_are_none_are_said() -> None:
+    app = opened("evolution", epoch="3", grown="1,x")
+    assert any("grown='1,x' is not at most 12 channels" in warning.value for warning in app.warning)
+    assert any("epoch='3' is not one of 1, 2, 5" in warning.value for warning in app.warning)
+
+
 def test_a_network_without_first_layer_filters_is_told_of() -> None:
     app = opened("first_layer", beside="nonsense")
     assert any("beside='nonsense' is not one of" in warning.value for warning in app.warning)
