@@ -8,6 +8,7 @@ from explorer.api import (
     LayerReport,
     OcclusionMap,
     OpenedPage,
+    OptimisedImage,
     ReceptiveField,
     TraceError,
     UnknownNameError,
@@ -20,6 +21,7 @@ from explorer.api import (
     feature_maps,
     occlusion_map,
     open,
+    optimised_image,
     register_op,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "LayerReport",
     "OcclusionMap",
     "OpenedPage",
+    "OptimisedImage",
     "ReceptiveField",
     "TraceError",
     "UnknownNameError",
@@ -45,5 +48,6 @@ __all__ = [
     "feature_maps",
     "occlusion_map",
     "open",
+    "optimised_image",
     "register_op",
 ]

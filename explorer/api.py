@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from explorer.analysis import activations, occlusion
 from explorer.analysis.deconvnet import project
 from explorer.analysis.deconvnet_rules import BackwardMethod, BackwardRule, BackwardSettings
-from explorer.analysis.inputs import ImageLike, as_input
+from explorer.analysis.image_spectrum import colour_axes
+from explorer.analysis.inputs import ImageLike, as_input, preprocessing_of
 from explorer.analysis.occluder import Extent, Fill, fill_values
 from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings, OnProgress
+from explorer.analysis.optimised_image import OnStep, OptimisationSettings, OptimisedImage, optimise_units
 from explorer.analysis.outputs import Output
 from explorer.analysis.passes import Cancel, Runnable, open_network
 from explorer.analysis.structure import Analysis, LayerReport, analyze
@@ -25,7 +27,7 @@ from explorer.exchange.export import export
 from explorer.graph.layers import Layer, LayerGraph, Window
 from explorer.graph.own_ops import register_op
 from explorer.receptive_field.report import ReceptiveField
-from explorer.types import Cell
+from explorer.types import Cell, InputSize
 
 __all__ = [
     "Analysis",
@@ -35,6 +37,7 @@ __all__ = [
     "LayerReport",
     "OcclusionMap",
     "OpenedPage",
+    "OptimisedImage",
     "ReceptiveField",
     "TraceError",
     "UnknownNameError",
@@ -47,6 +50,7 @@ __all__ = [
     "feature_maps",
     "occlusion_map",
     "open",
+    "optimised_image",
     "register_op",
 ]
 
@@ -141,6 +145,44 @@ def occlusion_map(
     settings = OcclusionSettings(window, stride, fill, layer, method, fill_value, batch_size, output, memory_bytes)
     network = _opened(module, given.tensor)
     return occlusion.occlusion_map(network, given.tensor, target, settings, progress=progress, cancel=cancel)
+
+
+def optimised_image(
+    module: nn.Module,
+    layer: str,
+    channel: int,
+    position: Cell | None = None,
+    *,
+    input_size: InputSize = (3, 224, 224),
+    steps: int = 256,
+    seed: int = 0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    colours: Tensor | None = None,
+    progress: OnStep | None = None,
+    cancel: Cancel | None = None,
+) -> OptimisedImage:
+    """The image that excites a unit most, by gradient ascent from noise (feature visualisation, Olah et al. 2017).
+
+    layer, channel: as in `deconvnet`. position: (row, column) in the channel's map; by default the mean and the maximum
+    of the whole channel are made great. input_size: (channels, height, width) of the image. steps: of Adam, on
+    decorrelated Fourier coefficients, each seen slightly turned, scaled and shifted. seed: of the noise at the start
+    and of these views: the same one gives the same image. mean, std: of the normalisation of the module's input, by
+    default what timm's networks say of themselves, else ImageNet's. colours: covariance [C, C] of the colours of the
+    pictures that it knows, by default ImageNet's. progress(done, total, seconds_left) is called after every step;
+    cancel() is asked before every layer, and ends the work if true.
+    `.image` is [C, H, W] of values from 0 to 1; `.before` and `.after` are the unit's activation by noise and image.
+    The module is left as it was. Raises TraceError (it cannot run), UnknownNameError (the layer), UserError (it cannot
+    be traced, there is no such unit, no derivative leads from it to the image, steps or the normalisation do not fit),
+    Cancelled.
+    """
+    known = preprocessing_of(module)
+    given = tuple(known.mean if mean is None else mean), tuple(known.std if std is None else std)
+    axes = None if colours is None else colour_axes(colours)
+    settings = OptimisationSettings(steps, seed=seed, mean=given[0], std=given[1], axes=axes)
+    network = open_network(module, input_size)
+    (found,) = optimise_units(network, layer, [(channel, position)], settings, progress=progress, cancel=cancel)
+    return found
 
 
 def open(

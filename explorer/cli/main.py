@@ -161,6 +161,18 @@ def _add_attributions(commands: Any) -> None:
     projecting.add_argument("--out", required=True, metavar="DIR")
     projecting.set_defaults(run=_command("attributions", "deconvnet"))
 
+    optimising = commands.add_parser("optimise", help="the image that excites a unit most, made from noise")
+    optimising.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
+    _knobs(optimising)
+    _weights(optimising)
+    _on_preprocessing(optimising.add_argument_group("preprocessing (default: what the weights expect)"))
+    optimising.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
+    optimising.add_argument("--channel", type=_whole, required=True)
+    optimising.add_argument("--position", type=_cell, metavar="ROW,COLUMN", help="default: the whole channel")
+    optimising.add_argument("--steps", type=_whole, default=256)
+    optimising.add_argument("--out", required=True, metavar="FILE.png")
+    optimising.set_defaults(run=_command("optimise"))
+
     attributing = _on_picture(commands.add_parser("attribute", help="which pixels a class's score is due to"))
     attributing.add_argument(
         "--method", action="append", dest="methods", choices=_ATTRIBUTIONS, help="may be given often (default: six)"

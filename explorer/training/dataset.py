@@ -22,6 +22,7 @@ CLASSES: tuple[str, ...] = tuple(sorted(SUBJECTS))
 PARTS: dict[str, tuple[str, ...]] = {name: SUBJECTS[name].parts for name in CLASSES}
 MEAN: tuple[float, float, float] = (0.676, 0.645, 0.624)  # of pixels in 0..1, per channel
 STD: tuple[float, float, float] = (0.239, 0.217, 0.204)
+COLOUR_COVARIANCE = ((0.057, 0.040, 0.030), (0.040, 0.047, 0.038), (0.030, 0.038, 0.042))  # covariance of the channels
 SMALLEST_PX, LARGEST_PX = 16, 1024
 SAMPLE_PX, SAMPLE_SEED = 256, 0
 SAMPLE_INDICES: dict[str, int] = {  # class name → index, picked by eye

@@ -14,6 +14,7 @@ from PIL import Image
 
 from explorer.training.dataset import (
     CLASSES,
+    COLOUR_COVARIANCE,
     MEAN,
     PARTS,
     SAMPLE_INDICES,
@@ -170,6 +171,7 @@ def test_normalisation_is_that_of_the_pictures(items: list[Item]):
     pixels = torch.from_numpy(np.stack([item.image for item in items])).flatten(0, 2).float() / 255
     assert pixels.mean(dim=0).tolist() == pytest.approx(MEAN, abs=0.02)
     assert pixels.std(dim=0).tolist() == pytest.approx(STD, abs=0.02)
+    torch.testing.assert_close(torch.cov(pixels.T), torch.tensor(COLOUR_COVARIANCE), atol=0.005, rtol=0)
 
 
 def test_a_batch_holds_the_items_as_tensors():
