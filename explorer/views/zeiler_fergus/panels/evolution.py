@@ -20,8 +20,9 @@ from explorer.graph.trace import TracedProgram
 from explorer.training.batches import normalise
 from explorer.training.epochs import EVOLVED, epoch_files, epochs_row, load_epochs
 from explorer.types import Box
-from explorer.ui import components, state, theme, unseen
+from explorer.ui import components, state, unseen
 from explorer.ui.awaited import awaited
+from explorer.ui.chart import chart
 from explorer.ui.components import Tile
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
@@ -59,7 +60,7 @@ def render(session: Session) -> None:
                     lambda job: _grown(followed, layer, channels, job))  # fmt: skip
     if units is not None:
         _units(followed, layer, channels, units, epoch)
-    st.plotly_chart(figures.similarity_chart(found, epoch), key="similarity", config=theme.PLAIN)
+    chart(figures.similarity_chart(found, epoch), "similarity")
     st.markdown(figures.settled_sentence(found))
     st.caption(f"Linear CKA of each layer's maps over {FOLLOWED} unseen pictures with those after the last epoch.")
 
