@@ -110,6 +110,33 @@ def project_units(
     return found
 
 
+def project_each(
+    network: Runnable,
+    images: Tensor,
+    layer: str,
+    channels: Sequence[int],
+    positions: Sequence[Cell],
+    settings: BackwardSettings | None = None,
+    *,
+    cancel: Cancel | None = None,
+) -> Tensor:
+    """One unit of each of several images [N, C, H, W], by one way forward and back: [N, C, H, W]; else as `project`.
+
+    channels, positions: N each. Images do not touch each other in evaluation, so that the signals of all go together.
+    """
+    if isinstance(network, PlainNetwork):
+        raise UserError("The network cannot be traced, and without its layers no signal can be led back through them.")
+    name = find_layer(network.graph, layer).id
+    arranged = arrangement(network.graph, name)
+    back = _Backward(network, settings or BackwardSettings(), False, cancel or (lambda: False))
+    pixels = images.detach().clone().requires_grad_()
+    with _refused(name), saved_tensors_mutable(network, back.cancel):
+        maps = arranged.maps(first_tensor(back.forward(pixels, name)))
+        units = [_unit(maps[n].detach(), name, *unit) for n, unit in enumerate(zip(channels, positions, strict=True))]
+        at = torch.tensor([(n, *unit) for n, unit in enumerate(units)], device=maps.device).T
+        return back.signal(maps[tuple(at)].sum(), pixels)
+
+
 def _unit(maps: Tensor, layer: str, channel: int | None, position: Cell | None) -> tuple[int, int, int]:
     """Channel, row and column; the greatest where they are not given. Raises UserError."""
     channels, rows, columns = maps.shape
