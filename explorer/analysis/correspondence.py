@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from explorer.analysis.layer_features import features_of
 from explorer.errors import UserError
 from explorer.graph.names import find_layer
 from explorer.graph.trace import TracedProgram
-from explorer.receptive_field.map_layout import arrangement
-from explorer.run.execute import OpCall, Rule, first_tensor, run
 
 ROUNDING = 1e-5  # of a layer's greatest change: what is smaller is no change, but the order of sums
 
@@ -34,28 +33,10 @@ def feature_changes(
     """
     if images.shape != hidden.shape or images.dim() != 4:
         raise UserError(f"images of shape {list(images.shape)} and {list(hidden.shape)} are not pairs [N, C, H, W].")
-    maps, count = _features(program, torch.cat([images, hidden]), layers, cancel), len(images)
-    return {layer: found[:count] - found[count:] for layer, found in maps.items()}
-
-
-def _features(
-    program: TracedProgram, images: Tensor, layers: Sequence[str], cancel: Callable[[], bool] | None
-) -> dict[str, Tensor]:
-    """The maps of several layers by one pass, [N, channels, rows, columns] by the layer as named."""
-    ids = {layer: find_layer(program.graph, layer).id for layer in layers}
-    layouts, found = {name: arrangement(program.graph, name) for name in ids.values()}, dict[str, Tensor]()
-
-    def kept(name: str) -> Rule:
-        def rule(call: OpCall) -> object:
-            output = call.default()
-            found[name] = layouts[name].maps(first_tensor(output)).detach().clone()  # what follows may write into it
-            return output
-
-        return rule
-
-    with torch.inference_mode():
-        run(program, images, rules={name: kept(name) for name in layouts}, cancel=cancel)
-    return {layer: found[name] for layer, name in ids.items()}
+    ids, count = {layer: find_layer(program.graph, layer).id for layer in layers}, len(images)
+    batches = [maps for _, maps in features_of(program, torch.cat([images, hidden]), list(ids.values()), cancel=cancel)]
+    found = {layer: torch.cat([maps[name] for maps in batches]) for layer, name in ids.items()}
+    return {layer: maps[:count] - maps[count:] for layer, maps in found.items()}
 
 
 def sign_change(changes: Tensor, *, pooled: bool = False) -> float:

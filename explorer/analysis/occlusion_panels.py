@@ -14,14 +14,13 @@ from torch import Tensor
 
 from explorer.analysis.attribution_settings import layer_of_maps
 from explorer.analysis.deconvnet import Projection, project
+from explorer.analysis.layer_features import features_of
 from explorer.analysis.occlusion import OcclusionMap, OcclusionSettings, occlusion_steps
-from explorer.errors import Cancelled, UserError
+from explorer.errors import UserError
 from explorer.graph.trace import TracedProgram
 from explorer.receptive_field.map_layout import arrangement
-from explorer.run.execute import first_tensor, run
 
 OTHERS = 3  # pictures beside the one at hand, as in the paper
-AT_A_TIME = 50  # the maps of so many stay in a CPU's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,16 +93,11 @@ def strongest_elsewhere(
 
     Raises UserError (no such channel), Cancelled.
     """
-    layout, found = arrangement(program.graph, layer), list[Tensor]()
-    if not 0 <= channel < (channels := layout.channels(program.graph[layer].output_shape)):
+    channels = arrangement(program.graph, layer).channels(program.graph[layer].output_shape)
+    if not 0 <= channel < channels:
         raise UserError(f"channel={channel}: layer {layer!r} has channels 0 to {channels - 1}.")
-    with torch.inference_mode():
-        for start in range(0, len(pictures), AT_A_TIME):
-            if cancel is not None and cancel():
-                raise Cancelled
-            batch = pictures[start : start + AT_A_TIME]
-            maps = layout.maps(first_tensor(run(program, batch, until=layer, cancel=cancel).output))
-            found.append(maps[:, channel].flatten(1).amax(1))
+    batches = features_of(program, pictures, [layer], cancel=cancel)
+    found = [maps[layer][:, channel].flatten(1).amax(1) for _, maps in batches]
     best = torch.cat(found).nan_to_num(nan=-torch.inf).topk(min(count, len(pictures))).indices
     return [
         ElsewhereProjection(number, project(program, pictures[number], layer, channel, cancel=cancel))
