@@ -6,12 +6,15 @@ from picture to picture than what hiding other places changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from explorer.analysis.layer_features import features_of
+from explorer.analysis.mean import Mean
 from explorer.errors import UserError
 from explorer.graph.names import find_layer
 from explorer.graph.trace import TracedProgram
@@ -52,3 +55,41 @@ def sign_change(changes: Tensor, *, pooled: bool = False) -> float:
     signs = torch.where(changes.abs() <= ROUNDING * changes.abs().max(), 0, changes.sign())
     first, second = torch.triu_indices(len(signs), len(signs), offset=1)
     return float((signs[first] != signs[second]).double().mean())
+
+
+@dataclass(frozen=True)
+class PartChange:
+    """How far the changes of a layer's features differ between pictures, 0 to 1, as means over groups.
+
+    same: with the same part hidden. random: with a square of that size over a random place of each object.
+    """
+
+    name: str
+    part: str
+    layer: str
+    same: Mean
+    random: Mean
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """A layer over all parts; difference: of same and random by part, so that below 0 it knows of parts."""
+
+    layer: str
+    same: Mean
+    random: Mean
+    difference: Mean
+
+
+def over_parts(found: Sequence[PartChange]) -> list[LayerChange]:
+    """Each layer over all its parts, which are paired: the error is that of the mean over parts."""
+    return [
+        LayerChange(layer, *(Mean.of(np.array(values)) for values in zip(*_pairs(found, layer), strict=True)))
+        for layer in dict.fromkeys(each.layer for each in found)
+    ]
+
+
+def _pairs(found: Sequence[PartChange], layer: str) -> Iterator[tuple[float, float, float]]:
+    for each in found:
+        if each.layer == layer:
+            yield each.same.mean, each.random.mean, each.same.mean - each.random.mean

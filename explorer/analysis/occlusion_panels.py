@@ -20,7 +20,7 @@ from explorer.errors import UserError
 from explorer.graph.trace import TracedProgram
 from explorer.receptive_field.map_layout import arrangement
 
-OTHERS = 3  # pictures beside the one at hand, as in the paper
+BESIDE_THE_PICTURE = 3  # pictures beside the one at hand, as in the paper
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def strongest_elsewhere(
     pictures: Tensor,
     layer: str,
     channel: int,
-    count: int = OTHERS,
+    count: int = BESIDE_THE_PICTURE,
     *,
     cancel: Callable[[], bool] | None = None,
 ) -> list[ElsewhereProjection]:

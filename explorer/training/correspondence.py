@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explorer.analysis.correspondence import feature_changes, sign_change
+from explorer.analysis.correspondence import PartChange, feature_changes, sign_change
 from explorer.analysis.mean import Mean
-from explorer.analysis.occluder import fill_values, paint
 from explorer.errors import Cancelled, UserError
 from explorer.graph.trace import TracedProgram
-from explorer.training.batches import EVALUATION_SEED, normalise
-from explorer.training.dataset import CLASSES, MEAN, PARTS, STD, Item, draw_item, label_of
+from explorer.images.preprocess import Preprocessing
+from explorer.training.batches import EVALUATION_SEED
+from explorer.training.dataset import CLASSES, PARTS, Item, draw_item, label_of
 from explorer.types import Box, Size
 
+GRAY_LEVEL = 128  # of hidden pixels
 GROUP = 5  # pictures whose changes are compared with each other, as many as in the paper
 
 
@@ -44,32 +45,9 @@ class CorrespondenceSettings:
             raise UserError(f"groups={self.groups} is not from 1 to 100.")
 
 
-@dataclass(frozen=True)
-class PartChange:
-    """How far the changes of a layer's features differ between pictures, 0 to 1, as means over groups.
-
-    same: with the same part hidden. random: with a square of that size over a random place of each object.
-    """
-
-    name: str
-    part: str
-    layer: str
-    same: Mean
-    random: Mean
-
-
-@dataclass(frozen=True)
-class Correspondence:
-    """A layer over all parts; difference: of same and random by part, so that below 0 it knows of parts."""
-
-    layer: str
-    same: Mean
-    random: Mean
-    difference: Mean
-
-
 def part_changes(
     program: TracedProgram,
+    preprocessing: Preprocessing,
     layers: Sequence[str],
     settings: CorrespondenceSettings,
     *,
@@ -78,7 +56,7 @@ def part_changes(
 ) -> list[PartChange]:
     """For each part of each class and each layer, both figures over unseen pictures in which the part is to be seen.
 
-    program: of a network that reads colour pictures of `settings.size_px`. progress: parts done, and of how many.
+    program, preprocessing: of a network, and how it reads pictures. progress: parts done, and of how many.
     Raises as `feature_changes`.
     """
     total, found, stop = (
@@ -90,25 +68,11 @@ def part_changes(
         items = _Items(name, settings.size_px)
         for part in PARTS[name]:
             showing = items.showing(part, settings.groups * GROUP, stop)
-            figures = _figures(program, layers, showing, part, settings, stop)
+            figures = _figures(program, preprocessing, layers, showing, part, settings, stop)
             found += [PartChange(name, part, layer, *figures[layer]) for layer in layers]
             if progress is not None:
                 progress(len(found) // len(layers), total)
     return found
-
-
-def over_parts(found: Sequence[PartChange]) -> list[Correspondence]:
-    """Each layer over all its parts, which are paired: the error is that of the mean over parts."""
-    return [
-        Correspondence(layer, *(Mean.of(np.array(values)) for values in zip(*_pairs(found, layer), strict=True)))
-        for layer in dict.fromkeys(each.layer for each in found)
-    ]
-
-
-def _pairs(found: Sequence[PartChange], layer: str) -> Iterator[tuple[float, float, float]]:
-    for each in found:
-        if each.layer == layer:
-            yield each.same.mean, each.random.mean, each.same.mean - each.random.mean
 
 
 class _Items:
@@ -136,36 +100,36 @@ class _Items:
 
 
 def _figures(
-    program: TracedProgram, layers: Sequence[str], items: Sequence[Item], part: str, settings: CorrespondenceSettings,
-    stop: Callable[[], bool],
+    program: TracedProgram, preprocessing: Preprocessing, layers: Sequence[str], items: Sequence[Item], part: str,
+    settings: CorrespondenceSettings, stop: Callable[[], bool],
 ) -> dict[str, tuple[Mean, Mean]]:  # fmt: skip
     """Both means over groups by layer: with the part hidden, and with random places hidden."""
     chance = Random(f"places {settings.seed} {items[0].name} {part}")
-    device = next(program.module.parameters()).device
     figures: dict[str, tuple[list[float], list[float]]] = {layer: ([], []) for layer in layers}
     for start in range(0, len(items), GROUP):
         group = items[start : start + GROUP]
         boxes = [_box(item.parts[part]) for item in group]
         elsewhere = [_moved(box, item.mask, chance) for box, item in zip(boxes, group, strict=True)]
-        images = _images(group).to(device)
-        hidden = torch.cat([_hidden(images, places) for places in (boxes, elsewhere)])
-        for layer, changes in feature_changes(program, images.repeat(2, 1, 1, 1), hidden, layers, stop).items():
+        whole = [item.image for item in group]
+        hidden = [_hidden(item.image, box) for item, box in zip([*group, *group], [*boxes, *elsewhere], strict=True)]
+        images, changed = (_read(program, preprocessing, pictures) for pictures in (whole + whole, hidden))
+        for layer, changes in feature_changes(program, images, changed, layers, stop).items():
             for of_place, change in zip(figures[layer], changes.split(len(group)), strict=True):
                 of_place.append(sign_change(change, pooled=settings.pooled))
     return {layer: (Mean.of(np.array(same)), Mean.of(np.array(other))) for layer, (same, other) in figures.items()}
 
 
-def _images(items: Sequence[Item]) -> Tensor:
-    pixels = torch.from_numpy(np.stack([item.image for item in items])).permute(0, 3, 1, 2)
-    return normalise(pixels.float().div(255))
+def _read(program: TracedProgram, preprocessing: Preprocessing, pictures: Sequence[np.ndarray]) -> Tensor:
+    """Pictures uint8 [H, W, 3] as the network reads them."""
+    weights = next(program.module.parameters())
+    return torch.cat([preprocessing.tensor(picture) for picture in pictures]).to(weights.device, weights.dtype)
 
 
-def _hidden(images: Tensor, boxes: Sequence[Box]) -> Tensor:
-    """Copies of the images, each with its box in gray."""
-    gray, copies = fill_values(images[:1], "gray", torch.tensor(MEAN), torch.tensor(STD)), images.clone()
-    for copy, box in zip(copies, boxes, strict=True):
-        paint(copy, gray, box)
-    return copies
+def _hidden(picture: np.ndarray, box: Box) -> np.ndarray:
+    """A copy with a gray box; painted on the picture, as its preparation may scale and crop."""
+    copy, (top, left, bottom, right) = picture.copy(), box
+    copy[top:bottom, left:right] = GRAY_LEVEL
+    return copy
 
 
 def _box(mask: np.ndarray) -> Box:
