@@ -11,7 +11,8 @@ from typing import Any, NoReturn, Protocol, cast
 from torch import fx
 
 from explorer.errors import UserError
-from explorer.exchange.onnx_file import OnnxNode, StoredTensor
+from explorer.exchange.onnx_file import OnnxNode
+from explorer.exchange.stored import StoredTensor
 
 
 @dataclass(frozen=True)

@@ -9,21 +9,16 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from explorer.errors import UserError, shown
+from explorer.exchange.stored import LONGEST_IN_FILE, MOST_NODES, StoredTensor, content_of
 from explorer.exchange.wire import Budget, Message, Tag, WireError, decode
-from explorer.types import Shape
-
-MOST_ONNX_BYTES = 2 * 1024**3  # what the format itself can hold in one file
-MOST_NODES = 50_000  # ten times as many as the largest network of timm
-LONGEST_IN_FILE = 500  # characters
 
 _METADATA = {1: Tag("key", "text"), 2: Tag("value", "text")}
 _TENSOR = {
@@ -66,20 +61,6 @@ STORED_TYPES: dict[int, tuple[torch.dtype, str]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class StoredTensor:
-    """A tensor as a file holds it: `load` makes it, in memory of its own."""
-
-    name: str
-    shape: Shape
-    dtype: torch.dtype
-    values: np.ndarray = field(repr=False)
-
-    def load(self) -> Tensor:
-        found = torch.from_numpy(self.values.copy())
-        return (found.view(torch.bfloat16) if self.dtype is torch.bfloat16 else found).reshape(self.shape)
-
-
-@dataclass(frozen=True, eq=False)
 class OnnxNode:
     """One operation: its type, the names of its inputs ("" where one is left out) and outputs, its attributes, and the
     modules that enclosed it where the file was made, outermost first, as (path, class)."""
@@ -111,22 +92,12 @@ class OnnxModel:
 
 def read_onnx(name: str, content: bytes | Path) -> OnnxModel:
     """Parse a file, uploaded (bytes) or on disk. Raises UserError, one sentence that names it."""
-    data = _content(name, content)
+    data = content_of(name, content)
     try:
         model = decode(memoryview(data), _MODEL, Budget())
         return _model(name, model, hashlib.sha256(data).hexdigest())
     except WireError as error:
         raise UserError(f"{name} {error}.") from None
-
-
-def _content(name: str, content: bytes | Path) -> bytes:
-    try:
-        size_bytes = len(content) if isinstance(content, bytes) else content.stat().st_size
-        if size_bytes > MOST_ONNX_BYTES:
-            raise UserError(f"{name} has {size_bytes:,} bytes; at most {MOST_ONNX_BYTES:,} are read.")
-        return content if isinstance(content, bytes) else content.read_bytes()
-    except OSError as error:
-        raise UserError(f"{name} cannot be read: {error.strerror or error}.") from None
 
 
 def _model(name: str, model: Message, digest: str) -> OnnxModel:

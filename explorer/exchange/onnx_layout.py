@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from explorer.exchange.onnx_call import OnnxCall, Value, item, meta, operation
-from explorer.exchange.onnx_file import StoredTensor
+from explorer.exchange.stored import StoredTensor
 
 MOST_INDICES = 4096
 _OPEN_END = 2**31 - 1  # what exporters write for "to the end", or more

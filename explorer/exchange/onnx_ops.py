@@ -12,7 +12,8 @@ from torch import fx
 from torch.nn import functional as F
 
 from explorer.exchange.onnx_call import TRANSLATIONS, OnnxCall, Value, meta, operation
-from explorer.exchange.onnx_file import STORED_TYPES, StoredTensor
+from explorer.exchange.onnx_file import STORED_TYPES
+from explorer.exchange.stored import StoredTensor
 
 # -- one tensor in, one out -------------------------------------------------------------------------------------------
 

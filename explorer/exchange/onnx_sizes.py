@@ -9,7 +9,7 @@ from typing import Any
 from torch import fx
 
 from explorer.exchange.onnx_call import OnnxCall, Sizes
-from explorer.exchange.onnx_file import StoredTensor
+from explorer.exchange.stored import StoredTensor
 
 MOST_COMPUTED = 4096  # numbers of one list
 

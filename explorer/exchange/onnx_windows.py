@@ -11,7 +11,7 @@ from torch import fx
 from torch.nn import functional as F
 
 from explorer.exchange.onnx_call import OnnxCall, Value, meta, operation
-from explorer.exchange.onnx_file import StoredTensor
+from explorer.exchange.stored import StoredTensor
 
 Sides = tuple[int, ...]
 
