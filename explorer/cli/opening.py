@@ -1,4 +1,4 @@
-"""`open`: the page on a module that a person's own file makes, as `explorer.open` in a notebook."""
+"""`open`: the page on a network that a person's own file makes or holds, as `explorer.open` in a notebook."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from explorer.discovery import own_models
 from explorer.errors import UserError, shown
 
 FORM = "FILE.py:NAME, a function without arguments, a class or a module"
+OF_NETWORKS = (".onnx", ".pt2")
 OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
 
 
@@ -43,8 +44,9 @@ def main(argv: Sequence[str]) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("target", metavar="FILE.py:NAME|WEIGHTS",
-                        help=f"{FORM}: the file is imported, which runs its code; or a file of weights")  # fmt: skip
+    parser.add_argument("target", metavar="FILE.py:NAME|FILE",
+                        help=f"{FORM}: the file is imported, which runs its code; or a file of a network (.onnx, .pt2) "
+                        "or of weights")  # fmt: skip
     parser.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
     parser.add_argument("--pictures", metavar="PATH", help="a picture or a folder of them")
     parser.add_argument("--quiet", action="store_true", help="only print the link, and open no browser")
@@ -65,17 +67,21 @@ def open_command(target: str, input_size: Any = None, pictures: str | None = Non
 
 
 def _given(target: str, input_size: Any) -> dict[str, Any]:
-    """What `explorer.open` is given: the module of a file of code, or of a file of weights with what goes with it."""
-    if not target.lower().endswith(OF_WEIGHTS):
+    """What `explorer.open` is given: the module of a file of code; or that of a file of a network or of weights, with
+    what goes with it."""
+    ending = target.lower()
+    if not ending.endswith((*OF_NETWORKS, *OF_WEIGHTS)):
         return {"module": _module(target), "input_size": input_size}
     with own_models():  # who the weights are of is known to our models alone
-        return importlib.import_module("explorer.cli.opening_weights").opened_weights(target)
+        files = importlib.import_module("explorer.cli.opening_weights")
+        return files.opened_network(target) if ending.endswith(OF_NETWORKS) else files.opened_weights(target)
 
 
 def _module(target: str) -> nn.Module:
     path, colon, name = target.rpartition(":")
     if not colon or not path.endswith(".py"):
-        raise UserError(f"{shown(target)} is not {FORM}; nor a file of weights ({', '.join(OF_WEIGHTS)}).")
+        endings = ", ".join((*OF_NETWORKS, *OF_WEIGHTS))
+        raise UserError(f"{shown(target)} is not {FORM}; nor a file of a network or of weights ({endings}).")
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{path}: there is no such file.")

@@ -1,4 +1,4 @@
-"""`open CHECKPOINT`: the network that a file of weights is of, with these weights."""
+"""`open FILE`: the network in a file, or the one that a file of weights is of, with the file's weights."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 from explorer.errors import UserError
 from explorer.images.preprocess import Preprocessing
 from explorer.networks import catalog
+from explorer.networks.catalog import Network
 from explorer.networks.identify import identify, verdict
 from explorer.networks.own_weights import own_weights
 from models.weights.own_file import open_own
+from models.weights.sources import WeightsSource
 
 _SAID = ("fit", "interpolation", "mean", "std")
 
@@ -26,10 +28,20 @@ def opened_weights(path: str) -> dict[str, Any]:
         raise UserError(f"{said} `open` takes a file that fits a network whole.")
     print(said, file=sys.stderr)
     own = own_weights(file, matches[0].name)
-    loaded = catalog.load(own.network, own.source, "cpu")
+    return _loaded(own.network, own.source)
+
+
+def opened_network(path: str) -> dict[str, Any]:
+    """What `explorer.open` is given for a file of a network, which holds its weights. Raises UserError."""
+    network = catalog.find(path)
+    return _loaded(network, catalog.weights_source(path))
+
+
+def _loaded(network: Network, source: WeightsSource) -> dict[str, Any]:
+    loaded = catalog.load(network, source, "cpu")
     return {
         "module": loaded.module, "classes": loaded.classes, "preprocessing": _said(loaded.preprocessing),
-        "input_size": own.network.input_size,
+        "input_size": network.input_size,
     }  # fmt: skip
 
 

@@ -50,10 +50,11 @@ class ProgramBuilder:
         node = self.graph.create_node(kind, target, tuple(args), dict(kwargs))  # pyright: ignore[reportArgumentType]
         node.meta["nn_module_stack"] = self.stack
         given, named = fx.map_arg((tuple(args), dict(kwargs)), lambda each: each.meta["val"])
+        on_meta = {"device": torch.device("meta")} if "device" in named else {}
         try:
             with torch.device("meta"), torch.no_grad():
                 call = getattr(Tensor, target) if isinstance(target, str) else target
-                node.meta["val"] = call(*given, **named)
+                node.meta["val"] = call(*given, **(named | on_meta))
         except Exception as error:
             raise self.misfit(reason(error)) from None
         return node

@@ -375,14 +375,13 @@ def _path(n: fx.Node) -> str:
 
 
 def _single_operations(program: fx.Graph) -> set[str]:
-    """Paths of the modules in which just one operation happens (sizes and attributes aside), called once or more."""
-    counts: Counter[str] = Counter()
+    """Paths of the modules in which just one operation happens (sizes and attributes aside), called once or more: each
+    call is counted by itself, where it has a key of its own among the modules, as in a program of torch.export."""
     functions = [n for n in program.nodes if n.op in ("call_function", "call_method", "call_module")]
-    for n in functions:
-        for path, _ in _stack(n):
-            counts[path] += 1
-    own = {_path(n) for n in functions}
-    return {path for path in own if counts[path] == 1}
+    stacks: list[dict[str, tuple[str, Any]]] = [n.meta.get("nn_module_stack") or {} for n in functions]
+    counts = Counter(call for stack in stacks for call in stack)
+    several = {path for stack in stacks for call, (path, _) in stack.items() if counts[call] > 1}
+    return {_path(n) for n in functions} - several - {""}
 
 
 def _scopes(root: nn.Module, nodes: Iterable[fx.Node]) -> dict[str, str]:

@@ -52,8 +52,8 @@ def _architecture(session: Session) -> None:
         help="By year, then those of torchvision and timm; type to search. "
         + ("" if libraries.has_timm() else f"timm is not installed: {libraries.INSTALL_TIMM}"),
     )  # fmt: skip
-    with st.expander("A network of your own, as .onnx", icon=":material/upload_file:"):
-        _upload("network file", "An ONNX file", _open_network, type=["onnx"], max_upload_size=WEIGHTS_MB)
+    with st.expander("A network of your own, as a file", icon=":material/upload_file:"):
+        _upload("network file", "A file .onnx or .pt2", _open_network, type=["onnx", "pt2"], max_upload_size=WEIGHTS_MB)
         if (refused := opened.refusal()) is not None:
             st.error(markdown_safe(refused), icon=":material/error:")
     if not session.is_ours:

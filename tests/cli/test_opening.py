@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 import torch
 
+import explorer
 import models
 from explorer.cli.opening import main
-from explorer.cli.opening_weights import opened_weights
+from explorer.cli.opening_weights import opened_network, opened_weights
 from explorer.networks.given_input import expected_input
 from tests.support.places import ROOT
 
@@ -103,3 +104,15 @@ def test_a_checkpoint_is_opened_as_the_network_that_it_is(tmp_path: Path) -> Non
     torch.testing.assert_close(given["module"](image), network.eval()(image), rtol=0, atol=1e-6)
     assert len(given["classes"]) == 7
     assert expected_input(network, given["input_size"], given["preprocessing"]).mean == given["preprocessing"]["mean"]
+
+
+@pytest.mark.parametrize("ending", ["onnx", "pt2"])
+def test_a_file_of_a_network_comes_with_what_it_says(ending: str, tmp_path: Path) -> None:
+    path, names = tmp_path / f"mine.{ending}", tuple("abcdefghijkl")
+    module = models.build("lenet_mini").eval()
+    explorer.export(module, path, input_size=(3, 64, 64), classes=names)
+    found = opened_network(str(path))
+    assert (found["classes"], found["input_size"]) == (names, (3, 64, 64))
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(found["module"](image), module(image), rtol=1e-4, atol=1e-5)
