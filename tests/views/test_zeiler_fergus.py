@@ -66,6 +66,20 @@ def test_channels_that_are_none_are_said() -> None:
     assert any("epoch='3' is not one of 1, 2, 5" in warning.value for warning in app.warning)
 
 
+def test_invariance_moves_the_pictures_and_says_whether_maps_move_along() -> None:
+    app = opened("invariance", move="rotation", moved_count="3")
+    assert not errors(app)
+    assert "Mean over 3 pictures" in said(app)
+    assert "true class" in said(app)
+    assert [tile["label"] for tile in tiles(app, 0)][:2] == ["0°", "60°"]
+    table = app.main.table[0].value
+    assert list(table["Shifted by the stride"])[:3] == ["the same, moved"] * 3
+    app.segmented_control(key="widget:moved").set_value("own").run()
+    app = opened("invariance", **{name: text for name, text in link(app).items() if name in ("move", "moved")})
+    assert "Mean over 1 picture with" in said(app)
+    assert "class that was the most probable before" in said(app)
+
+
 def test_a_network_without_first_layer_filters_is_told_of() -> None:
     app = opened("first_layer", beside="nonsense")
     assert any("beside='nonsense' is not one of" in warning.value for warning in app.warning)
