@@ -47,8 +47,13 @@ def pixels(projection: Projection) -> np.ndarray:
     Of a unit that is 0, where the product is 0 everywhere, the signal alone.
     """
     values = (projection.signal * (projection.activation or 1.0)).detach().float().cpu().numpy()
+    return signal_pixels(values.transpose(1, 2, 0))
+
+
+def signal_pixels(values: np.ndarray) -> np.ndarray:
+    """A signal at the pixels [H, W, C] as a picture, likewise."""
     limit = _loudest(values)
-    return in_colours(values.transpose(1, 2, 0), limit) if len(values) == 3 else in_gray(values[0], limit)
+    return in_colours(values, limit) if values.shape[2] == 3 else in_gray(values[..., 0], limit)
 
 
 def _loudest(values: np.ndarray) -> float:

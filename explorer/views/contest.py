@@ -142,7 +142,7 @@ _COLUMNS = {
 }
 
 VIEW = View(
-    "contest", "Contest", ":material/leaderboard:", 7, render,
+    "contest", "Contest", ":material/leaderboard:", 9, render,
     settings=(
         Setting("group", "all", choices=tuple(GROUP_CHOICES)),
         Setting("cost", "macs", choices=tuple(COSTS)),

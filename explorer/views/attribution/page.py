@@ -283,7 +283,7 @@ def question(session: Session) -> AttributionQuestion:
 
 
 VIEW = View(
-    "attribution", "Attribution", ":material/target:", 4, render,
+    "attribution", "Attribution", ":material/target:", 5, render,
     settings=(
         Setting("methods", ",".join(DEFAULT_METHODS), check=_check_methods),
         Setting("attributed", -1, low=-1, high=100_000, of_network=True),

@@ -155,7 +155,7 @@ def _graph(slot: Slot, place: int) -> None:
 
 
 VIEW = View(
-    "blocks", "Blocks", ":material/view_column_2:", 5, render,
+    "blocks", "Blocks", ":material/view_column_2:", 6, render,
     settings=(*lineup.SETTINGS, *match.SETTINGS, *latency.SETTINGS),
     knobs=lineup.KNOBS, of_network=False,
 )  # fmt: skip

@@ -154,7 +154,7 @@ SECTIONS: dict[str, tuple[str, Callable[[list[Candidate], Session], None]]] = {
 }
 
 VIEW = View(
-    "compare", "Compare", ":material/compare:", 6, render,
+    "compare", "Compare", ":material/compare:", 7, render,
     settings=(
         *pins.SETTINGS,
         Setting("part", "graphs", choices=tuple(SECTIONS)),

@@ -38,7 +38,7 @@ def render(session: Session) -> None:
 
 
 VIEW = View(
-    "paper", "Zeiler & Fergus", ":material/menu_book:", 6, render,
+    "paper", "Zeiler & Fergus", ":material/menu_book:", 8, render,
     settings=(
         Setting("figure", next(iter(PAPER_PANELS)), choices=tuple(PAPER_PANELS)),
         *(setting for panel in PAPER_PANELS.values() for setting in panel.settings),
