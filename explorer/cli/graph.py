@@ -1,4 +1,4 @@
-"""The command `graph`: the layer graph as DOT, or as Graphviz draws it."""
+"""The command `graph`: the layer graph as DOT or as Graphviz draws it, or as a figure for a paper."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import graphviz
 
 from explorer.errors import UserError, shown
 from explorer.figures import graph_dot
+from explorer.figures.block_figure import paper_figure
+from explorer.figures.block_svg import block_svg
+from explorer.figures.block_tikz import block_tikz
 from explorer.graph import fold
 from explorer.networks import catalog
 from explorer.whole_file import write_whole
 
 ENDINGS = (".dot", ".svg", ".pdf", ".png")
+_FIGURES = {".svg": block_svg, ".tex": block_tikz}
 PATIENCE_S = 120  # Graphviz takes a minute for what a person could not read anyway
 
 
@@ -23,12 +27,20 @@ def graph_command(
     input_size: tuple[int, int, int] | None,
     depth: int | None,
     out: str,
+    figure: str | None = None,
 ) -> None:
-    """Write the graph with modules closed below `depth` levels. Raises UserError that names the file or its ending."""
-    path = Path(out)
-    if path.suffix not in ENDINGS:
-        raise UserError(f"--out={shown(path.name)} does not end in one of {', '.join(ENDINGS)}.")
+    """Write the graph with modules closed below `depth` levels; figure: the module, "" for all, that is drawn as papers
+    do. Raises UserError that names the module, the file or its ending."""
+    path, endings = Path(out), ENDINGS if figure is None else tuple(_FIGURES)
+    if path.suffix not in endings:
+        raise UserError(f"--out={shown(path.name)} does not end in one of {', '.join(endings)}.")
     graph = catalog.find(name, dict(knobs)).analysis(input_size).graph
+    if figure is not None:
+        drawn = paper_figure(graph, figure, depth)
+        text = _FIGURES[path.suffix](drawn, " ".join((name, figure)).strip())
+        write_whole(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+        print(f"{out}: {len(drawn.boxes)} boxes, {len(drawn.lines)} connections")
+        return
     levels = fold.best_depth(graph) if depth is None else min(depth, fold.max_depth(graph))
     source = graph_dot.dot(fold.fold(graph, levels))
     data = source.encode() if path.suffix == ".dot" else _drawn(source, path.suffix[1:])

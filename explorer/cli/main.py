@@ -93,7 +93,14 @@ def _add_structure(commands: Any) -> None:
     _knobs(drawing)
     drawing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
     drawing.add_argument("--depth", type=_whole, help="levels of modules to open (default: what fits 60 boxes)")
-    drawing.add_argument("--out", required=True, metavar="FILE.dot|.svg|.pdf|.png")
+    drawing.add_argument(
+        "--figure",
+        nargs="?",
+        const="",
+        metavar="MODULE",
+        help="a figure as in papers, as .svg or as .tex for TikZ, of a module or all (24 boxes)",
+    )
+    drawing.add_argument("--out", required=True, metavar="FILE.dot|.svg|.pdf|.png|.tex")
     drawing.set_defaults(run=_command("graph"))
 
     comparing = commands.add_parser("compare", help="networks side by side, or blocks on the same input")

@@ -52,7 +52,7 @@ def _fill(graph: graphviz.Digraph, frame: str, folded: FoldedGraph, chosen: str 
         graph.node(
             node.id,
             label=_label(node),
-            color=_color(node.kind),
+            color=kind_colour(node.kind),
             penwidth="4" if node.id == chosen else "1.6",
             tooltip=graphviz.escape(f"{', '.join(node.layers[:1]) or node.title}: {node.param_count:,} parameters"),
         )
@@ -97,5 +97,12 @@ def _shape(shape: Shape) -> str:
     return " × ".join(map(str, shape[1:])) or "scalar"
 
 
-def _color(kind: str) -> str:
-    return next((color for color, kinds in _GROUPS if kind in kinds), _OTHER)
+def kind_colour(kind: str) -> str:
+    """The colour of a layer's kind, #rrggbb: one for each group of kinds."""
+    return next((colour for colour, kinds in _GROUPS if kind in kinds), _OTHER)
+
+
+def tint(colour: str, share: float = 0.22) -> str:
+    """So much of a colour #rrggbb on white."""
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts)

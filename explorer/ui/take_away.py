@@ -1,4 +1,4 @@
-"""What the page shows, to be taken away: as a script, a command, a notebook."""
+"""What the page shows, to be taken away: as a script, a command, a notebook; the network as a figure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import streamlit as st
 from explorer.errors import UserError
 from explorer.networks.knob_text import encode_knob
 from explorer.networks.script import PageQuestion, Script
-from explorer.ui import pictures, state
+from explorer.ui import block_files, pictures, state
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 
-HELP = "What this page shows, as a script, a command or a notebook."
+HELP = "What this page shows, as a script, a command or a notebook; the network as a figure."
 
 
 def render(session: Session, question: Callable[[Session], PageQuestion]) -> None:
@@ -25,7 +25,7 @@ def render(session: Session, question: Callable[[Session], PageQuestion]) -> Non
         except UserError as error:  # the page says it in red
             st.caption(markdown_safe(str(error)))
             return
-        _code(found)
+        _code(found, session)
 
 
 def script_of(session: Session, question: PageQuestion) -> Script:
@@ -40,8 +40,8 @@ def script_of(session: Session, question: PageQuestion) -> Script:
     )  # fmt: skip
 
 
-def _code(found: Script) -> None:
-    script, command, notebook = st.tabs(["Python", "Command line", "Notebook"])
+def _code(found: Script, session: Session) -> None:
+    script, command, notebook, figure = st.tabs(["Python", "Command line", "Notebook", "Figure"])
     with script:
         st.code(found.python(), language="python", wrap_lines=True)
     with command:
@@ -50,5 +50,7 @@ def _code(found: Script) -> None:
         name = f"{found.network.replace(':', '_')}_{found.question.arguments()[0]}.ipynb"
         st.download_button("Download the notebook", found.notebook(), name, "application/x-ipynb+json",
                            icon=":material/download:", on_click="ignore")  # fmt: skip
+    with figure:
+        block_files.render(session.analysis.graph, session.preset)
     if found.question.of_picture and not found.is_sample:
         st.caption("Your picture goes by its name here: run the code in its folder.")

@@ -52,3 +52,27 @@ def test_a_picture_is_what_graphviz_makes_of_the_graph(
     assert main(["graph", "lenet5", "--out", str(tmp_path / "graph.pdf")]) == code
     assert (tmp_path / "graph.pdf").exists() == written
     assert ("ended with 3" in capsys.readouterr().err) != written
+
+
+@pytest.mark.parametrize(("ending", "begins"), [(".svg", "<svg"), (".tex", "% resnet_mini layer2.0")])
+def test_a_figure_of_a_module_needs_no_graphviz(
+    ending: str, begins: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    out = tmp_path / f"block{ending}"
+    assert main(["graph", "resnet_mini", "--figure", "layer2.0", "--out", str(out)]) == 0
+    assert out.read_text().startswith(begins)
+    assert "5 boxes, 5 connections" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [(["--figure", "layer9"], "layer9"), (["--figure", "--out", "a.pdf"], "a.pdf")]
+)
+def test_a_figure_that_cannot_be_is_one_sentence(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["graph", "resnet_mini", "--out", "a.svg", *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from explorer.figures import units
 from explorer.figures.blocks import Bar, bar_rows, relative, timed_bar
 from explorer.figures.graph_payload import graph_payload
 from explorer.receptive_field.report import ReceptiveField
-from explorer.ui import chart, state, widgets
+from explorer.ui import block_files, chart, state, widgets
 from explorer.ui.components.graph import layer_graph
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
@@ -34,10 +34,10 @@ def render(session: Session) -> None:
             _head(slot, len(slots))
             with guard():
                 _body(slot, first, session)
-    chart, tools = st.columns([3, 2], gap="large")
-    with chart, guard():
+    left, right = st.columns([3, 2], gap="large")
+    with left, guard():
         _chart(slots, session)
-    with tools:
+    with right:
         with guard():
             match.render(slots)
         st.divider()
@@ -150,6 +150,7 @@ def _graph(slot: Slot, place: int) -> None:
     if slot.built:
         payload = graph_payload(slot.built.analysis, title=slot.label)
         layer_graph(payload, key=f"graph of block {place}", height=GRAPH_HEIGHT)
+        block_files.downloads(slot.built.analysis.graph, slot.label, f"block {slot.place}")
     st.markdown(f"**{slot.label}.** {slot.block.summary}")
     widgets.paper(slot.block.paper)
 
