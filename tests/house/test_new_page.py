@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from explorer.views import discover
 from tests.support.places import ROOT
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -89,3 +91,9 @@ def test_a_value_that_the_setting_does_not_allow_is_said_and_the_default_used(se
 def test_the_other_pages_are_there_beside_it(seen: dict[str, Any]) -> None:
     assert seen["away"]["title"].endswith("vgg_mini")
     assert seen["away"]["switch"] == seen["by_link"]["switch"]
+
+
+def test_no_setting_has_the_name_of_another_pages() -> None:
+    """A link holds the settings of all pages side by side."""
+    names = [setting.name for view in discover().values() for setting in view.settings]
+    assert [name for name, times in Counter(names).items() if times > 1] == []

@@ -6,7 +6,7 @@ from tests.support.page import errors, open_app, open_trained
 
 
 def test_five_panels_of_the_strongest_map_stand_on_the_page() -> None:
-    app = open_trained(view="paper", figure="occlusion")
+    app = open_trained(view="paper", paper_figure="occlusion")
     assert not errors(app)
     said = " ".join(element.value for element in app.markdown)
     assert all(f":small[({letter})]" in said for letter in "abcde")
@@ -16,13 +16,13 @@ def test_five_panels_of_the_strongest_map_stand_on_the_page() -> None:
 
 
 def test_the_layer_is_that_of_the_view_occlusion() -> None:
-    app = open_trained(view="paper", figure="occlusion", occluded="features.6", position="0,0")
+    app = open_trained(view="paper", paper_figure="occlusion", occluded="features.6", position="0,0")
     assert not errors(app)
     assert any("of features.6, projected back" in caption.value for caption in app.caption)
     assert [box.value for box in app.selectbox if box.label == "Layer"] == ["features.6"]
 
 
 def test_what_takes_long_waits_for_the_person() -> None:
-    app = open_app(preset="vgg16", weights="random", view="paper", figure="occlusion")
+    app = open_app(preset="vgg16", weights="random", view="paper", paper_figure="occlusion")
     assert not errors(app)
     assert any(button.label == "Run" for button in app.button)

@@ -13,7 +13,7 @@ from tests.support.page import errors, link, open_trained
 
 def opened(figure: str, **choices: str) -> AppTest:
     """A panel after all its jobs."""
-    app = open_trained(view="paper", figure=figure, **choices)
+    app = open_trained(view="paper", paper_figure=figure, **choices)
     for _ in range(3):
         for job in app.session_state["jobs"].values():
             job.wait(60)
@@ -32,7 +32,7 @@ def tiles(app: AppTest, number: int) -> list[dict[str, Any]]:
 
 def test_every_panel_names_its_figure_and_is_in_the_switch() -> None:
     app = opened("first_layer")
-    switch = app.segmented_control(key="widget:figure")
+    switch = app.segmented_control(key="widget:paper_figure")
     assert list(switch.options) == [panel.title for panel in PAPER_PANELS.values()]
     assert all(panel.figure.split()[0] in ("figure", "table") for panel in PAPER_PANELS.values())
 

@@ -25,12 +25,12 @@ PAPER_PANELS = {panel.name: panel for panel in _found}
 def render(session: Session) -> None:
     """Draw the switch of panels and the chosen one."""
     state.control(
-        st.segmented_control, "figure", "Figure", options=list(PAPER_PANELS), required=True,
+        st.segmented_control, "paper_figure", "Figure", options=list(PAPER_PANELS), required=True,
         label_visibility="collapsed", format_func=lambda name: PAPER_PANELS[name].title,
     )  # fmt: skip
     for problem in _broken:
         st.warning(markdown_safe(problem), icon=":material/extension_off:")
-    panel = PAPER_PANELS[state.get("figure")]
+    panel = PAPER_PANELS[state.get("paper_figure")]
     st.markdown(f":small[{panel.found} {PAPER}, {panel.figure}.]")
     untrained.render(session)
     with guard():
@@ -40,7 +40,7 @@ def render(session: Session) -> None:
 VIEW = View(
     "paper", "Zeiler & Fergus", ":material/menu_book:", 8, render,
     settings=(
-        Setting("figure", next(iter(PAPER_PANELS)), choices=tuple(PAPER_PANELS)),
+        Setting("paper_figure", next(iter(PAPER_PANELS)), choices=tuple(PAPER_PANELS)),
         *(setting for panel in PAPER_PANELS.values() for setting in panel.settings),
     ),
 )  # fmt: skip
