@@ -15,7 +15,7 @@ from explorer.figures.graph_payload import operation
 from explorer.graph import ops
 from explorer.graph.fold import Edge, FoldedGraph, Node, best_depth, fold
 from explorer.graph.layers import LayerGraph
-from explorer.graph.outline import CONTAINERS
+from explorer.graph.outline import MERE_CONTAINERS
 from explorer.graph.part import module_graph
 from explorer.types import Shape
 
@@ -130,7 +130,7 @@ def _box(node: Node, rest: list[Node], graph: LayerGraph) -> BlockBox:
     after = " · ".join(operation(graph[each.layers[0]]) for each in rest)
     if node.kind == "module":
         name, _, class_name = node.title.partition(" · ")
-        title, details = (name, "") if class_name in ("", *CONTAINERS) else (class_name, name)
+        title, details = (name, "") if class_name in ("", *MERE_CONTAINERS) else (class_name, name)
     else:
         title, details = operation(graph[node.layers[0]]) if node.layers else "cannot run", after
         if node.kind in _CHANNELS:

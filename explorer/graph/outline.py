@@ -22,7 +22,7 @@ _HEADS = frozenset({"conv", "conv1d", "conv3d", "conv_transpose", "linear"})
 _NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"})
 _ACTIVATIONS = frozenset(ops.ACTIVATIONS)
 _MANY = 150  # things in one module, above which they are drawn in parts
-CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")  # that only hold others, and say nothing by their class
+MERE_CONTAINERS = ("Sequential", "ModuleList", "ModuleDict")  # that only hold others, and say nothing by their class
 FAILED = "failed"  # the kind of what a network that cannot run stops at
 
 
@@ -213,7 +213,7 @@ class _Builder:
             only = children[0]
             if only.role == "unit":
                 only.path = path
-            if only.role != "group" or self.scopes.get(path) in CONTAINERS:
+            if only.role != "group" or self.scopes.get(path) in MERE_CONTAINERS:
                 return only
             children = only.children
         return self._known(_Branch("group", path, children), ("group", self.scopes.get(path, "")))
