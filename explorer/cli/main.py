@@ -13,12 +13,24 @@ from typing import Any, NoReturn
 import explorer
 import models
 from explorer.cli import opening, scan_options
+from explorer.cli.options import (
+    add_knobs,
+    add_loaded,
+    add_network,
+    add_output,
+    add_picture,
+    add_preprocessing,
+    add_weights,
+    byte_count,
+    cell,
+    input_size,
+    number,
+    rule,
+    whole,
+    whole_numbers,
+)
 from explorer.errors import UserError
 from explorer.networks.budget import FIGURES
-from explorer.networks.knob_text import shorten
-from explorer.run.device import parse_bytes
-from models.weights.expected_input import FITS, INTERPOLATIONS, RANGES
-from models.weights.header import numbers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {explorer.__version__}")
     commands = parser.add_subparsers(required=True, parser_class=_Parser, metavar="COMMAND")
     serving = commands.add_parser("serve", help="the app in the browser, also where no command is given")
-    serving.add_argument("--port", type=_whole, help="default: 8501, or as Streamlit is set")
+    serving.add_argument("--port", type=whole, help="default: 8501, or as Streamlit is set")
     serving.set_defaults(run=_command("serve"))
     opening.add_arguments(commands.add_parser("open", help="a network of your own, made by a file, in the browser"))
     commands.choices["open"].set_defaults(run=opening.open_command)
@@ -76,11 +88,11 @@ def _add_structure(commands: Any) -> None:
     listing.set_defaults(run=_command("describe", "list"))
 
     describing = commands.add_parser("describe", help="layers, receptive field, parameters and MACs of a network")
-    _on_network(describing)
+    add_network(describing)
     describing.set_defaults(run=_command("describe"))
 
     counting = commands.add_parser("receipt", help="what other tools count, and which layers make the difference")
-    _on_network(counting)
+    add_network(counting)
     counting.set_defaults(run=_command("receipt"))
 
     identifying = commands.add_parser("identify", help="which network a file of weights belongs to")
@@ -90,9 +102,9 @@ def _add_structure(commands: Any) -> None:
 
     drawing = commands.add_parser("graph", help="the graph of layers, as a DOT file or drawn by Graphviz")
     drawing.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
-    _knobs(drawing)
-    drawing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
-    drawing.add_argument("--depth", type=_whole, help="levels of modules to open (default: what fits 60 boxes)")
+    add_knobs(drawing)
+    drawing.add_argument("--input", type=input_size, dest="input_size", metavar="CxHxW")
+    drawing.add_argument("--depth", type=whole, help="levels of modules to open (default: what fits 60 boxes)")
     drawing.add_argument(
         "--figure",
         nargs="?",
@@ -107,61 +119,58 @@ def _add_structure(commands: Any) -> None:
     comparing.add_argument("names", nargs="+", metavar="NAME", help="networks, edited ones as PRESET!k.KNOB=VALUE; "
                            "or blocks, as block:NAME")  # fmt: skip
     comparing.add_argument("--match", choices=tuple(FIGURES), help="blocks: the others are made as dear as the first")
-    comparing.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
+    comparing.add_argument("--input", type=input_size, dest="input_size", metavar="CxHxW")
     comparing.add_argument("--json", action="store_true", dest="as_json")
     comparing.set_defaults(run=_command("compare"))
 
 
 def _add_pictures(commands: Any) -> None:
-    predicting = _on_picture(commands.add_parser("predict", help="the classes of a picture, or of all of a folder"))
-    _on_output(predicting)
+    predicting = add_picture(commands.add_parser("predict", help="the classes of a picture, or of all of a folder"))
+    add_output(predicting)
     predicting.add_argument("--out", metavar="FILE.csv", help="also a table with a row for each picture")
     predicting.add_argument("--json", action="store_true", dest="as_json")
     predicting.set_defaults(run=_command("predict"))
 
-    features = _on_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
+    features = add_picture(commands.add_parser("features", help="the feature maps of a layer, as a picture"))
     features.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
     features.add_argument("--out", required=True, metavar="FILE.png")
     features.set_defaults(run=_command("pictures", "features"))
 
-    occluding = _on_picture(commands.add_parser("occlude", help="how the prediction depends on each part of a picture"))
-    occluding.add_argument("--window", type=_whole, help="side of the square, px (default: 3/8 of the input)")
-    occluding.add_argument("--stride", type=_whole, help="step of the square, px (default: 1/6 of the window)")
+    occluding = add_picture(commands.add_parser("occlude", help="how the prediction depends on each part of a picture"))
+    occluding.add_argument("--window", type=whole, help="side of the square, px (default: 3/8 of the input)")
+    occluding.add_argument("--stride", type=whole, help="step of the square, px (default: 1/6 of the window)")
     occluding.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"))
     occluding.add_argument("--target", help="class, by name or number (default: the most probable)")
     occluding.add_argument("--layer", help="also the summed activation of this layer's or module's strongest map")
-    occluding.add_argument("--channel", type=_whole, help="also that of this map of the layer, by number")
-    _on_output(occluding)
+    occluding.add_argument("--channel", type=whole, help="also that of this map of the layer, by number")
+    add_output(occluding)
     occluding.add_argument(
         "--method", default="auto", choices=("auto", "full", "incremental"),
         help="run the whole network at each position, or only what the square can reach, with the same result",
     )  # fmt: skip
-    occluding.add_argument("--memory", type=_bytes, help="the most to take beside the weights, as 500MB or 1.5GB")
+    occluding.add_argument("--memory", type=byte_count, help="the most to take beside the weights, as 500MB or 1.5GB")
     occluding.add_argument("--out", required=True, metavar="DIR")
     occluding.set_defaults(run=_command("pictures", "occlude"))
 
     scanning = commands.add_parser("scan", help="the nine pictures of a set that excite each channel most")
-    scanning.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
-    scan_options.add_arguments(scanning, _whole)
-    _knobs(scanning)
-    _weights(scanning)
-    _on_preprocessing(scanning.add_argument_group(_PREPROCESSING))
+    add_loaded(scanning)
+    scan_options.add_arguments(scanning)
     scanning.set_defaults(run=_command("scan"))
 
     reporting = commands.add_parser("report", help="a network on one HTML page, with what it makes of a picture")
-    _on_picture(reporting, is_needed=False)
+    add_picture(reporting, is_needed=False)
     reporting.add_argument("--out", required=True, metavar="FILE.html")
     reporting.set_defaults(run=_command("report"))
 
 
 def _add_attributions(commands: Any) -> None:
-    projecting = _on_picture(commands.add_parser("deconvnet", help="what excites a unit, projected back to pixels"))
+    projecting = add_picture(commands.add_parser("deconvnet", help="what excites a unit, projected back to pixels"))
     projecting.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
-    projecting.add_argument("--channel", type=_whole, help="default: the one with the greatest activation")
-    projecting.add_argument("--position", type=_cell, metavar="ROW,COLUMN", help="default: where it is greatest")
+    projecting.add_argument("--channel", type=whole, help="default: the one with the greatest activation")
+    projecting.add_argument("--position", type=cell, metavar="ROW,COLUMN", help="default: where it is greatest")
     projecting.add_argument("--method", default="deconvnet", choices=("deconvnet", "guided", "gradient"))
     projecting.add_argument(
-        "--rule", action="append", default=[], dest="rules", type=_rule, metavar="KIND=RULE",
+        "--rule", action="append", default=[], dest="rules", type=rule, metavar="KIND=RULE",
         help="how the signal passes a kind of layer, or one layer: rectify, guided, gradient, pass or hold",
     )  # fmt: skip
     projecting.add_argument("--steps", action="store_true", help="also the signal at each layer on the way")
@@ -170,29 +179,29 @@ def _add_attributions(commands: Any) -> None:
 
     optimising = commands.add_parser("optimise", help="the image that excites a unit most, made from noise")
     optimising.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
-    _knobs(optimising)
-    _weights(optimising)
-    _on_preprocessing(optimising.add_argument_group("preprocessing (default: what the weights expect)"))
+    add_knobs(optimising)
+    add_weights(optimising)
+    add_preprocessing(optimising.add_argument_group("preprocessing (default: what the weights expect)"))
     optimising.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
-    optimising.add_argument("--channel", type=_whole, required=True)
-    optimising.add_argument("--position", type=_cell, metavar="ROW,COLUMN", help="default: the whole channel")
-    optimising.add_argument("--steps", type=_whole, default=256)
+    optimising.add_argument("--channel", type=whole, required=True)
+    optimising.add_argument("--position", type=cell, metavar="ROW,COLUMN", help="default: the whole channel")
+    optimising.add_argument("--steps", type=whole, default=256)
     optimising.add_argument("--out", required=True, metavar="FILE.png")
     optimising.set_defaults(run=_command("optimise"))
 
-    attributing = _on_picture(commands.add_parser("attribute", help="which pixels a class's score is due to"))
+    attributing = add_picture(commands.add_parser("attribute", help="which pixels a class's score is due to"))
     attributing.add_argument(
         "--method", action="append", dest="methods", choices=_ATTRIBUTIONS, help="may be given often (default: six)"
     )
     attributing.add_argument("--target", help="class, by name or number (default: the most probable)")
     attributing.add_argument("--layer", help="of gradcam and layercam (default: the last map before the last pools)")
     attributing.add_argument("--fill", default="gray", choices=("gray", "mean", "blur"), help="the picture's absence")
-    attributing.add_argument("--samples", type=_whole, default=25, help="of smoothgrad and gradient_shap")
-    attributing.add_argument("--noise", type=_number, default=0.15, help="theirs, as a share of the picture's range")
-    attributing.add_argument("--steps", type=_whole, default=50, help="of integrated_gradients")
-    attributing.add_argument("--window", type=_whole, help="of occlusion, px (default: 3/8 of the input)")
-    attributing.add_argument("--stride", type=_whole, help="of occlusion, px (default: 1/6 of the window)")
-    _on_output(attributing)
+    attributing.add_argument("--samples", type=whole, default=25, help="of smoothgrad and gradient_shap")
+    attributing.add_argument("--noise", type=number, default=0.15, help="theirs, as a share of the picture's range")
+    attributing.add_argument("--steps", type=whole, default=50, help="of integrated_gradients")
+    attributing.add_argument("--window", type=whole, help="of occlusion, px (default: 3/8 of the input)")
+    attributing.add_argument("--stride", type=whole, help="of occlusion, px (default: 1/6 of the window)")
+    add_output(attributing)
     attributing.add_argument("--judge", action="store_true", help="also curves, infidelity and sensitivity of each")
     attributing.add_argument("--out", required=True, metavar="DIR")
     attributing.set_defaults(run=_command("attributions", "attribute"))
@@ -203,7 +212,7 @@ def _add_attributions(commands: Any) -> None:
         "--method", action="append", dest="methods", choices=(*_ATTRIBUTIONS, "random"),
         help="may be given often (default: all, and a map of random values)",
     )  # fmt: skip
-    measuring.add_argument("--items", type=_whole, help="pictures that no network was trained on (default: all 2,000)")
+    measuring.add_argument("--items", type=whole, help="pictures that no network was trained on (default: all 2,000)")
     measuring.add_argument("--device")
     measuring.add_argument("--out", required=True, type=Path, metavar="DIR", help="its results are kept, and reused")
     measuring.set_defaults(run=_command("faithfulness"))
@@ -220,7 +229,7 @@ def _add_training(commands: Any) -> None:
     training = commands.add_parser("train", help="train a preset on the pictures that the program draws")
     training.add_argument("preset_name", metavar="NAME")
     _recipe(training)
-    training.add_argument("--checkpoints", type=_whole_numbers, metavar="EPOCH,…",
+    training.add_argument("--checkpoints", type=whole_numbers, metavar="EPOCH,…",
                           help="also keep the weights after these epochs")  # fmt: skip
     training.add_argument("--device")
     training.add_argument("--restart", action="store_true", help="do not resume a run that was stopped")
@@ -229,15 +238,15 @@ def _add_training(commands: Any) -> None:
     contesting = commands.add_parser("contest", help="train every compact preset alike; what is there is kept")
     contesting.add_argument("names", nargs="*", metavar="NAME", help="only these presets")
     _recipe(contesting)
-    contesting.add_argument("--workers", type=_whole, help="networks trained at a time (default: one a core)")
+    contesting.add_argument("--workers", type=whole, help="networks trained at a time (default: one a core)")
     contesting.set_defaults(run=_contest)
 
 
 def _add_export(commands: Any) -> None:
     exporting = commands.add_parser("export", help="a network as a file: Python, ONNX, .pt2, safetensors, JSON")
     exporting.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
-    _knobs(exporting)
-    _weights(exporting)
+    add_knobs(exporting)
+    add_weights(exporting)
     exporting.add_argument("--to", choices=("python", "onnx", "pt2", "safetensors", "json"),
                            help="default: what the ending of --out says")  # fmt: skip
     exporting.add_argument("--out", required=True, metavar="FILE")
@@ -245,121 +254,11 @@ def _add_export(commands: Any) -> None:
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=_whole)
-    parser.add_argument("--seed", type=_whole)
-    parser.add_argument("--items", type=_whole, help="pictures to train on")
+    parser.add_argument("--epochs", type=whole)
+    parser.add_argument("--seed", type=whole)
+    parser.add_argument("--items", type=whole, help="pictures to train on")
     parser.add_argument("--folder", type=Path, help="for pictures, checkpoints and metrics (default: runs)")
     parser.add_argument("--out", type=Path, help="for the weights and their table (default: FOLDER/weights)")
-
-
-def _knobs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--set", action="append", default=[], dest="knobs", type=_knob, metavar="KNOB=VALUE")
-
-
-def _on_network(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
-    _knobs(parser)
-    parser.add_argument("--input", type=_input_size, dest="input_size", metavar="CxHxW")
-    parser.add_argument("--json", action="store_true", dest="as_json")
-
-
-def _on_picture(parser: argparse.ArgumentParser, *, is_needed: bool = True) -> argparse.ArgumentParser:
-    parser.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
-    parser.add_argument("image", nargs=None if is_needed else "?",
-                        help="a picture file, or the name of a sample (cat, car, …)")  # fmt: skip
-    _knobs(parser)
-    _weights(parser)
-    _on_preprocessing(parser.add_argument_group(_PREPROCESSING))
-    return parser
-
-
-_PREPROCESSING = "preprocessing (default: what the weights expect)"
-
-
-def _weights(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", help="shipped, random, an ImageNet entry, or a file: .safetensors, .pth, .ckpt …")
-    parser.add_argument("--classes", metavar="FILE", help="names of the classes: one a line, a CSV, or JSON")
-    parser.add_argument("--partial", action="store_true", help="take what fits of a file of weights")
-    parser.add_argument("--seed", type=_whole, default=0)
-    parser.add_argument("--device")
-
-
-def _on_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output", choices=("softmax", "sigmoid", "probabilities", "logits"),
-        help="how the network's values become probabilities (default: found out from its end)",
-    )  # fmt: skip
-
-
-def _on_preprocessing(group: Any) -> None:
-    group.add_argument("--resize", type=_whole, help="the side that the picture is scaled to first, px")
-    group.add_argument("--fit", choices=FITS, help="cut out the centre, stretch, or pad")
-    group.add_argument("--interpolation", choices=INTERPOLATIONS)
-    group.add_argument("--range", choices=tuple(RANGES), help="values of black and white (write --range=-1..1)")
-    group.add_argument("--mean", type=_numbers, metavar="R,G,B", help="subtracted from these values")
-    group.add_argument("--std", type=_numbers, metavar="R,G,B", help="what they are then divided by")
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return numbers(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{shorten(text)} is not numbers with commas between.") from None
-
-
-def _rule(text: str) -> tuple[str, str]:
-    return _pair(text, "KIND=RULE")
-
-
-def _pair(text: str, form: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{shorten(text)} is not of the form {form}.")
-    return name, value
-
-
-def _number(text: str) -> float:
-    found = _numbers(text)
-    if len(found) != 1:
-        raise argparse.ArgumentTypeError(f"{shorten(text)} is not one number.")
-    return found[0]
-
-
-def _cell(text: str) -> tuple[int, int]:
-    row, comma, column = text.partition(",")
-    if not comma:
-        raise argparse.ArgumentTypeError(f"{shorten(text)} is not of the form ROW,COLUMN.")
-    return _whole(row), _whole(column)
-
-
-def _knob(text: str) -> tuple[str, str]:
-    return _pair(text, "KNOB=VALUE")
-
-
-def _whole(text: str) -> int:
-    """A whole number as large as the page takes for a seed, which is more than any other option needs."""
-    if text.isdecimal() and len(text) <= 10 and int(text) < 2**31:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{shorten(text)} is not a whole number from 0 to {2**31 - 1:,}.")
-
-
-def _whole_numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(_whole, text.split(",")))
-
-
-def _bytes(text: str) -> int:
-    try:
-        return parse_bytes(text)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _input_size(text: str) -> tuple[int, int, int]:
-    parts = text.lower().split("x")
-    if len(parts) != 3 or not all(part.isdecimal() and 0 < int(part) <= 100_000 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form CxHxW, for example 3x224x224.")
-    channels, height, width = map(int, parts)
-    return channels, height, width
 
 
 # -- commands, each imported when it is called ------------------------------------------------------------------------

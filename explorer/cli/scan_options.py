@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+
+from explorer.cli.options import whole
 
 
-def add_arguments(parser: argparse.ArgumentParser, whole: Callable[[str], int]) -> None:
-    """What `scan` takes beside the network and its weights. whole: reads a number that is none below 0."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `scan` takes beside the network and its weights."""
     parser.add_argument("pictures", metavar="FOLDER|unseen", help="a folder of pictures, or the embedded unseen set")
     parser.add_argument("--layers", nargs="+", metavar="L", help="layers of `describe`, modules, or all (default: "
                         "every activation, and the values of the classes)")  # fmt: skip
