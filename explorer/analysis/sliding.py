@@ -13,7 +13,7 @@ from torch import Tensor
 from explorer.analysis.incremental.batches import Extents, Position, chunks, computed_shares
 from explorer.analysis.incremental.cost import machine
 from explorer.analysis.incremental.engine import Incremental, batch_size, reached_by
-from explorer.analysis.incremental.patches import Patch
+from explorer.analysis.incremental.patches import MapPatch
 from explorer.analysis.incremental.reach import Region
 from explorer.analysis.occluder import paint
 from explorer.analysis.passes import Cancel, Passes, TracedPasses
@@ -109,7 +109,7 @@ class IncrementalSliding:
     def _sums(self, output: Any) -> Tensor:
         assert self.slide.layer is not None
         arranged = arrangement(self.engine.program.graph, self.slide.layer)
-        if not isinstance(output, Patch):
+        if not isinstance(output, MapPatch):
             return sums(arranged.maps(first_tensor(output)))
         clean = sums(arranged.maps(output.clean))
         return clean + output.change().cpu() if output.clean.dim() == 4 else sums(arranged.maps(output.whole()))

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from explorer.analysis.incremental.batches import MOST_OF_A_MAP
 from explorer.analysis.incremental.cost import machine
-from explorer.analysis.incremental.patches import Canvases, Patch, cut_out
+from explorer.analysis.incremental.patches import Canvases, MapPatch, cut_out
 from explorer.analysis.incremental.reach import WINDOWED, Region, cut_from, full_macs, regions
 from explorer.analysis.incremental.rules import Wanted, averaged_whole, compute, margin
 from explorer.analysis.incremental.spans import Span, Stretch
@@ -85,7 +85,7 @@ class Incremental:
         """What the program returns for the image with a square at each position (row, column) of the grid.
 
         filling: what the squares show, [1, C, H or 1, W or 1]. capture: ids of layers whose output is wanted; it is a
-        `Patch` where only a region was computed. Raises Cancelled.
+        `MapPatch` where only a region was computed. Raises Cancelled.
         """
         rows, columns = np.array(positions).T
         batch = _Batch(self, rows, columns)
@@ -133,13 +133,13 @@ class _Batch:
     def __init__(self, owner: Incremental, rows: np.ndarray, columns: np.ndarray) -> None:
         self.owner, self.rows, self.columns = owner, rows, columns
 
-    def squares(self, filling: Tensor) -> Patch:
+    def squares(self, filling: Tensor) -> MapPatch:
         """The images: the clean one, and what the squares show."""
         boxes, image = self.owner.squares[self.rows, self.columns], self.owner.image
         height, width = boxes[0, 2:] - boxes[0, :2]
         rows, columns = Stretch(boxes[:, 0], int(height)), Stretch(boxes[:, 1], int(width))
         values = cut_out(filling.expand_as(image), rows, columns, (2, 3))
-        return Patch(values, image, rows, columns)
+        return MapPatch(values, image, rows, columns)
 
     def __call__(self, call: OpCall) -> Any:
         region = self.owner.regions.get(call.layer.id)
@@ -148,10 +148,10 @@ class _Batch:
             return _whole(call) if mean is None else mean
         wanted, dims = self._wanted(region), region.dims
 
-        def patch(values: Tensor, clean: Tensor) -> Patch:
+        def patch(values: Tensor, clean: Tensor) -> MapPatch:
             if wanted is None:
-                return Patch.of_whole(values, clean, dims)
-            return Patch(values, clean, wanted.rows, wanted.columns, dims)
+                return MapPatch.of_whole(values, clean, dims)
+            return MapPatch(values, clean, wanted.rows, wanted.columns, dims)
 
         values = _whole(call) if wanted is None else compute(call, wanted)
         return pytree.tree_map(patch, values, self.owner.clean[call.layer.id])
@@ -164,7 +164,7 @@ class _Batch:
 
 
 def _whole(call: OpCall) -> Any:
-    return call.perform(*pytree.tree_map_only(Patch, Patch.whole, (call.args, call.kwargs)))
+    return call.perform(*pytree.tree_map_only(MapPatch, MapPatch.whole, (call.args, call.kwargs)))
 
 
 class _Watch:

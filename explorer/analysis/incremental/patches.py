@@ -17,7 +17,7 @@ NO_PADS: Pads = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
+class MapPatch:
     """Stands for an output [N, …] of which image n has `values[n]` at its rows and columns, and elsewhere `clean[0]`.
 
     dims: the dimensions of rows and of columns. What asks for its size gets that of the whole output. clean is on the
@@ -40,7 +40,7 @@ class Patch:
         return self.clean.dim()
 
     @classmethod
-    def of_whole(cls, values: Tensor, clean: Tensor, dims: tuple[int, int]) -> Patch:
+    def of_whole(cls, values: Tensor, clean: Tensor, dims: tuple[int, int]) -> MapPatch:
         """A patch whose region is the whole map."""
         start = np.zeros(len(values), int)
         return cls(values, clean, Stretch(start, values.shape[dims[0]]), Stretch(start, values.shape[dims[1]]), dims)
@@ -90,7 +90,7 @@ class Canvases:
         return self.made[key]
 
     def cut(
-        self, patch: Patch, rows: Stretch, columns: Stretch, pads: Pads = NO_PADS, fill: float = 0.0
+        self, patch: MapPatch, rows: Stretch, columns: Stretch, pads: Pads = NO_PADS, fill: float = 0.0
     ) -> Tensor:  # fmt: skip
         """The values of each image at other rows and columns, which may go as far into a padding as `pads`."""
         if patch.rows.equals(rows) and patch.columns.equals(columns):
@@ -123,7 +123,7 @@ def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     return like.new_empty(shape).contiguous(memory_format=torch.channels_last) if last else like.new_empty(shape)
 
 
-def _paste(into: Tensor, patch: Patch, rows: Stretch, columns: Stretch) -> None:
+def _paste(into: Tensor, patch: MapPatch, rows: Stretch, columns: Stretch) -> None:
     """Write a patch over pieces that lie at rows and columns, as far as it lies on them."""
     down, across = _overlap(rows, patch.rows), _overlap(columns, patch.columns)
     if down.is_same and across.is_same:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
-from explorer.analysis.incremental.patches import Canvases, Pads, Patch, cut_out
+from explorer.analysis.incremental.patches import Canvases, MapPatch, Pads, cut_out
 from explorer.analysis.incremental.reach import MERGED, WINDOWED
 from explorer.analysis.incremental.spans import Stretch
 from explorer.graph.layers import Layer
@@ -36,7 +36,7 @@ def compute(call: OpCall, wanted: Wanted) -> Any:
 
 def averaged_whole(call: OpCall) -> Tensor | None:
     """The mean of each whole map, from that of the clean one and what the region adds; None for any other layer."""
-    patches = [leaf for leaf in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(leaf, Patch)]
+    patches = [leaf for leaf in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(leaf, MapPatch)]
     if len(patches) != 1 or patches[0].is_whole or not _is_mean_of_maps(call.layer, patches[0]):
         return None
     patch = patches[0]
@@ -45,7 +45,7 @@ def averaged_whole(call: OpCall) -> Tensor | None:
     return clean + added.reshape(len(added), *clean.shape[1:])
 
 
-def _is_mean_of_maps(layer: Layer, patch: Patch) -> bool:
+def _is_mean_of_maps(layer: Layer, patch: MapPatch) -> bool:
     if layer.kind == "adaptive_avg_pool":
         return patch.dims == (2, 3) and layer.output_shape[2:] == (1, 1)
     return layer.kind == "mean" and {dim % patch.dim() for dim in layer.numbers("dim")} == {*patch.dims}
@@ -61,12 +61,12 @@ def _as_it_is(call: OpCall, _: Wanted) -> Tensor:
     return _operand(call).values.clone()  # what writes into it in place leaves the input alone
 
 
-def _mapped(call: OpCall, change: Callable[[Patch], Any]) -> Any:
-    return pytree.tree_map_only(Patch, change, (call.args, call.kwargs))
+def _mapped(call: OpCall, change: Callable[[MapPatch], Any]) -> Any:
+    return pytree.tree_map_only(MapPatch, change, (call.args, call.kwargs))
 
 
-def _operand(call: OpCall) -> Patch:
-    return next(leaf for leaf in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(leaf, Patch))
+def _operand(call: OpCall) -> MapPatch:
+    return next(leaf for leaf in pytree.tree_leaves((call.args, call.kwargs)) if isinstance(leaf, MapPatch))
 
 
 # -- Windows ----------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _merged(call: OpCall, wanted: Wanted) -> Any:
     """All inputs at the rows and columns of the output; weights that have rows and columns, too."""
 
     def at_place(leaf: Any) -> Any:
-        if isinstance(leaf, Patch):
+        if isinstance(leaf, MapPatch):
             return wanted.canvases.cut(leaf, wanted.rows, wanted.columns)
         return _piece(leaf, call.layer.output_shape, wanted) if isinstance(leaf, Tensor) else leaf
 

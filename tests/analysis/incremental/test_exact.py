@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import models
-from explorer.analysis.incremental.patches import Patch
+from explorer.analysis.incremental.patches import MapPatch
 from explorer.graph.trace import trace
 from tests.support.preset_sizes import input_size
 from tests.support.random_networks import RandomNetwork
@@ -148,10 +148,10 @@ class ChannelsLastMean(nn.Module):
     ids=["pool", "mean"],
 )
 def test_the_mean_of_whole_maps_comes_from_the_change(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(_: Patch) -> Tensor:
+    def refused(_: MapPatch) -> Tensor:
         raise AssertionError("the whole map was made")
 
-    monkeypatch.setattr(Patch, "whole", refused)
+    monkeypatch.setattr(MapPatch, "whole", refused)
     program = trace(network.eval().double(), (3, 24, 28))
     to_largest, to_change = apart(program, torch.randn(1, 3, 24, 28).double(), (5, 4), (3, 4))
     assert to_largest <= TOLERATED
