@@ -75,7 +75,7 @@ def first_layer(
     layer, filters = _reader(program)
     shown = behind(program.graph, program.graph[layer], _BEHIND).id
     strongest = torch.full((len(filters.weights),), -torch.inf)
-    for _, maps in features_of(program, images, [shown], progress=progress, cancel=cancel):
+    for _, maps in features_of(program, images, [shown], until=shown, progress=progress, cancel=cancel):
         strongest = torch.maximum(strongest, maps[shown].amax((0, 2, 3)).float().cpu())
     window = program.graph[layer].window
     stride = window.stride if window else (1, 1)

@@ -21,15 +21,17 @@ def features_of(
     images: Tensor,
     layers: Sequence[str],
     *,
+    until: str | None = None,
     progress: OnImages | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Iterator[tuple[Any, Mapping[str, Tensor]]]:
-    """For each batch of images [N, C, H, W]: what the network returns, and the maps [n, C, H, W] of layers, by id."""
+    """For each batch of images [N, C, H, W]: what the network, or its layer `until`, returns, and the maps
+    [n, C, H, W] of layers, by id."""
     passes, found = TracedPasses(program), {name: arrangement(program.graph, name) for name in layers}
     done = 0
     with torch.inference_mode():
         for batch in torch.split(images, passes.batch_size(images[:1])):
-            result = run(program, passes.laid_out(batch), capture=layers, cancel=cancel)
+            result = run(program, passes.laid_out(batch), capture=layers, until=until, cancel=cancel)
             yield result.output, {name: how.maps(first_tensor(result.captured[name])) for name, how in found.items()}
             done += len(batch)
             if progress is not None:

@@ -80,6 +80,15 @@ def test_invariance_moves_the_pictures_and_says_whether_maps_move_along() -> Non
     assert "class that was the most probable before" in said(app)
 
 
+def test_transfer_fits_a_classifier_to_each_layer_beside_the_untrained_network() -> None:
+    app = opened("probes", probed="60", beside_untrained="1")
+    assert not errors(app)
+    assert "The share of 60 unseen pictures" in said(app)
+    (figure,) = (json.loads(part.proto.spec) for part in app.get("plotly_chart"))  # type: ignore[attr-defined]
+    assert [trace["name"] for trace in figure["data"]] == ["zfnet_mini", "untrained"]
+    assert len(figure["data"][0]["x"]) == 7
+
+
 def test_a_network_without_first_layer_filters_is_told_of() -> None:
     app = opened("first_layer", beside="nonsense")
     assert any("beside='nonsense' is not one of" in warning.value for warning in app.warning)
