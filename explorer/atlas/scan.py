@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from explorer.analysis.passes import Cancel
-from explorer.analysis.top_nine_run import TopNineRun
+from explorer.analysis.top_nine import TopNine
+from explorer.analysis.top_nine_run import TopNineRun, channels_of
 from explorer.atlas.picture_sets import PictureSet
 from explorer.atlas.scan_file import MOST_BROKEN, BrokenPicture, Scan, ScanSubject
 from explorer.errors import ImageError
@@ -69,7 +70,7 @@ def scan_steps(
     before: an unfinished scan of the same subject, with which to go on. workers: threads that decode, one a core by
     default. Raises UserError, Cancelled.
     """
-    done = before or Scan(job.subject, {})
+    done = before or empty_scan(job)
     run = TopNineRun(job.program, job.subject.layers, done.top)
     size = job.subject.batch
     decoded = ahead(job.view, range(done.seen, job.subject.total), BATCHES_AHEAD * size, workers)
@@ -79,6 +80,12 @@ def scan_steps(
             yield done
     finally:
         decoded.close()
+
+
+def empty_scan(job: ScanJob) -> Scan:
+    """The scan before its first picture."""
+    graph = job.program.graph
+    return Scan(job.subject, {layer: TopNine.empty(channels_of(graph, layer)) for layer in job.subject.layers})
 
 
 def _with_batch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -16,6 +17,7 @@ from explorer.atlas.scan_file import Scan, ScanSubject, read_scan, write_scan
 from explorer.errors import UserError, shown
 
 RESULT, UNFINISHED, LOCK = "scan.safetensors", "unfinished.safetensors", ".scan.lock"
+ROWS, CHECKPOINTS = "ray-rows", "ray-checkpoints"  # folders of a scan by Ray
 KEEP_EVERY = 1_000  # pictures, by default
 OnScan = Callable[[int, int, float], object]  # pictures seen, pictures in all, seconds left
 
@@ -65,8 +67,14 @@ def _short(value: object) -> str:
 
 def forget(folder: Path) -> None:
     """Remove what an earlier scan left. Raises OSError."""
-    for name in (RESULT, UNFINISHED):
-        (folder / name).unlink(missing_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
+    _forget_unfinished(folder)
+
+
+def _forget_unfinished(folder: Path) -> None:
+    for name in (ROWS, CHECKPOINTS):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / UNFINISHED).unlink(missing_ok=True)
 
 
 def scan_into(
@@ -89,14 +97,22 @@ def scan_into(
             seconds = (time.monotonic() - started) / (scan.seen - first)
             progress(scan.seen, scan.subject.total, seconds * (scan.subject.total - scan.seen))
         if scan.seen - kept_at >= every and not scan.is_complete:
-            _keep(folder / UNFINISHED, with_names(scan, pictures))
+            keep(folder, with_names(scan, pictures))
             kept_at = scan.seen
     assert scan is not None
-    assert scan.is_complete
     whole = with_names(scan, pictures)
-    _keep(folder / RESULT, whole)
-    (folder / UNFINISHED).unlink(missing_ok=True)
+    keep(folder, whole)
     return whole
+
+
+def keep(folder: Path, scan: Scan) -> None:
+    """Keep a scan, whole or unfinished, in its folder; the whole one takes the place of what was not.
+
+    Raises UserError where there is no room for it: what was kept before stays.
+    """
+    _keep(folder / (RESULT if scan.is_complete else UNFINISHED), scan)
+    if scan.is_complete:
+        _forget_unfinished(folder)
 
 
 def _keep(path: Path, scan: Scan) -> None:

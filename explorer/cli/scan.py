@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -12,17 +12,19 @@ from explorer.analysis.passes import passes_of
 from explorer.analysis.top_nine_run import layers_with_units, scanned_layers
 from explorer.atlas import scan_folder
 from explorer.atlas.picture_sets import picture_set
-from explorer.atlas.scan import ScanJob, scan_steps
+from explorer.atlas.ray_engine import ray_scan
+from explorer.atlas.scan import ScanJob, empty_scan, scan_steps
 from explorer.atlas.scan_file import Scan
 from explorer.cli.pictures import Chosen
 from explorer.errors import UserError
+from explorer.networks.catalog import LoadedNetwork
 
 LISTED = 10  # broken pictures that are told; the file lists more
 
 
 def scan_command(
-    pictures: str, layers: list[str] | None, batch: int | None, workers: int | None, every: int | None,
-    restart: bool, out: str, **network: Any,
+    pictures: str, layers: list[str] | None, engine: Literal["local", "ray"], batch: int | None, workers: int | None,
+    every: int | None, restart: bool, out: str, **network: Any,
 ) -> int:  # fmt: skip
     """Scan a set of pictures into a folder, and say what was found and what was broken; network: see `Chosen`."""
     for name, value in (("batch", batch), ("workers", workers), ("every", every)):
@@ -31,10 +33,7 @@ def scan_command(
     chosen, folder = Chosen.of(network), Path(out)
     found_set = picture_set(pictures)
     loaded = chosen.load()
-    graph = loaded.program.graph
-    names = layers_with_units(graph) if layers is None else scanned_layers(graph, layers)
-    size = batch or passes_of(loaded.program).batch_size(torch.zeros(1, *graph.layers[0].output_shape[1:]))
-    job = ScanJob.of(_called(chosen), loaded, found_set, names, size)
+    job = ScanJob.of(_called(chosen), loaded, found_set, _layers(loaded, layers), batch or _batch(loaded))
     with scan_folder.own_folder(folder):
         if restart:
             scan_folder.forget(folder)
@@ -42,13 +41,30 @@ def scan_command(
         if before is not None and before.is_complete:
             print(f"{folder / scan_folder.RESULT} holds this scan already.", file=sys.stderr)
             return _say(before, folder)
-        if before is not None:
-            print(f"going on after {before.seen:,} of {before.subject.total:,} pictures", file=sys.stderr)
-        steps, kept_every = scan_steps(job, before, workers), every or scan_folder.KEEP_EVERY
-        return _say(
-            scan_folder.scan_into(folder, steps, found_set, before, every=kept_every, progress=_tell),
-            folder,
-        )
+        kept_every = every or scan_folder.KEEP_EVERY
+        if engine == "ray":
+            scan_folder.keep(folder, before or empty_scan(job))  # the folder is this scan's from now on
+            found = ray_scan(folder, job, loaded.module, kept_every, chosen.device)
+            scan_folder.keep(folder, found)
+        else:
+            if before is not None:
+                print(f"going on after {before.seen:,} of {before.subject.total:,} pictures", file=sys.stderr)
+            steps = scan_steps(job, before, workers)
+            found = scan_folder.scan_into(folder, steps, found_set, before, every=kept_every, progress=_tell)
+        return _say(found, folder)
+
+
+def _layers(loaded: LoadedNetwork, names: list[str] | None) -> tuple[str, ...]:
+    graph = loaded.program.graph
+    return layers_with_units(graph) if names is None else scanned_layers(graph, names)
+
+
+def _batch(loaded: LoadedNetwork) -> int:
+    """As many pictures as are run fast at a time, on the device of the network."""
+    device = next((each.device for each in loaded.module.parameters()), torch.device("cpu"))
+    return passes_of(loaded.program).batch_size(
+        torch.zeros(1, *loaded.program.graph.layers[0].output_shape[1:], device=device)
+    )
 
 
 def _called(chosen: Chosen) -> str:

@@ -32,7 +32,7 @@ def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize("name", ["requirements.txt", "tests/requirements.txt"])
 def test_every_requirement_is_pinned(name: str) -> None:
     assert requirements(name)
-    assert [line for line in requirements(name) if not re.fullmatch(r"[a-z0-9_-]+==[\w.]+", line)] == []
+    assert [line for line in requirements(name) if not re.fullmatch(r"[a-z0-9_-]+(\[\w+\])?==[\w.]+", line)] == []
 
 
 def test_what_an_installation_needs_is_what_the_app_is_tested_with() -> None:
