@@ -181,7 +181,7 @@ def _add_attributions(commands: Any) -> None:
     optimising.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
     add_knobs(optimising)
     add_weights(optimising)
-    add_preprocessing(optimising.add_argument_group("preprocessing (default: what the weights expect)"))
+    add_preprocessing(optimising)
     optimising.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
     optimising.add_argument("--channel", type=whole, required=True)
     optimising.add_argument("--position", type=cell, metavar="ROW,COLUMN", help="default: the whole channel")

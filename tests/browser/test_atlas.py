@@ -16,7 +16,7 @@ def test_a_unit_of_the_sheet_opens_its_page_with_projections(server: str, page: 
     expect(page.locator(TILES)).to_have_count(48, timeout=60_000)
     page.get_by_role("button", name=re.compile(r"^5\. channel 5")).click()
     expect(page).to_have_url(re.compile("channel=5"))
-    expect(page.get_by_role("heading", name="What in them excites it")).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("heading", name="Projections")).to_be_visible(timeout=30_000)
     wait_until_idle(page, 60)
     nine = page.locator(TILES).filter(has_text=re.compile(r"^\d.* · \w+$"))
     expect(nine).to_have_count(18)
@@ -35,6 +35,22 @@ def test_the_address_of_a_unit_opens_in_a_fresh_browser(server: str, browser: Br
             seen.append([tile.get_attribute("src") for tile in fresh.locator(f"{TILES} img").all()])
             assert fresh.url.count("channel=3") == 1
     assert seen[0] == seen[1]
+
+
+def test_a_search_for_a_part_leads_to_units_that_prefer_it_and_on_to_what_feeds_them(server: str, page: Page) -> None:
+    page.goto(f"{server}/?preset=zfnet_mini&view=atlas&layer=features.16&prefers=class:clock")
+    expect(page.locator(TILES)).to_have_count(64, timeout=60_000)
+    wait_until_idle(page, 60)
+    first = page.locator(TILES).first
+    expect(first).to_contain_text("100%")
+    first.click()
+    expect(page.locator(TILES).filter(has_text="· clock")).to_have_count(18, timeout=30_000)
+    feeder = page.locator(TILES).filter(has_text=re.compile(r"· [+-]\d")).first
+    expect(feeder).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("img", name=re.compile("^The image made to excite"))).to_be_visible(timeout=60_000)
+    wait_until_idle(page, 60)
+    feeder.click()
+    expect(page).to_have_url(re.compile(r"layer=features\.13"))
 
 
 def test_a_sheet_fits_a_phone(server: str, phone_page: Page) -> None:

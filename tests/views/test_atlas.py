@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from explorer.analysis.optimised_image import OptimisedImage
 from explorer.atlas.patches import Patch
+from explorer.atlas.picture_sets import UnseenPictures
 from explorer.atlas.shipped import shipped
 from tests.support.page import errors, link, open_trained
 
 WAIT_S = 60
-KINDS = ("scan", "atlas sheet", "atlas nine")
+KINDS = ("scan", "atlas parts", "atlas sheet", "atlas nine", "atlas optimised", "maps", "atlas feeders")
 
 
 def open_atlas(**asked: str) -> AppTest:
@@ -29,6 +31,11 @@ def settled(app: AppTest) -> AppTest:
 
 def said(app: AppTest) -> str:
     return "\n".join(element.value for element in (*app.markdown, *app.caption, *app.subheader))
+
+
+def plain(text: str) -> str:
+    """Without what keeps Markdown from reading a name as its own."""
+    return text.replace("\\", "").replace("\u2060", "")
 
 
 def sheet(app: AppTest) -> dict[int, tuple[Patch, ...]]:
@@ -67,6 +74,38 @@ def test_a_unit_of_the_link_is_shown_with_projections() -> None:
     assert "channel" not in link(app)
 
 
+def test_a_unit_has_an_image_made_for_it_a_map_and_the_units_that_feed_it() -> None:
+    app = open_atlas(layer="features.6", channel="3", image_seed="5")
+    made: OptimisedImage = app.session_state["jobs"]["atlas optimised"].result
+    assert (made.layer, made.channel, made.seed) == ("features.6", 3, 5)
+    assert f"{made.before:.3g} → {made.after:.3g}" in said(app)
+    assert "Channels of features.3, and what each adds" in plain(said(app))
+    assert app.session_state["jobs"]["maps"].result.maps.layer == "features.6"
+
+
+def test_a_unit_that_reads_the_image_shows_its_filter() -> None:
+    app = open_atlas(layer="features.2", channel="3")
+    assert "Its filter" in [heading.value for heading in app.subheader]
+    assert not errors(app)
+
+
+def test_a_unit_behind_a_join_says_that_no_one_layer_feeds_it() -> None:
+    app = settled(open_trained(preset="resnet_mini", view="atlas", layer="layer1.0.act2", channel="0"))
+    assert "joins several branches" in said(app)
+    assert not errors(app)
+
+
+def test_units_are_ordered_by_the_class_or_part_that_they_prefer() -> None:
+    app = open_atlas(layer="features.16", prefers="class:clock")
+    top, order = shipped("zfnet_mini").of("features.16"), list(sheet(app))
+    clocks = [sum(UnseenPictures().label(int(number)) == "clock" for number in top.pictures[unit]) for unit in order]
+    assert clocks == sorted(clocks, reverse=True)
+    assert clocks[0] == 9
+    settled(app.selectbox(key="widget:prefers").set_value("part:bells").run())
+    assert list(sheet(app)) != order
+    assert link(app)["prefers"] == "part:bells"
+
+
 @pytest.mark.parametrize("layer", ["classifier.6", "flatten", "input"])
 def test_every_layer_of_a_link_is_shown_or_refused_in_a_sentence(layer: str) -> None:
     app = open_atlas(layer=layer)
@@ -82,6 +121,6 @@ def test_another_network_is_scanned_when_asked() -> None:
 
 
 def test_what_cannot_be_is_said_in_a_sentence() -> None:
-    app = open_atlas(scanned="3", atlas_shown="both", channel="999", layer="features.2")
-    assert len(app.warning) == 3
+    app = open_atlas(scanned="3", atlas_shown="both", prefers="part:nosuch", channel="999", layer="features.2")
+    assert len(app.warning) == 4
     assert not app.exception

@@ -11,7 +11,7 @@ from explorer.ui import layer_maps, picture_controls, state, untrained
 from explorer.ui.guard import guard
 from explorer.ui.session import Session
 from explorer.ui.view import View
-from explorer.views.atlas import scans, sheet, unit
+from explorer.views.atlas import optimised, preferences, scans, sheet, unit
 from explorer.views.atlas.scans import SessionScan
 from explorer.views.feature_maps.page import layer_label, widest_modules
 
@@ -38,14 +38,15 @@ def _layer(session: Session) -> str:
 
 
 def _sheet(session: Session, found: SessionScan, layer: str) -> None:
-    channels = list(range(found.scan.of(layer).channels))
     with st.container(border=True), st.container(horizontal=True, gap="small"):
         _layer_control(session, layer)
         state.control(st.segmented_control, "atlas_shown", "Shown", options=list(sheet.SHOWN), required=True,
                       format_func=sheet.SHOWN.__getitem__)  # fmt: skip
-        sheet.pager(len(channels))
+        preferences.control()
+        sheet.pager(found.scan.of(layer).channels)
     with guard():
-        sheet.render(found, layer, channels, [""] * len(channels))
+        if (ranked := preferences.ranked(found, layer)) is not None:
+            sheet.render(found, layer, *ranked)
     total = found.scan.seen - found.scan.broken_count
     st.caption(f"Each block is one unit: the nine of {total:,} unseen pictures that excite it most, cut to what it "
                "sees, the strongest at the top left. A click opens the unit.")  # fmt: skip
@@ -68,5 +69,12 @@ def _choose_layer(layer: str) -> None:
 
 VIEW = View(
     "atlas", "Atlas", ":material/map:", 4, render,
-    settings=(*scans.SETTINGS, *sheet.SETTINGS, *unit.SETTINGS, *picture_controls.SETTINGS),
+    settings=(
+        *scans.SETTINGS,
+        *sheet.SETTINGS,
+        *preferences.SETTINGS,
+        *unit.SETTINGS,
+        *optimised.SETTINGS,
+        *picture_controls.SETTINGS,
+    ),
 )  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import streamlit as st
+import torch
+from torch import Tensor
 
 from explorer.analysis.top_nine_run import scanned_layers
 from explorer.atlas.patches import Patch, patches_and_projections
@@ -17,7 +19,8 @@ from explorer.atlas.scan import ScanJob, scan_steps
 from explorer.atlas.scan_file import Scan
 from explorer.atlas.shipped import is_shipped, shipped
 from explorer.networks.catalog import LoadedNetwork
-from explorer.training.batches import EVALUATION_ITEMS
+from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED
+from explorer.training.dataset import Item, draw_item
 from explorer.ui import awaited, jobs, state
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
@@ -51,17 +54,28 @@ class SessionScan:
             network, self.pictures, top, layer, channels, projections=projections, cancel=cancel
         )  # fmt: skip
 
+    @staticmethod
+    def images(network: LoadedNetwork, views: np.ndarray) -> Tensor:
+        """Pictures as the network sees them, uint8 [N, H, W, 3], as its input on its device."""
+        parameter = next(network.module.parameters(), None)
+        return network.preprocessing.normalised(
+            torch.from_numpy(views).to("cpu" if parameter is None else parameter.device)
+        )
+
 
 class _KeptPictures(UnseenPictures):
     """The unseen pictures, each drawn once: sheets ask for the same ones again and again."""
 
     def pixels(self, number: int) -> np.ndarray:
-        return _drawn(number)
+        return _drawn(number, self.size_px).image
+
+    def parts(self, number: int) -> Mapping[str, np.ndarray]:
+        return _drawn(number, self.size_px).parts
 
 
-@lru_cache(maxsize=EVALUATION_ITEMS)
-def _drawn(number: int) -> np.ndarray:
-    return UnseenPictures().pixels(number)
+@lru_cache(maxsize=EVALUATION_ITEMS)  # of 30 KB each
+def _drawn(number: int, size_px: int) -> Item:
+    return draw_item(EVALUATION_SEED, number, size_px)
 
 
 def current(session: Session) -> SessionScan | None:

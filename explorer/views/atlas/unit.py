@@ -8,13 +8,16 @@ import streamlit as st
 
 from explorer.atlas.patches import Patch
 from explorer.figures import raster
-from explorer.ui import components, state
+from explorer.types import Cell
+from explorer.ui import components, layer_maps, map_picture, state
 from explorer.ui.awaited import awaited
 from explorer.ui.components import Outline, Tile
 from explorer.ui.guard import guard
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
+from explorer.ui.session import Session
 from explorer.ui.settings import Setting
+from explorer.views.atlas import fed_by, optimised
 from explorer.views.atlas.scans import SessionScan
 from explorer.views.atlas.sheet import open_unit, shown_pixels
 
@@ -51,16 +54,41 @@ def _nine(found: SessionScan, layer: str, channel: int) -> None:
     if not patches:
         st.caption(f"Channel {channel} is finite for no picture that was scanned.")
         return
+    _pictures(found, patches)
+    made, picture, below = st.columns(3, gap="large")
+    with made, guard():
+        optimised.render(found.session, layer, channel, patches[0].value)
+    with picture, guard():
+        _map(found.session, layer, channel)
+    with below, guard():
+        fed_by.render(found, layer, channel, patches)
+
+
+def _pictures(found: SessionScan, patches: Sequence[Patch]) -> None:
     rank = min(state.get("atlas_rank"), len(patches) - 1)
     left, middle, right = st.columns(3, gap="large")
     with left:
-        _tiles("What in them excites it", patches, rank, projected=True)
+        _tiles("Projections", patches, rank, projected=True)
     with middle:
-        _tiles("What excites it most", patches, rank, projected=False)
+        _tiles("The nine strongest", patches, rank, projected=False)
     with right, guard():
         _whole(found, patches[rank])
     if patches[0].value <= 0:
         st.caption("The unit is above 0 for none of the pictures: it is dead.")
+
+
+def _map(session: Session, layer: str, channel: int) -> None:
+    """The channel's map of the picture at hand."""
+    st.subheader("On your picture", anchor=False)
+    look = layer_maps.of(session, layer)
+    if look is not None:
+        map_picture.render(session, look.maps, channel, look.maps.scale(channel, False), key="atlas map",
+                           pick=_choose_position)  # fmt: skip
+
+
+def _choose_position(position: Cell) -> None:
+    state.put("row", position[0])
+    state.put("column", position[1])
 
 
 def _tiles(title: str, patches: Sequence[Patch], rank: int, projected: bool) -> None:
