@@ -12,14 +12,13 @@ from typing import Any, NoReturn
 
 import explorer
 import models
-from explorer.cli import opening, scan_options
+from explorer.cli import opening, paper_options, scan_options
 from explorer.cli.options import (
     add_knobs,
     add_loaded,
     add_network,
     add_output,
     add_picture,
-    add_preprocessing,
     add_weights,
     byte_count,
     cell,
@@ -77,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_structure(commands)
     _add_pictures(commands)
     _add_attributions(commands)
+    paper_options.add_arguments(
+        commands.add_parser("paper", help="the figures of Zeiler and Fergus (2014), of any network"), _command
+    )
     _add_training(commands)
     _add_export(commands)
     return parser
@@ -178,10 +180,7 @@ def _add_attributions(commands: Any) -> None:
     projecting.set_defaults(run=_command("attributions", "deconvnet"))
 
     optimising = commands.add_parser("optimise", help="the image that excites a unit most, made from noise")
-    optimising.add_argument("name", help="a preset, torchvision:NAME or timm:NAME")
-    add_knobs(optimising)
-    add_weights(optimising)
-    add_preprocessing(optimising)
+    add_loaded(optimising)
     optimising.add_argument("--layer", required=True, help="a layer of `describe`, or a module, as layer4")
     optimising.add_argument("--channel", type=whole, required=True)
     optimising.add_argument("--position", type=cell, metavar="ROW,COLUMN", help="default: the whole channel")
