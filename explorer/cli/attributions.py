@@ -51,7 +51,7 @@ def deconvnet_command(
     found = project(loaded.program, loaded.input(pixels), layer, channel, position, settings, steps=steps)
     files = {
         "projection.npy": codec.encode_npy(found.signal.cpu().numpy()),
-        "projection.png": codec.encode_png(figures.signal_picture(found.signal)),
+        "projection.png": codec.encode_png(figures.signal_picture(loaded.preprocessing.in_rgb(found.signal))),
         **(_step_pictures(found) if steps else {}),
     }
     rows = rule_table(loaded.program.graph, settings)

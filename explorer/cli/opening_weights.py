@@ -47,4 +47,5 @@ def _loaded(network: Network, source: WeightsSource) -> dict[str, Any]:
 
 def _said(found: Preprocessing) -> dict[str, Any]:
     values = asdict(found)
-    return {"resize": found.resize_px, **{name: values[name] for name in _SAID}}
+    order = {"channels": found.order} if found.channels == 3 else {}
+    return {"resize": found.resize_px, **order, **{name: values[name] for name in _SAID}}

@@ -7,7 +7,7 @@ import argparse
 from explorer.errors import UserError
 from explorer.networks.knob_text import shorten
 from explorer.run.device import parse_bytes
-from models.weights.expected_input import FITS, INTERPOLATIONS, RANGES
+from models.weights.expected_input import CHANNEL_ORDERS, FITS, INTERPOLATIONS, RANGES
 from models.weights.header import numbers
 
 
@@ -64,6 +64,7 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fit", choices=FITS, help="cut out the centre, stretch, or pad")
     group.add_argument("--interpolation", choices=INTERPOLATIONS)
     group.add_argument("--range", choices=tuple(RANGES), help="values of black and white (write --range=-1..1)")
+    group.add_argument("--channels", choices=CHANNEL_ORDERS, help="in which order the colours come, as in mean and std")
     group.add_argument("--mean", type=floats, metavar="R,G,B", help="subtracted from these values")
     group.add_argument("--std", type=floats, metavar="R,G,B", help="what they are then divided by")
 

@@ -42,8 +42,9 @@ class Said:
             return found
         if len({*how.crop}) == 1:
             found |= {"image_size": how.crop[0], "resize": how.resize_px}
+        order = {} if how.channels == 1 else {"channels": how.order}
         mean_and_std = {"mean": list(how.mean), "std": list(how.std)}
-        return found | {"fit": how.fit, "interpolation": how.interpolation} | mean_and_std
+        return found | {"fit": how.fit, "interpolation": how.interpolation} | mean_and_std | order
 
 
 def export(

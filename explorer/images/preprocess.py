@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from PIL import Image
 
-from explorer.errors import UserError
+from explorer.errors import UserError, shown
 from explorer.types import Colour
 
 Fit = Literal["crop", "stretch", "pad"]
+ColourOrder = Literal["RGB", "BGR"]
 _LEAST_STD = 1e-9  # of values from 0 to 1: below it the input is near what float32 can hold
 # The whole of a picture, and what is shown of it: (left, top, right, bottom) in its pixels, as Pillow has it.
 _PixelBox = tuple[float, float, float, float]
@@ -95,7 +96,8 @@ class Preprocessing:
 
     fit, resize_px: "crop" scales the shorter side to `resize_px` and cuts out the centre, "stretch" both sides, "pad"
     the longer one, with the mean colour around it. mean, std: (value / 255 - mean) / std is taken over 3 channels or,
-    from the luma, 1. origin: who says so. Raises UserError that names the field.
+    from the luma, 1. order: in which the colours come, as mean and std do. origin: who says so. Raises
+    UserError that names the field.
     """
 
     resize_px: int
@@ -106,10 +108,13 @@ class Preprocessing:
     interpolation: str = "bilinear"
     fit: Fit = "crop"
     origin: str = field(default="", compare=False)
+    order: ColourOrder = "RGB"
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3) or not len(self.mean) == len(self.std) == self.channels:
             raise UserError(f"channels={self.channels} must be 1 or 3, and mean and std as long.")
+        if self.order not in get_args(ColourOrder) or (self.order == "BGR" and self.channels == 1):
+            raise UserError(f"order={shown(self.order)} is not RGB, or BGR of 3 channels.")
         if not all(map(math.isfinite, self.mean)):
             raise UserError(f"mean={_listed(self.mean)}: each must be a finite number.")
         if not all(math.isfinite(value) and value >= _LEAST_STD for value in self.std):
@@ -124,7 +129,8 @@ class Preprocessing:
 
     def view(self, pixels: np.ndarray) -> np.ndarray:
         """The picture as the network sees it, uint8 [*crop, 3]: what maps are drawn over."""
-        red, green, blue = (round(255 * min(max(value, 0), 1)) for value in self.mean * (3 // self.channels))
+        mean = self.mean[::-1] if self.order == "BGR" else self.mean * (3 // self.channels)
+        red, green, blue = (round(255 * min(max(value, 0), 1)) for value in mean)
         fill = red, green, blue
         return _gray(resize(pixels, self.crop, self.fit, self.resize_px, self.interpolation, fill), self.channels)
 
@@ -134,9 +140,18 @@ class Preprocessing:
 
     def normalised(self, views: torch.Tensor) -> torch.Tensor:
         """Several pictures as `view` gives them, uint8 [N, *crop, 3], as inputs float32 [N, channels, *crop]."""
-        values = views[..., : self.channels].permute(0, 3, 1, 2).float() / 255
+        values = self.in_rgb(views[..., : self.channels].permute(0, 3, 1, 2)).float() / 255
         mean, std = (torch.tensor(each, device=views.device).view(-1, 1, 1) for each in (self.mean, self.std))
         return ((values - mean) / std).contiguous()
+
+    def in_rgb(self, signal: torch.Tensor) -> torch.Tensor:
+        """A signal [..., C, H, W] at the network's input with its channels in the order that pictures have, or back."""
+        return signal.flip(-3) if self.order == "BGR" else signal
+
+    def pixels(self, tensor: torch.Tensor) -> np.ndarray:
+        """The inverse: an input [C, H, W] or [1, C, H, W] as a picture, uint8 [H, W, 3]."""
+        return to_pixels(self.in_rgb(tensor), *((values[::-1] if self.order == "BGR" else values)
+                                                for values in (self.mean, self.std)))  # fmt: skip
 
     def unseen(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The shares of a picture that are cut off at its left, top, right and bottom, from 0 to 1."""

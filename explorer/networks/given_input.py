@@ -12,16 +12,17 @@ from explorer.types import InputSize
 from models.weights.expected_input import ExpectedInput, InputChoices, imagenet_normalisation
 
 _IGNORED = frozenset(("ToTensor", "PILToTensor", "ToImage", "ToPILImage", "ToDtype", "ConvertImageDtype", "RGB"))
-_CHOICES = ("resize", "fit", "interpolation", "range", "mean", "std", "transform_input")
+_CHOICES = ("resize", "fit", "interpolation", "range", "mean", "std", "channels", "transform_input")
 _BY = "given to explorer.open"
 
 
 def expected_input(module: Any, size: InputSize, given: Any = None) -> ExpectedInput:
     """What pictures become for a module that reads images of this size.
 
-    given: a mapping with any of resize, fit, interpolation, range, mean, std; the transforms that torchvision's weights
-    name, or a Compose of Resize, CenterCrop and Normalize; by default what timm's networks say of themselves, else the
-    whole picture with ImageNet's mean and deviation. Raises UserError that names the field and its value.
+    given: a mapping with any of resize, fit, interpolation, range, mean, std, channels; the transforms that
+    torchvision's weights name, or a Compose of Resize, CenterCrop and Normalize; by default what timm's networks say of
+    themselves, else the whole picture with ImageNet's mean and deviation. Raises UserError that names the field and its
+    value.
     """
     usual = _usual(module, size)
     if given is None:

@@ -25,11 +25,13 @@ def fitted(given: ExpectedInput, size: InputSize, choices: InputChoices | None =
     side = min(height, width)
     mean, std = (_for_channels(values, channels) for values in (given.mean, given.std))
     resize_px = round(side * given.resize_px / given.crop_px)
-    scaled = replace(given, resize_px=resize_px, crop_px=side, mean=mean, std=std)
+    order = given.channels if channels == 3 else "RGB"
+    scaled = replace(given, resize_px=resize_px, crop_px=side, mean=mean, std=std, channels=order)
     found = (choices or InputChoices()).applied(scaled, "as chosen")
     return Preprocessing(
-        found.resize_px, (height, width), found.mean, found.std, channels, found.interpolation, found.fit, found.origin
-    )
+        found.resize_px, (height, width), found.mean, found.std, channels, found.interpolation, found.fit, found.origin,
+        found.channels,
+    )  # fmt: skip
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
@@ -39,7 +41,8 @@ def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]
 def describe(found: Preprocessing) -> str:
     """The preprocessing in one line: "shorter side to 256 px, bilinear; centre 224×224; ImageNet mean and std"."""
     origin = [f"from: {found.origin}"] if found.origin else []
-    return "; ".join([*_geometry(found), _normalisation(found), *origin])
+    order = ["channels blue, green, red"] if found.order == "BGR" else []
+    return "; ".join([*_geometry(found), *order, _normalisation(found), *origin])
 
 
 def _geometry(found: Preprocessing) -> list[str]:
@@ -56,7 +59,8 @@ def _geometry(found: Preprocessing) -> list[str]:
 
 
 def _normalisation(found: Preprocessing) -> str:
-    if (found.mean, found.std) == imagenet_normalisation(3):
+    step = -1 if found.order == "BGR" else 1
+    if (found.mean[::step], found.std[::step]) == imagenet_normalisation(3):
         return "ImageNet mean and std"
     if (found.mean, found.std) == imagenet_normalisation(1):
         return "ImageNet mean and std, averaged over the colours"

@@ -136,7 +136,7 @@ class DeconvnetQuestion:
         return [f"signal = explorer.deconvnet(loaded.module, image, {self.layer!r}{unit})  # [C, H, W]"]
 
     def show(self) -> list[str]:
-        return ["shown = signal_picture(signal)"]
+        return ["shown = signal_picture(loaded.preprocessing.in_rgb(signal))"]
 
     def arguments(self) -> tuple[str, list[str]]:
         unit = None if self.position is None else "{},{}".format(*self.position)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from explorer.errors import UserError, shown
@@ -14,7 +14,10 @@ GRAY_MEAN, GRAY_STD = 0.449, 0.226  # the averages of ImageNet's three
 FitName = Literal["crop", "stretch", "pad"]
 FITS: tuple[FitName, ...] = get_args(FitName)
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos", "nearest")
+ChannelOrder = Literal["RGB", "BGR"]
+CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
 RANGES = {"0..1": (0.0, 1.0), "0..255": (0.0, 255.0), "-1..1": (-1.0, 1.0)}
+_KNOWN = {"fit": FITS, "interpolation": INTERPOLATIONS, "range": tuple(RANGES), "channels": CHANNEL_ORDERS}
 LARGEST_PX, LARGEST_MEAN, LEAST_STD = 4096, 1e6, 1e-6
 
 
@@ -23,7 +26,8 @@ class ExpectedInput:
     """A picture becomes `crop_px`² pixels, of which (x − mean) / std is taken, x in 0…1.
 
     fit, resize_px: "crop" scales the shorter side to `resize_px` and keeps the middle, "stretch" both sides, "pad" the
-    longer one. interpolation: how pixels are resized, by torchvision's name for it. origin: who says so.
+    longer one. interpolation: how pixels are resized, by torchvision's name for it. channels: in which order the
+    colours come, as mean and std do. origin: who says so.
     """
 
     resize_px: int
@@ -33,6 +37,7 @@ class ExpectedInput:
     interpolation: str = "bilinear"
     fit: FitName = "crop"
     origin: str = field(default="", compare=False)
+    channels: ChannelOrder = "RGB"
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,10 @@ class InputChoices:
     """What somebody says of a picture's way into the network; None where they say nothing.
 
     resize: px, see `ExpectedInput`. range: the values of black and white before mean and std, a name of RANGES. mean,
-    std: one number for each channel, or one for all. transform_input: whether the network turns ImageNet's
-    normalisation into values from -1 to 1 itself, as torchvision's GoogLeNet and Inception v3 do with their weights.
-    Raises UserError that names the field and its value.
+    std: one number for each channel, or one for all. channels: a name of CHANNEL_ORDERS, in which a picture's colours
+    come, and mean and std where they are given; else those follow their colours. transform_input: whether the network
+    turns ImageNet's normalisation into values from -1 to 1 itself, as torchvision's GoogLeNet and Inception v3 do with
+    their weights. Raises UserError that names the field and its value.
     """
 
     resize: int | None = None
@@ -51,10 +57,17 @@ class InputChoices:
     range: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    channels: ChannelOrder | None = None
     transform_input: bool | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("fit", FITS), ("interpolation", INTERPOLATIONS), ("range", tuple(RANGES))):
+        named = (
+            ("fit", FITS),
+            ("interpolation", INTERPOLATIONS),
+            ("range", tuple(RANGES)),
+            ("channels", CHANNEL_ORDERS),
+        )
+        for name, known in named:
             if (value := getattr(self, name)) is not None and value not in known:
                 raise UserError(f"{name}={shown(value)} is not one of {', '.join(known)}.")
         if self.resize is not None and not 1 <= self.resize <= LARGEST_PX:
@@ -82,10 +95,15 @@ class InputChoices:
             raise UserError(f"resize={resize_px}: fit=pad leaves at most the {given.crop_px} px of the input.")
         if fit != "pad" and resize_px < given.crop_px:
             raise UserError(f"resize={resize_px}: fit={fit} needs at least the {given.crop_px} px of the input.")
+        order = self.channels or given.channels
+        if order != "RGB" and len(given.mean) == 1:
+            raise UserError(f"channels={order} is of 3 channels, and the network has 1.")
+        if order != given.channels:
+            given = replace(given, mean=given.mean[::-1], std=given.std[::-1])
         mean, std = self._normalisation(given)
         origin = f"{', '.join(self.named)} {by}, else {given.origin}"
         how = self.interpolation or given.interpolation
-        return ExpectedInput(resize_px, given.crop_px, mean, std, how, fit, origin)
+        return ExpectedInput(resize_px, given.crop_px, mean, std, how, fit, origin, order)
 
     def _normalisation(self, given: ExpectedInput) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and std of values from 0 to 1, which is all that the rest of the program knows."""

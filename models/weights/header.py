@@ -16,7 +16,7 @@ from models.weights.class_names import LONGEST_CLASS, MOST_CLASSES, clean_name, 
 from models.weights.expected_input import ExpectedInput, InputChoices
 from models.weights.safetensors_file import read_header
 
-_KEYS = ("resize", "fit", "interpolation", "range", "mean", "std", "transform_input")
+_KEYS = ("resize", "fit", "interpolation", "range", "mean", "std", "channels", "transform_input")
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,15 @@ def _choices(texts: Mapping[str, Any], notes: list[str]) -> InputChoices:
 def _agreeing(found: dict[str, Any], notes: list[str]) -> InputChoices:
     """The choices but for those that are refused, each with its reason; mean and std go together."""
     good: dict[str, Any] = {}
-    for keys in (("resize",), ("fit",), ("interpolation",), ("range",), ("mean", "std"), ("transform_input",)):
+    for keys in (
+        ("resize",),
+        ("fit",),
+        ("interpolation",),
+        ("range",),
+        ("mean", "std"),
+        ("channels",),
+        ("transform_input",),
+    ):
         part = {key: found[key] for key in keys if key in found}
         try:
             InputChoices(**part)
@@ -191,4 +199,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 _WANTED = {
     "resize": "a whole number", "mean": "a number, or one for each channel", "std": "a number, or one for each channel",
     "transform_input": "true or false", "fit": "a text", "interpolation": "a text", "range": "a text",
+    "channels": "a text",
 }  # fmt: skip

@@ -92,3 +92,40 @@ def test_the_size_in_a_files_header_is_the_size_of_the_network(capsys, tmp_path:
     )  # fmt: skip
     assert code == 0, err
     assert np.load(tmp_path / "x.npy").shape == (3, 96, 96)
+
+
+def test_channels_come_in_the_order_that_is_asked_for_and_mean_and_std_with_them(capsys, tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64, 3), (255, 51, 0), np.uint8)).save(tmp_path / "orange.png")
+    picture, given = str(tmp_path / "orange.png"), ("--mean", "0,0,1", "--std", "1,1,2")
+    straight, said = maps_of(capsys, picture, tmp_path, *given)
+    assert straight[:, 0, 0].tolist() == pytest.approx([1, 0.2, -0.5])
+    assert "blue, green, red" not in said
+    flipped, said = maps_of(capsys, picture, tmp_path, *given, "--channels", "BGR")
+    assert flipped[:, 0, 0].tolist() == pytest.approx([0, 0.2, 0])
+    assert "channels blue, green, red" in said
+
+
+def test_a_usual_mean_follows_its_colours(capsys, tmp_path: Path) -> None:
+    straight, _ = maps_of(capsys, "cat", tmp_path)
+    flipped, _ = maps_of(capsys, "cat", tmp_path, "--channels", "BGR")
+    np.testing.assert_array_equal(flipped, straight[::-1])
+
+
+def test_the_order_is_in_the_file_that_is_written_and_read_from_it(capsys, tmp_path: Path) -> None:
+    plain, first, own = (tmp_path / f"{name}.safetensors" for name in ("plain", "first", "own"))
+    save_file(models.build("lenet_mini").state_dict(), plain)
+    save_file(models.build("lenet_mini").state_dict(), first, {"channels": "BGR"})
+    code, _, err = run(capsys, "export", "lenet_mini", "--weights", str(first), "--out", str(own))
+    assert code == 0, err
+    straight, _ = maps_of(capsys, "cat", tmp_path, "--weights", str(plain))
+    flipped, said = maps_of(capsys, "cat", tmp_path, "--weights", str(own))
+    np.testing.assert_allclose(flipped, straight[::-1], atol=1e-6)
+    assert "channels blue, green, red" in said
+
+
+@pytest.mark.parametrize("order", ["GBR", "bgr"])
+def test_another_order_is_refused(capsys, tmp_path: Path, order: str) -> None:
+    options = ("features", "lenet_mini", "cat", "--layer", "input", "--out", str(tmp_path / "x.png"))
+    code, _, err = run(capsys, *options, "--channels", order)
+    assert code == 2
+    assert order in err

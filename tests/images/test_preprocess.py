@@ -103,3 +103,20 @@ def test_preprocessing_that_cannot_be(change: dict) -> None:
     arguments = {"resize_px": 256, "crop": (224, 224), "mean": IMAGENET.mean, "std": IMAGENET.std, **change}
     with pytest.raises(ValueError, match="channels=|crop="):
         Preprocessing(**arguments)
+
+
+def test_blue_green_red_is_the_same_input_with_its_channels_flipped() -> None:
+    pixels, mean, std = photo(300, 500), (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    straight = Preprocessing(64, (64, 64), mean, std)
+    flipped = Preprocessing(64, (64, 64), mean[::-1], std[::-1], order="BGR")
+    torch.testing.assert_close(flipped.tensor(pixels), straight.tensor(pixels)[:, [2, 1, 0]], rtol=0, atol=0)
+    assert np.array_equal(flipped.view(pixels), straight.view(pixels)), "a person sees the picture's own colours"
+    assert np.array_equal(flipped.pixels(flipped.tensor(pixels)), flipped.view(pixels))
+    assert torch.equal(flipped.in_rgb(flipped.tensor(pixels)), straight.tensor(pixels))
+
+
+def test_padding_has_the_mean_colour_in_either_order() -> None:
+    for order, mean in (("RGB", (0.2, 0.4, 0.6)), ("BGR", (0.6, 0.4, 0.2))):
+        padded = Preprocessing(64, (64, 64), mean, (1.0,) * 3, fit="pad", order=order)  # pyright: ignore[reportArgumentType]
+        assert padded.view(photo(50, 100))[0, 0].tolist() == [51, 102, 153]
+        assert padded.tensor(photo(50, 100))[0, :, 0, 0].tolist() == pytest.approx([0, 0, 0], abs=1e-6)

@@ -59,3 +59,10 @@ def test_the_networks_input_is_what_was_chosen(monkeypatch: pytest.MonkeyPatch) 
     open_trained(view="workbench", mean="0", std="1")
     assert seen[-1].min() >= 0
     assert seen[-1].max() <= 1
+
+
+def test_the_order_of_channels_can_be_chosen() -> None:
+    app = settled(open_trained(view="maps"))
+    app.selectbox(key="widget:channels").set_value("BGR").run()
+    assert "channels blue, green, red" in texts(settled(app))
+    assert app.query_params["channels"] == "BGR"

@@ -45,7 +45,8 @@ class ProjectedUnit:
     @cached_property
     def pixels(self) -> np.ndarray:
         """The projection, uint8 [H, W, 3]."""
-        return figures.pixels(self.projection)
+        signal = self.session.preprocessing.in_rgb(self.projection.signal)
+        return figures.pixels(replace(self.projection, signal=signal))
 
     @property
     def name(self) -> str:

@@ -19,7 +19,6 @@ from explorer.figures import occlusion as figures
 from explorer.figures import prediction, raster
 from explorer.figures.raster import Placement
 from explorer.images import codec
-from explorer.images.preprocess import to_pixels
 from explorer.types import Cell, Size
 from explorer.ui import components, picture_controls, state
 from explorer.ui.awaited import awaited
@@ -203,7 +202,7 @@ def _occluded(shown: Shown) -> None:
     assert shown.chosen is not None
     session, box = shown.session, shown.found.box(*shown.chosen)
     picture = occlude(session.input.cpu(), box, fill_value=shown.filling)
-    pixels = to_pixels(picture, session.preprocessing.mean, session.preprocessing.std)
+    pixels = session.preprocessing.pixels(picture)
     st.markdown("**With the square in place**")
     large = raster.enlarge(pixels, raster.zoom_of(pixels.shape[:2]))  # pyright: ignore[reportArgumentType]
     top, left, bottom, right = box

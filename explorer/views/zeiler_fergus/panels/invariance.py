@@ -16,7 +16,6 @@ from explorer.analysis.trunk import trunk
 from explorer.errors import UserError
 from explorer.figures import invariance as figures
 from explorer.figures import raster
-from explorer.images.preprocess import to_pixels
 from explorer.ui import components, output_control, pictures, state, unseen
 from explorer.ui.awaited import awaited
 from explorer.ui.chart import chart, table
@@ -110,7 +109,7 @@ def _strip(
 ) -> tuple[tuple[float, np.ndarray], ...]:
     prepared = session.preprocessing
     places = dict.fromkeys(round(place) for place in np.linspace(0, len(by) - 1, SHOWN))
-    return tuple((by[i], to_pixels(moved(image, move, by[i])[0].cpu(), prepared.mean, prepared.std)) for i in places)
+    return tuple((by[i], prepared.pixels(moved(image, move, by[i])[0].cpu())) for i in places)
 
 
 # -- charts -----------------------------------------------------------------------------------------------------------

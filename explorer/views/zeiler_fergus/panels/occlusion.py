@@ -16,7 +16,6 @@ from explorer.analysis.occlusion_panels import OcclusionPanels, occlusion_panels
 from explorer.figures import prediction, raster
 from explorer.figures import way_back as figures
 from explorer.graph.names import layer_or_none
-from explorer.images.preprocess import to_pixels
 from explorer.training.dataset import CLASSES
 from explorer.types import Cell
 from explorer.ui import components, jobs, picture_controls, prepared, state, unseen
@@ -139,7 +138,7 @@ def _picture(shown: Shown) -> None:
     st.markdown("**The picture, and the square**" if shown.chosen else "**The picture**")
     if shown.chosen:
         hidden = occlude(session.input.cpu(), shown.found.box(*shown.chosen), fill_value=shown.filling)
-        pixels = to_pixels(hidden, session.preprocessing.mean, session.preprocessing.std)
+        pixels = session.preprocessing.pixels(hidden)
     size = session.preprocessing.crop
     outlines = [Outline(shown.found.box(*shown.chosen), "the square")] if shown.chosen else []
     components.picture(raster.enlarge(pixels, raster.zoom_of(size)), "The picture with the square", key="paper picture",
