@@ -6,7 +6,7 @@ from tests.support.page import errors, open_app, open_trained
 
 
 def test_the_layers_and_the_parts_of_a_class_are_there() -> None:
-    app = open_trained(view="paper", figure="correspondence", parts_of="face", part_groups="3")
+    app = open_trained(view="paper", paper_figure="correspondence", parts_of="face", part_groups="3")
     app.run()  # the job may have ended only after the first
     assert not errors(app)
     (sentence,) = (element.value for element in app.markdown if element.value.startswith("In "))
@@ -16,13 +16,13 @@ def test_the_layers_and_the_parts_of_a_class_are_there() -> None:
 
 
 def test_a_layer_that_a_link_names_is_shown() -> None:
-    app = open_trained(view="paper", figure="correspondence", parts_of="tree", part_groups="2", part_layer="1")
+    app = open_trained(view="paper", paper_figure="correspondence", parts_of="tree", part_groups="2", part_layer="1")
     app.run()
     assert not errors(app)
     assert any(element.value.startswith("In features.7") for element in app.markdown)
 
 
 def test_an_untrained_network_can_be_asked_as_well() -> None:
-    app = open_app(preset="lenet5", view="paper", figure="correspondence", parts_of="tree", part_groups="2")
+    app = open_app(preset="lenet5", view="paper", paper_figure="correspondence", parts_of="tree", part_groups="2")
     app.run()
     assert not errors(app)
