@@ -22,6 +22,7 @@ _POINTWISE: dict[str, Callable[..., Any]] = {
     "Sqrt": torch.sqrt, "Neg": torch.neg, "Abs": torch.abs, "Erf": torch.erf, "Floor": torch.floor,
     "Round": torch.round, "Reciprocal": torch.reciprocal, "Sign": torch.sign, "Sin": torch.sin, "Cos": torch.cos,
     "HardSwish": F.hardswish, "Softplus": F.softplus, "Softsign": F.softsign, "Mish": F.mish,
+    "Not": torch.logical_not,
 }  # fmt: skip
 for _name, _function in _POINTWISE.items():
     TRANSLATIONS[_name] = lambda call, function=_function: call.emit(function, call.tensor(0))
@@ -164,7 +165,8 @@ def _extreme(call: OnnxCall) -> Value:
 
 
 _COMPARISONS: dict[str, Callable[..., Any]] = {
-    "Equal": torch.eq, "Greater": torch.gt, "Less": torch.lt, "GreaterOrEqual": torch.ge, "LessOrEqual": torch.le,
+    "And": torch.logical_and, "Or": torch.logical_or, "Equal": torch.eq, "Greater": torch.gt, "Less": torch.lt,
+    "GreaterOrEqual": torch.ge, "LessOrEqual": torch.le,
 }  # fmt: skip
 
 

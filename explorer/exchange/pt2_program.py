@@ -99,8 +99,11 @@ class _Builder(ProgramBuilder):
         target = self._target(node.target)
         if target is None:
             return
-        positional = [self._argument(each.arg) for each in node.inputs if each.kind != 2]
-        by_name = {each.name: self._argument(each.arg) for each in node.inputs if each.kind == 2}
+        given = node.inputs
+        if target is torch.ops.aten.to.device:  # all tensors are where the network is
+            target, given = torch.ops.aten.to.dtype, [each for each in given if each.name != "device"]
+        positional = [self._argument(each.arg) for each in given if each.kind != 2]
+        by_name = {each.name: self._argument(each.arg) for each in given if each.kind == 2}
         self._note(node, self.emit(target, positional, by_name))
 
     def _target(self, name: str) -> Callable[..., Any] | None:

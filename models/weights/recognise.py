@@ -12,18 +12,23 @@ from typing import Any
 from explorer.errors import listed, shown
 from models.errors import SpecError
 from models.meta import only_compared
-from models.registry import architectures, build, preset
+from models.registry import architecture_of, architectures, build, preset
 from models.spec import NetSpec
 from models.weights.fit import TensorFit, fit
 from models.weights.header import Header
 from models.weights.kept import Shapes, shapes_of
 from models.weights.safetensors_file import shown_name, size_text
+from models.weights.search_knobs import Searched, nearness, search
 
 SIDES_PX = (28, 32, 48, 56, *range(64, 256, 16), 256, 288, 299, 320, 336, 384, 448, 512)  # usual ones
 SWITCHES = ("aux_head", "aux_heads")  # of what training alone uses, and inference does without
 MOST_PRESETS = 60  # that are compared whole
 LEAST_OVERLAP = 0.3  # of tensors, with which a network is told as one that the file may belong to
-NEAR_FAMILY = 0.5  # of the best family's share of names: what a family needs to be compared whole
+LEAST_ALIKE = (
+    0.5  # of the smaller one's names, that a file and a preset have in common where depths and widths are searched
+)
+MOST_SEARCHED = 4  # presets, of which two of a family
+NEAR_FAMILY = 0.35  # of the best family's share of names: what a family needs to be compared whole
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Buildable:
 
     shapes: those of its state dict with these knobs, on meta; raises SpecError where there is no such network. counts:
     the side of a tensor in which each knob shows, and its value by itself. switches: knobs that can be False, for what
-    training alone uses. side_px: of the input by itself, None where nobody can choose it.
+    training alone uses. side_px: of the input by itself, None where nobody can choose it. depths_and_widths: all other
+    knobs, of a network whose numbers may be searched.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Buildable:
     counts: Mapping[str, tuple[int, int]]
     switches: tuple[str, ...] = ()
     side_px: int | None = None
+    depths_and_widths: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,11 @@ def adapted(
     of it fit.
     """
     given = dict(knobs or {})
-    found = NetworkMatch(network.name, fit(held, network.shapes(given)), given)
+    return _told(NetworkMatch(network.name, fit(held, network.shapes(given)), given), network, fixed)
+
+
+def _told(found: NetworkMatch, network: Buildable, fixed: Collection[str] = ()) -> NetworkMatch:
+    """The match with the classes, channels, heads and size that the file shows."""
     for propose in (_switched_off, _counted, _sized):
         if found.fit.is_whole:
             break
@@ -100,13 +111,9 @@ def _improved(found: NetworkMatch, network: Buildable, changes: Iterable[Change]
             other = fit(found.fit.held, network.shapes(knobs))
         except SpecError:
             continue
-        if _nearness(other) > _nearness(found.fit):
+        if nearness(other) > nearness(found.fit):
             found = NetworkMatch(found.name, other, knobs, {**found.reasons, knob: reason})
     return found
-
-
-def _nearness(found: TensorFit) -> tuple[int, int]:
-    return -found.differences, len(found.same)
 
 
 def _switched_off(found: NetworkMatch, network: Buildable) -> Iterator[Change]:
@@ -163,10 +170,12 @@ def _shapes(spec: NetSpec) -> Shapes:
 def buildable(preset_name: str) -> Buildable:
     """A preset, with its knobs. Raises UnknownNameError."""
     spec = preset(preset_name).spec
+    told_otherwise = {"num_classes", "in_channels", "image_size", *SWITCHES}
     return Buildable(
         preset_name, lambda knobs: shapes_of_spec(spec.replace(**knobs)),
         {"num_classes": (0, spec.num_classes), "in_channels": (1, spec.in_channels)},
         tuple(knob for knob in SWITCHES if getattr(spec, knob, False)), spec.image_size,
+        {knob: value for knob, value in spec if knob not in told_otherwise},
     )  # fmt: skip
 
 
@@ -183,7 +192,34 @@ def candidates(held: Shapes, progress: Callable[[int, int], None] = lambda *_: N
     for done, name in enumerate(names):
         progress(done, len(names))
         found.append(adapted(held, buildable(name)))
-    return ranked(found)
+    for match in [] if any(match.fit.is_whole for match in found) else _alike(found):
+        found.append(searched(match))
+        if found[-1].fit.is_whole:
+            break
+    return ranked({match.name: match for match in found}.values())
+
+
+def searched(match: NetworkMatch) -> NetworkMatch:
+    """The match of a preset with the depths and widths that the file shows, beside classes, channels and size."""
+    network = buildable(match.name)
+    values = network.depths_and_widths
+    found, knobs = search(match.fit, match.knobs, Searched(network.shapes, values))
+    spec = preset(match.name).spec.replace(**knobs)
+    why = {knob: "the shapes of its tensors show" for knob in knobs if knob in values}
+    knobs = {knob: getattr(spec, knob) for knob in knobs}
+    return _told(NetworkMatch(match.name, found, knobs, {**match.reasons, **why}), network)
+
+
+def _alike(found: list[NetworkMatch]) -> list[NetworkMatch]:
+    """Those with most of the file's names, though other shapes: the likeliest to differ in depth or width alone."""
+    near = [
+        match for match in found if len(match.fit.names) > LEAST_ALIKE * min(len(match.fit.held), len(match.fit.wanted))
+    ]
+    of_family = dict[str, list[NetworkMatch]]()
+    for match in sorted(near, key=lambda match: match.fit.differences):
+        of_family.setdefault(architecture_of(match.name).name, []).append(match)
+    nearest = [match for matches in of_family.values() for match in matches[:2]]
+    return sorted(nearest, key=lambda match: match.fit.differences)[:MOST_SEARCHED]
 
 
 def ranked(matches: Iterable[NetworkMatch]) -> list[NetworkMatch]:

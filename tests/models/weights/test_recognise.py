@@ -12,6 +12,7 @@ import torch
 import torchvision.models as tv
 from torch import nn
 
+import models
 from models.weights.fit import fit
 from models.weights.kept import Shapes, shapes_of
 from models.weights.recognise import adapted, buildable, candidates
@@ -72,6 +73,57 @@ def test_the_network_of_a_file_is_recognised_with_its_knobs(case: str) -> None:
     best = candidates(make())[0]
     assert (best.name, best.knobs) == (name, knobs)
     assert best.fit.is_whole
+
+
+CHANGED: dict[str, tuple[Callable[[], Shapes], str, dict[str, Any]]] = {
+    "depths": (
+        lambda: of(tv.ResNet, block=tv.resnet.Bottleneck, layers=[3, 8, 23, 3]), "resnet101", {"depths": (3, 8, 23, 3)}
+    ),
+    "a wide one": (
+        lambda: of(tv.ResNet, block=tv.resnet.Bottleneck, layers=[2, 3, 4, 2], width_per_group=128, num_classes=5),
+        "wide_resnet50_2", {"depths": (2, 3, 4, 2), "num_classes": 5},
+    ),
+    "VGG": (
+        lambda: of(tv.VGG, features=tv.vgg.make_layers(
+            [64, "M", 128, 128, "M", 256, 256, "M", 512, 512, 512, 512, "M", 512, 512, "M"], batch_norm=True,
+        ), num_classes=7, init_weights=False), "vgg13_bn", {"depths": (1, 2, 2, 4, 2), "num_classes": 7},
+    ),
+    "a narrow VGG": (
+        lambda: of(tv.VGG, features=tv.vgg.make_layers(
+            [32, 32, "M", 64, 64, "M", 128, 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M"],
+        ), init_weights=False), "vgg16", {"widths": (32, 64, 128, 256, 512)},
+    ),
+    "DenseNet": (
+        lambda: of(tv.DenseNet, growth_rate=24, block_config=(4, 8, 12, 10), num_classes=11), "densenet121",
+        {"growth": 24, "depths": (4, 8, 12, 10), "num_classes": 11},
+    ),
+    "MobileNetV2": (
+        lambda: of(tv.mobilenet_v2, width_mult=0.35, num_classes=3), "mobilenet_v2",
+        {"width_multiplier": 0.35, "num_classes": 3},
+    ),
+    "ViT": (
+        lambda: of(tv.VisionTransformer, image_size=224, patch_size=16, num_layers=6, num_heads=12, hidden_dim=768,
+                   mlp_dim=1536), "vit_b_16", {"depth": 6, "mlp_width": 1536},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_depths_and_widths_of_ones_own_are_found(case: str) -> None:
+    make, name, knobs = CHANGED[case]
+    held = make()
+    best = candidates(held)[0]
+    assert best.fit.is_whole
+    assert (best.name, best.knobs) == (name, knobs)
+    assert buildable(name).shapes(best.knobs) == held
+
+
+def test_depths_in_nested_stages_are_found() -> None:
+    stages = models.spec("efficientnet_b0").stages  # pyright: ignore[reportAttributeAccessIssue]
+    deeper = tuple(stage.replace(depth=stage.depth + place % 2) for place, stage in enumerate(stages))
+    held = buildable("efficientnet_b0").shapes({"stages": deeper})
+    best = candidates(held)[0]
+    assert (best.name, best.knobs) == ("efficientnet_b0", {"stages": deeper})
 
 
 def test_every_preset_recognises_itself() -> None:
