@@ -25,6 +25,7 @@ from explorer.cli.options import (
     input_size,
     number,
     rule,
+    unit,
     whole,
     whole_numbers,
 )
@@ -178,6 +179,15 @@ def _add_attributions(commands: Any) -> None:
     projecting.add_argument("--steps", action="store_true", help="also the signal at each layer on the way")
     projecting.add_argument("--out", required=True, metavar="DIR")
     projecting.set_defaults(run=_command("attributions", "deconvnet"))
+
+    drawing_units = commands.add_parser("atlas", help="units with the pictures that excite them most, as one picture")
+    add_loaded(drawing_units)
+    drawing_units.add_argument("--units", nargs="+", required=True, type=unit,
+                               metavar="LAYER:CHANNEL", help="drawn three to a row")  # fmt: skip
+    drawing_units.add_argument("--scan", metavar="DIR", help="that `scan` wrote (default: what is shipped)")
+    drawing_units.add_argument("--pictures", help="the set that the scan is of, where it is a folder")
+    drawing_units.add_argument("--out", required=True, metavar="FILE.png")
+    drawing_units.set_defaults(run=_command("atlas"))
 
     optimising = commands.add_parser("optimise", help="the image that excites a unit most, made from noise")
     add_loaded(optimising)

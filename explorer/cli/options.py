@@ -105,6 +105,14 @@ def cell(text: str) -> tuple[int, int]:
     return whole(row), whole(column)
 
 
+def unit(text: str) -> tuple[str, int]:
+    """A unit, as LAYER:CHANNEL."""
+    layer, colon, channel = text.rpartition(":")
+    if not colon or not layer:
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not of the form LAYER:CHANNEL.")
+    return layer, whole(channel)
+
+
 def knob(text: str) -> tuple[str, str]:
     """ "KNOB=VALUE" as a pair."""
     return _pair(text, "KNOB=VALUE")

@@ -34,3 +34,17 @@ def _fitted(picture: np.ndarray, side_px: int) -> np.ndarray:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
     return np.array(Image.fromarray(picture).resize(size, how))
+
+
+def in_rows(blocks: Sequence[np.ndarray], per_row: int, gap_px: int) -> np.ndarray:
+    """Pictures of one size, so many in a row with white between them, uint8 [height, width, 3]."""
+    height, width = blocks[0].shape[:2]
+    rows, columns = -(-len(blocks) // per_row), min(len(blocks), per_row)
+    size = rows * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px, 3
+    sheet = np.full(size, 255, np.uint8)
+    for place, picture in enumerate(blocks):
+        top, left = (
+            number * (side + gap_px) for number, side in zip(divmod(place, per_row), (height, width), strict=True)
+        )
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
