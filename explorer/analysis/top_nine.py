@@ -36,10 +36,11 @@ class TopNine:
 
         numbers: [N], which the pictures have in their set, each once. Values that are not finite are passed over.
         """
-        known = np.where(np.isfinite(values), values, -np.inf).astype(np.float32).T
-        places = np.divmod(positions.T.astype(np.int32), np.int32(columns))
-        pictures = np.where(np.isneginf(known), -1, numbers.astype(np.int64))
-        return cls.empty(len(known)).merged(cls(known, pictures, *places)._sorted(NINE))
+        found = cls.empty(values.shape[1])._with_room(len(numbers))
+        found.values[:, NINE:] = np.where(np.isfinite(values), values, -np.inf).T
+        found.pictures[:, NINE:] = np.where(np.isneginf(found.values[:, NINE:]), -1, numbers)
+        found.rows[:, NINE:], found.columns[:, NINE:] = np.divmod(positions.T, columns)
+        return found._sorted()
 
     @property
     def channels(self) -> int:
@@ -55,16 +56,17 @@ class TopNine:
         return TopNine(*(getattr(self, each.name)[channels] for each in fields(self)))
 
     def merged(self, other: TopNine) -> TopNine:
-        """The greatest of both; a picture that both have counts once.
+        """The greatest of both; a picture that both have, with the same value, counts once.
 
         In whatever order and grouping parts are merged, and however often one of them, the result is the same.
         """
-        both = [np.concatenate([getattr(part, each.name) for part in (self, other)], 1) for each in fields(self)]
-        found = TopNine(*both)._sorted(2 * NINE)
-        is_again = np.tril(found.pictures[:, :, None] == found.pictures[:, None, :], -1).any(2)
+        both = self._with_room(NINE)
+        for each in fields(self):
+            getattr(both, each.name)[:, NINE:] = getattr(other, each.name)
+        is_again = (self.pictures[:, :, None] == other.pictures[:, None, :]).any(1)
         for each, nothing in zip(fields(self), _NONE, strict=True):
-            getattr(found, each.name)[is_again] = nothing
-        return found._sorted(NINE)
+            getattr(both, each.name)[:, NINE:][is_again] = nothing
+        return both._sorted()
 
     def raised(self, channels: np.ndarray, other: TopNine) -> TopNine:
         """With what `other` has of some channels, a mask [channels], merged into them."""
@@ -74,9 +76,17 @@ class TopNine:
             parts[-1][channels] = getattr(new, each.name)
         return TopNine(*parts)
 
-    def _sorted(self, count: int) -> TopNine:
-        """In the order that the class states, cut after so many of each channel."""
-        order = np.lexsort((self.columns, self.rows, self.pictures, -self.values), axis=1)[:, :count]
+    def _with_room(self, count: int) -> TopNine:
+        """With so many more, as yet empty, of each channel."""
+        arrays = [np.full((self.channels, NINE + count), nothing, getattr(self, each.name).dtype)
+                  for each, nothing in zip(fields(self), _NONE, strict=True)]  # fmt: skip
+        for each, array in zip(fields(self), arrays, strict=True):
+            array[:, :NINE] = getattr(self, each.name)
+        return TopNine(*arrays)
+
+    def _sorted(self) -> TopNine:
+        """In the order that the class states, cut after nine."""
+        order = np.lexsort((self.pictures, -self.values), axis=1)[:, :NINE]
         return TopNine(*(np.take_along_axis(getattr(self, each.name), order, 1) for each in fields(self)))
 
 

@@ -84,15 +84,18 @@ class TopNineRun:
 
 
 def _raised(top: TopNine, maps: Tensor, numbers: np.ndarray) -> TopNine:
-    """With new maps [N, channels, rows, columns]: only of the few channels that rise is the place looked for."""
+    """With new maps [N, channels, rows, columns]: the place is looked for in those alone that are among the nine."""
     greatest = maps.amax((2, 3)).float().cpu().numpy()
     ninth, last = top.values[:, -1], top.pictures[:, -1]
-    rises = ((greatest > ninth) | ((greatest == ninth) & (numbers[:, None] < last))).any(0)
-    if not rises.any():
+    rises = (greatest > ninth) | ((greatest == ninth) & (numbers[:, None] < last))
+    channels = rises.any(0)
+    if not channels.any():
         return top
-    chosen = torch.as_tensor(np.flatnonzero(rises), device=maps.device)
-    places = maps.index_select(1, chosen).flatten(2).argmax(2).cpu().numpy()
-    return top.raised(rises, TopNine.of_maxima(greatest[:, rises], places, numbers, maps.shape[3]))
+    chosen = tuple(torch.as_tensor(each, device=maps.device) for each in np.nonzero(rises))
+    places = np.zeros(rises.shape, np.int64)
+    places[rises] = maps[chosen].flatten(1).argmax(1).cpu().numpy()
+    values = np.where(rises, greatest, -np.inf)[:, channels]
+    return top.raised(channels, TopNine.of_maxima(values, places[:, channels], numbers, maps.shape[3]))
 
 
 def maxima(
