@@ -43,8 +43,8 @@ def test_first_layer_filters_stand_beside_alexnets() -> None:
     assert "7×7, stride 2" in said(app)
     assert "11×11, stride 4" in said(app)
     assert [len(tiles(app, number)) for number in (0, 1)] == [24, 32]
-    app.selectbox(key="widget:beside").set_value("lenet_mini").run()
-    assert link(app)["beside"] == "lenet_mini"
+    app.selectbox(key="widget:first_beside").set_value("lenet_mini").run()
+    assert link(app)["first_beside"] == "lenet_mini"
 
 
 def test_evolution_shows_the_units_of_the_chosen_epoch() -> None:
@@ -90,5 +90,5 @@ def test_transfer_fits_a_classifier_to_each_layer_beside_the_untrained_network()
 
 
 def test_a_network_without_first_layer_filters_is_told_of() -> None:
-    app = opened("first_layer", beside="nonsense")
-    assert any("beside='nonsense' is not one of" in warning.value for warning in app.warning)
+    app = opened("first_layer", first_beside="nonsense")
+    assert any("first_beside='nonsense' is not one of" in warning.value for warning in app.warning)

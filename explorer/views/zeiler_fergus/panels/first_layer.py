@@ -31,10 +31,10 @@ ALEXNET, ZFNET = "alexnet_mini", "zfnet_mini"  # 11×11 with stride 4, and 7×7 
 def render(session: Session) -> None:
     """Draw both networks' filters side by side, and their spectra."""
     state.control(
-        st.selectbox, "beside", "Beside", options=["", *_trained()], width=260,
+        st.selectbox, "first_beside", "Beside", options=["", *_trained()], width=260,
         format_func=lambda name: name or f"{_usual(session)} (as the paper's)",
     )  # fmt: skip
-    rival = state.get("beside") or _usual(session)
+    rival = state.get("first_beside") or _usual(session)
     found = awaited(
         "first layer", (*session.key, rival), "Running the pictures", lambda job: _both(session, rival, job)
     )
@@ -100,5 +100,5 @@ def _pass(channel: int) -> None:
 PANEL = Panel(
     "first_layer", "First-layer filters", "figure 6", 60,
     "AlexNet's 11×11 filters with stride 4 leave out the middle frequencies and alias; 7×7 with stride 2 do so less.",
-    render, (Setting("beside", "", choices=lambda: ("", *_trained())),),
+    render, (Setting("first_beside", "", choices=lambda: ("", *_trained())),),
 )  # fmt: skip
