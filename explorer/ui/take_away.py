@@ -1,4 +1,4 @@
-"""What the page shows, to be taken away: as a script, a command, a notebook; the network as a figure."""
+"""What the page shows, to be taken away: as a script, a command, a notebook; the network as a figure, a report."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import streamlit as st
 from explorer.errors import UserError
 from explorer.networks.knob_text import encode_knob
 from explorer.networks.script import PageQuestion, Script
-from explorer.ui import block_files, pictures, state
+from explorer.ui import block_files, pictures, report_file, state
 from explorer.ui.guard import guard
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 
-HELP = "What this page shows, as a script, a command or a notebook; the network as a figure."
+HELP = "What this page shows, as a script, a command or a notebook; the network as a figure and as a report."
 
 
 def render(session: Session, question: Callable[[Session], PageQuestion]) -> None:
@@ -41,7 +41,7 @@ def script_of(session: Session, question: PageQuestion) -> Script:
 
 
 def _code(found: Script, session: Session) -> None:
-    script, command, notebook, figure = st.tabs(["Python", "Command line", "Notebook", "Figure"])
+    script, command, notebook, figure, report = st.tabs(["Python", "Command line", "Notebook", "Figure", "Report"])
     with script:
         st.code(found.python(), language="python", wrap_lines=True)
     with command:
@@ -52,5 +52,7 @@ def _code(found: Script, session: Session) -> None:
                            icon=":material/download:", on_click="ignore")  # fmt: skip
     with figure:
         block_files.render(session.analysis.graph, session.preset)
+    with report:
+        report_file.render(session)
     if found.question.of_picture and not found.is_sample:
         st.caption("Your picture goes by its name here: run the code in its folder.")
