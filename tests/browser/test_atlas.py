@@ -58,3 +58,6 @@ def test_a_sheet_fits_a_phone(server: str, phone_page: Page) -> None:
     expect(phone_page.locator(TILES)).to_have_count(24, timeout=60_000)
     width = phone_page.evaluate("document.documentElement.scrollWidth")
     assert width <= 390
+    box = phone_page.locator(TILES).first.bounding_box()
+    assert box
+    assert box["width"] >= 60, "a finger can choose it"

@@ -57,7 +57,7 @@ def test_every_other_panel_is_drawn(panel: str) -> None:
     assert not app.warning
 
 
-@pytest.mark.parametrize("view", ["maps", "occlusion", "deconvnet", "attribution", "compare"])
+@pytest.mark.parametrize("view", ["maps", "occlusion", "deconvnet", "atlas", "attribution", "compare"])
 def test_every_view_of_a_network_is_drawn(view: str) -> None:
     app = finished(open_app(preset=SMALL, view=view, window="96", stride="96", methods="gradcam"))
     assert not errors(app)

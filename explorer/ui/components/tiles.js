@@ -1,7 +1,7 @@
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".root");
   const focused = root.querySelector("button:focus")?.dataset.id; // the choice draws all tiles anew
-  root.style.gridTemplateColumns = `repeat(${data.columns}, minmax(0, 1fr))`;
+  root.style.setProperty("--columns", data.columns);
   root.replaceChildren(...data.tiles.map((tile) => {
     const button = document.createElement("button");
     const image = document.createElement("img");

@@ -12,6 +12,7 @@ import streamlit as st
 import torch
 from torch import Tensor
 
+from explorer.analysis.passes import passes_of
 from explorer.analysis.top_nine_run import scanned_layers
 from explorer.atlas.patches import Patch, patches_and_projections
 from explorer.atlas.picture_sets import PictureSet, UnseenPictures
@@ -29,7 +30,7 @@ from explorer.ui.settings import Setting
 
 SCAN_COUNTS = (200, 500, 2000)
 SETTINGS = (Setting("scanned", 500, choices=SCAN_COUNTS),)
-_KIND, _BATCH = "scan", 32
+_KIND = "scan"
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,8 @@ def _scanned(session: Session, count: int, job: Job) -> Scan:
     """For jobs: all layers over the first pictures. Raises UserError, Cancelled."""
     network: LoadedNetwork = session.load(job.should_stop)
     layers = scanned_layers(network.program.graph, ["all"])
-    scanning = ScanJob.of(session.preset, network, _KeptPictures(count), layers, _BATCH)
+    batch = passes_of(network.program).batch_size(session.preprocessing.tensor(np.zeros((1, 1, 3), np.uint8)))
+    scanning = ScanJob.of(session.preset, network, _KeptPictures(count), layers, batch)
     found = None
     for found in scan_steps(scanning, cancel=job.should_stop):
         job.progress(found.seen, count)
