@@ -10,6 +10,7 @@ from explorer.api import (
     OpenedPage,
     OptimisedImage,
     ReceptiveField,
+    TopNines,
     TraceError,
     UnknownNameError,
     UserError,
@@ -23,6 +24,7 @@ from explorer.api import (
     open,
     optimised_image,
     register_op,
+    top_nine,
 )
 
 __version__ = "0.2.0"
@@ -37,6 +39,7 @@ __all__ = [
     "OpenedPage",
     "OptimisedImage",
     "ReceptiveField",
+    "TopNines",
     "TraceError",
     "UnknownNameError",
     "UserError",
@@ -50,4 +53,5 @@ __all__ = [
     "open",
     "optimised_image",
     "register_op",
+    "top_nine",
 ]

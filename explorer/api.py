@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +22,7 @@ from explorer.analysis.optimised_image import OnStep, OptimisationSettings, Opti
 from explorer.analysis.outputs import Output
 from explorer.analysis.passes import Cancel, Runnable, open_network
 from explorer.analysis.structure import Analysis, LayerReport, analyze
+from explorer.analysis.top_nines import OnPictures, TopNines, top_nines
 from explorer.discovery import own_models
 from explorer.errors import Cancelled, TraceError, UnknownNameError, UserError
 from explorer.exchange.export import export
@@ -39,6 +41,7 @@ __all__ = [
     "OpenedPage",
     "OptimisedImage",
     "ReceptiveField",
+    "TopNines",
     "TraceError",
     "UnknownNameError",
     "UserError",
@@ -52,6 +55,7 @@ __all__ = [
     "open",
     "optimised_image",
     "register_op",
+    "top_nine",
 ]
 
 
@@ -183,6 +187,30 @@ def optimised_image(
     network = open_network(module, input_size)
     (found,) = optimise_units(network, layer, [(channel, position)], settings, progress=progress, cancel=cancel)
     return found
+
+
+def top_nine(
+    module: nn.Module,
+    pictures: str | Path | Sequence[ImageLike],
+    layers: Sequence[str],
+    *,
+    batch_size: int | None = None,
+    progress: OnPictures | None = None,
+    cancel: Cancel | None = None,
+) -> TopNines:
+    """The nine pictures that excite each channel of some layers most, and where (Zeiler and Fergus 2014, figure 2).
+
+    pictures: a folder, or a list of images as in `feature_maps`, all of one size; broken files are passed over, and
+    named in the result. layers: ids or modules, as there; or ["all"]. batch_size: pictures run at a time, by default
+    what memory and time allow. A folder takes no more memory for more pictures; of a value that occurs in several, the
+    first picture goes first. progress(done, total, seconds_left) is called after every batch; cancel() is asked before
+    every layer, and ends the work if true.
+    The module is left as it was. Raises TraceError (it cannot run), UnknownNameError (a layer), UserError (it cannot be
+    traced, a layer has no maps, no picture can be opened, pictures differ in size), Cancelled.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"batch_size={batch_size} is less than 1.")
+    return top_nines(module, pictures, layers, batch_size, progress, cancel)
 
 
 def open(
