@@ -16,7 +16,7 @@ def is_asked(kind: str, key: tuple[Any, ...], macs: int) -> bool:
     if macs <= CHEAP_MACS or st.session_state.get(_place(kind)) == key or jobs.current(kind, key) is not None:
         return True
     st.button("Run", type="primary", icon=":material/play_arrow:", key=f"ask {kind}", on_click=_ask, args=(kind, key))
-    st.caption(f"{units.count(macs)} multiply-accumulates.")
+    st.caption(f"It takes {units.count(macs)} multiply-accumulates.")
     return False
 
 

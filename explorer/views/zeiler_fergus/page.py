@@ -32,6 +32,8 @@ def render(session: Session) -> None:
         st.warning(markdown_safe(problem), icon=":material/extension_off:")
     panel = PAPER_PANELS[state.get("paper_figure")]
     st.markdown(f":small[{panel.found} {PAPER}, {panel.figure}.]")
+    if session.spec_error:
+        st.warning("This is the last network that could be built.", icon=":material/history:")
     untrained.render(session)
     with guard():
         panel.render(session)

@@ -24,6 +24,7 @@ from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
+from explorer.views.zeiler_fergus.asked import is_asked
 from explorer.views.zeiler_fergus.panel import Panel
 
 MOVED_SOURCES = {"unseen": "Unseen", "own": "Chosen in the sidebar"}
@@ -57,9 +58,12 @@ def render(session: Session) -> None:
                            cancel=job.should_stop)  # fmt: skip
         return MovedPictures(found, _strip(session, inputs[:1], move, by))
 
-    done = awaited("invariance", (*session.key, move, layers, named, output), "Moving the pictures", work)
-    if done is not None:
-        _charts(session, done, len(named))
+    key = (*session.key, move, layers, named, output)
+    macs = len(amounts(move, session.input_size[1])) * len(named) * session.analysis.macs
+    if is_asked("invariance", key, macs):
+        done = awaited("invariance", key, "Moving the pictures", work)
+        if done is not None:
+            _charts(session, done, len(named))
     st.subheader("Do maps move along?", anchor=False)
     shifted = awaited("equivariance", (*session.key,), "Shifting a picture", lambda job: _shifted(session, every, job))
     if shifted is not None:
