@@ -41,11 +41,17 @@ def nearest_filters(graph: LayerGraph, layer: str) -> str | None:
     None where several branches are joined before one is found.
     """
     found = graph[layer]
-    while found.kind not in FILTERED:
-        if len(found.inputs) != 1:
-            return None
+    while len(found.inputs) == 1 and found.kind not in FILTERED:
         found = graph[found.inputs[0]]
-    return found.id if len(found.inputs) == 1 else None
+    return found.id if found.kind in FILTERED and len(found.inputs) == 1 else None
+
+
+def joined_below(graph: LayerGraph, layer: str) -> tuple[str, ...]:
+    """The layers that are joined right before a layer, with nothing but layers of one input in between; none if not."""
+    found = graph[layer]
+    while len(found.inputs) == 1 and found.kind not in FILTERED:
+        found = graph[found.inputs[0]]
+    return tuple(dict.fromkeys(found.inputs)) if len(found.inputs) > 1 else ()
 
 
 def feeders(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.analysis.feeders import feeders, nearest_filters
+from explorer.analysis.feeders import feeders, joined_below, nearest_filters
 from explorer.errors import UserError
 from explorer.graph.trace import trace
 
@@ -67,5 +67,7 @@ def test_a_join_has_no_one_layer_that_feeds_it() -> None:
     program = trace(_Joined().eval(), SIZE)
     assert nearest_filters(program.graph, "relu") is None
     assert nearest_filters(program.graph, "other") == "other"
+    assert joined_below(program.graph, "relu") == ("one", "other")
+    assert joined_below(program.graph, "other") == ()
     with pytest.raises(UserError, match="layer='relu' joins several branches"):
         feeders(program, images(1), "relu", 0, [(0, 0)])

@@ -93,6 +93,15 @@ def test_a_unit_behind_a_join_says_that_no_one_layer_feeds_it() -> None:
     app = settled(open_trained(preset="resnet_mini", view="atlas", layer="layer1.0.act2", channel="0"))
     assert "joins several branches" in said(app)
     assert not errors(app)
+    settled(app.button(key="atlas branch layer1.0.bn2").click().run())
+    assert link(app) | {"layer": "layer1.0.bn2", "channel": "0"} == link(app)
+
+
+def test_a_unit_leads_to_how_its_layer_grew() -> None:
+    app = open_atlas(layer="features.6", channel="3")
+    app.button(key="atlas grown").click().run()
+    assert link(app) | {"view": "paper", "figure": "evolution", "grown_layer": "2"} == link(app)
+    assert not app.exception
 
 
 def test_units_are_ordered_by_the_class_or_part_that_they_prefer() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from explorer.analysis.feeders import Feeders, feeders, nearest_filters
+from explorer.analysis.feeders import Feeders, feeders, joined_below, nearest_filters
 from explorer.analysis.filters import filters_of
 from explorer.atlas.patches import Patch
 from explorer.errors import UserError
@@ -42,7 +42,7 @@ def render(found: SessionScan, layer: str, channel: int, patches: Sequence[Patch
     reads_image = filters is not None and found.session.analysis.graph[filters].inputs[0] == "input"
     st.subheader("Its filter" if reads_image else "Fed by", anchor=False)
     if filters is None:
-        st.caption(markdown_safe(f"{layer} joins several branches, which are layers of their own."))
+        _branches(found, layer, channel)
         return
 
     def work(job: Job) -> _Source:
@@ -52,6 +52,18 @@ def render(found: SessionScan, layer: str, channel: int, patches: Sequence[Patch
     source = awaited("atlas feeders", (*found.session.key, *found.key, layer, channel), "Following it down", work)
     if source is not None:
         _show(source)
+
+
+def _branches(found: SessionScan, layer: str, channel: int) -> None:
+    """A way to the same channel of each branch, where these are added up."""
+    graph = found.session.analysis.graph
+    branches = joined_below(graph, layer)
+    st.caption(markdown_safe(f"{layer} joins several branches, which are layers of their own."))
+    for branch in branches:
+        top = found.scan.top.get(branch)
+        if top is not None and top.channels == found.scan.of(layer).channels:
+            st.button(f"{markdown_safe(branch)} · {channel}", key=f"atlas branch {branch}", icon=":material/merge:",
+                      on_click=open_unit(branch), args=(channel,))  # fmt: skip
 
 
 def _filter(found: SessionScan, filters: str, channel: int, job: Job) -> _Source | None:

@@ -17,7 +17,7 @@ from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
-from explorer.views.atlas import fed_by, optimised
+from explorer.views.atlas import fed_by, grown, optimised
 from explorer.views.atlas.scans import SessionScan
 from explorer.views.atlas.sheet import open_unit, shown_pixels
 
@@ -39,6 +39,7 @@ def _controls(found: SessionScan, layer: str, channel: int, layer_control: Calla
                    max_value=channels - 1, step=1, width=130)  # fmt: skip
         st.button(f"All {channels:,} units", key="atlas all units", icon=":material/grid_view:",
                   on_click=open_unit(layer), args=(-1,))  # fmt: skip
+        grown.render(found.session, layer)
 
 
 def _nine(found: SessionScan, layer: str, channel: int) -> None:
