@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 
@@ -46,7 +47,7 @@ def _of_libraries(file: OwnFile, progress: SearchProgress) -> Iterable[NetworkMa
     for done, name in enumerate(names):
         progress(done, len(names) + len(families))
         yield from _tried(file, name)
-    shares = dict[str, float]()
+    shares = dict[tuple[str, str], float]()
     for done, (family, members) in enumerate(families.items(), len(names)):
         progress(done, len(names) + len(families))
         shares[family] = _share(file, min(members, key=len))
@@ -74,12 +75,12 @@ def _tried(file: OwnFile, name: str) -> Iterable[NetworkMatch]:
 
 
 def _share(file: OwnFile, name: str) -> float:
-    """Which share of its names a network has in common with the file."""
+    """Which share of all names a network and the file have in common, whichever of the two is the larger."""
     try:
         wanted = library_shapes(name)
     except Exception:  # as above
         return 0.0
-    return len(fit(file.header.shapes, wanted).names) / max(1, len(wanted))
+    return len(fit(file.header.shapes, wanted).names) / math.sqrt(max(1, len(wanted) * len(file.header.shapes)))
 
 
 # -- in words ---------------------------------------------------------------------------------------------------------

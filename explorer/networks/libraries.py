@@ -7,6 +7,8 @@ import importlib.util
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, partial
+from itertools import groupby
+from string import ascii_lowercase
 from types import MappingProxyType
 from typing import Any
 
@@ -63,16 +65,22 @@ def library_names() -> list[str]:
 
 
 @cache
-def timm_families() -> dict[str, tuple[str, ...]]:
-    """timm's networks, as `timm:NAME`, by the module of timm that has them; none where it is not installed."""
+def timm_families() -> dict[tuple[str, str], tuple[str, ...]]:
+    """timm's networks, as `timm:NAME`, by the module of timm that has them and the letters that their names begin with:
+    some modules have networks of many kinds. None where it is not installed."""
     if not has_timm():
         return {}
     import timm  # pyright: ignore[reportMissingImports]
 
-    found = {
-        module: tuple(f"timm:{name}" for name in timm.list_models(module=module)) for module in timm.list_modules()
-    }
-    return {module: names for module, names in found.items() if names}
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for module in timm.list_modules():
+        for letters, names in groupby(sorted(timm.list_models(module=module)), key=_first_letters):
+            found[module, letters] = tuple(f"timm:{name}" for name in names)
+    return found
+
+
+def _first_letters(name: str) -> str:
+    return name[: len(name) - len(name.lstrip(ascii_lowercase))]
 
 
 def check_name(name: str) -> None:

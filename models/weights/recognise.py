@@ -24,9 +24,7 @@ SIDES_PX = (28, 32, 48, 56, *range(64, 256, 16), 256, 288, 299, 320, 336, 384, 4
 SWITCHES = ("aux_head", "aux_heads")  # of what training alone uses, and inference does without
 MOST_PRESETS = 60  # that are compared whole
 LEAST_OVERLAP = 0.3  # of tensors, with which a network is told as one that the file may belong to
-LEAST_ALIKE = (
-    0.5  # of the smaller one's names, that a file and a preset have in common where depths and widths are searched
-)
+LEAST_ALIKE = 0.5  # of the smaller one's names, that a file and a preset whose numbers are searched have in common
 MOST_SEARCHED = 4  # presets, of which two of a family
 NEAR_FAMILY = 0.35  # of the best family's share of names: what a family needs to be compared whole
 

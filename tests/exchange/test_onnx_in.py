@@ -109,6 +109,19 @@ def test_every_operation_computes_what_onnxruntime_does(case: Case) -> None:
     torch.testing.assert_close(found, torch.from_numpy(wanted), rtol=1e-5, atol=1e-5)
 
 
+def test_logical_operations_compute_what_onnxruntime_does() -> None:
+    node = helper.make_node
+    nodes = [
+        node("Greater", ["x", "low"], ["above"]), node("Less", ["x", "high"], ["below"]),
+        node("And", ["above", "below"], ["between"]), node("Not", ["between"], ["outside"]),
+        node("Or", ["outside", "above"], ["either"]), node("Where", ["either", "x", "low"], ["y"]),
+    ]  # fmt: skip
+    content = file_of(nodes, {"low": np.array(-0.5, F32), "high": np.array(0.5, F32)})
+    image = torch.from_numpy(values(1, 3, 8, 8))
+    (wanted,) = _session(content).run(None, {"x": image.numpy()})
+    assert torch.equal(open_network_file("a.onnx", content).build("cpu")(image).detach(), torch.from_numpy(wanted))
+
+
 def _session(content: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, 1

@@ -94,7 +94,7 @@ class Inside(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         left, right = self.act(self.conv(x)).chunk(2, 1)
         left = self.act(self.one(left) * self.scale)
-        rows = torch.arange(x.shape[2], device=x.device, dtype=x.dtype)
+        rows = torch.arange(x.shape[2], device=x.device).to(x.device, x.dtype)
         return left.flatten(2).mean(-1), (self.two(right).mean(1) * rows).transpose(1, 2)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils import _pytree as pytree
 
 import explorer
+from explorer.exchange.network_file import open_network_file
 from explorer.networks import catalog
 
 BY_NAME = [
@@ -46,6 +51,37 @@ def test_a_public_network_has_no_unknown_operation(name: str) -> None:
     analysis = catalog.find(name).analysis()
     assert analysis.unknown == ()
     assert analysis.params == sum(p.numel() for p in analysis.module.parameters())
+
+
+@pytest.mark.parametrize("name", ["timm:convnextv2_atto", "torchvision:lraspp_mobilenet_v3_large"])
+def test_a_public_network_comes_as_a_pt2_file(name: str, tmp_path: Path) -> None:
+    _comes_back(catalog.find(name).build("cpu").eval(), tmp_path / "network.pt2", 64)
+
+
+@pytest.mark.parametrize("ending", ["pt2", "onnx"])
+def test_a_unet_of_ones_own_comes_as_a_file(ending: str, tmp_path: Path) -> None:
+    _comes_back(UNet().eval(), tmp_path / f"network.{ending}", 68)
+
+
+def _comes_back(module: nn.Module, path: Path, side: int) -> None:
+    """A file gives the same outputs, layers with weights, costs and fields, and knows every operation."""
+    explorer.export(module, path, input_size=(3, side, side))
+    again, image = open_network_file(path.name, path).build("cpu"), torch.rand(2, 3, side, side)
+    with torch.no_grad():
+        torch.testing.assert_close(_first(again(image)), _first(module(image)), rtol=1e-4, atol=1e-5)
+    found, wanted = (explorer.analyze(network, (3, side, side)) for network in (again, module))
+    assert found.unknown == ()
+    assert (found.params, found.macs, found.receptive_field) == (wanted.params, wanted.macs, wanted.receptive_field)
+    kept = [
+        [(layer.kind, layer.output_shape, layer.params, layer.macs) for layer in each.layers if layer.params]
+        for each in (found, wanted)
+    ]
+    assert kept[0] == kept[1]
+
+
+def _first(outputs: Any) -> Tensor:
+    """The first tensor of what a network gives."""
+    return pytree.tree_leaves(outputs)[0]
 
 
 def test_a_unet_of_ones_own_has_no_unknown_operation_and_its_maps_are_its_own() -> None:
