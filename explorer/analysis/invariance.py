@@ -16,6 +16,7 @@ from explorer.analysis.mean import Mean
 from explorer.analysis.moving import Move, moved
 from explorer.analysis.outputs import Output
 from explorer.errors import UserError
+from explorer.graph.layers import LayerGraph
 from explorer.graph.names import find_layer
 from explorer.graph.trace import TracedProgram
 
@@ -87,6 +88,16 @@ def invariance(
             progress(place + 1, len(amounts))
     numbers = tuple(int(number) for number in chosen)
     return Invariance(move, tuple(amounts), names, numbers, distances, probability)
+
+
+def pools(graph: LayerGraph) -> list[tuple[str, str]]:
+    """Each layer of windows that are pooled, behind the one whose maps it pools: their ids."""
+    return [
+        (layer.inputs[0], layer.id)
+        for layer in graph
+        if layer.kind in ("max_pool", "avg_pool") and layer.is_map and layer.window and max(layer.window.kernel) > 1
+        and layer.inputs[0] != graph.layers[0].id
+    ]  # fmt: skip
 
 
 def _checked(targets: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:

@@ -74,6 +74,9 @@ def test_invariance_moves_the_pictures_and_says_whether_maps_move_along() -> Non
     assert [tile["label"] for tile in tiles(app, 0)][:2] == ["0°", "60°"]
     table = app.main.table[0].value
     assert list(table["Shifted by the stride"])[:3] == ["the same, moved"] * 3
+    pools = app.main.table[1].value
+    assert list(pools["Pool"]) == ["features.3", "features.7", "features.17"]
+    assert all(int(b.strip("%")) > int(p.strip("%")) for b, p in zip(pools["Before"], pools["Behind"], strict=True))
     app.segmented_control(key="widget:moved").set_value("own").run()
     app = opened("invariance", **{name: text for name, text in link(app).items() if name in ("move", "moved")})
     assert "Mean over 1 picture with" in said(app)

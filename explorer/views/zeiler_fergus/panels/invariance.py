@@ -10,12 +10,13 @@ import streamlit as st
 import torch
 
 from explorer.analysis.equivariance import Equivariance, equivariance
-from explorer.analysis.invariance import Invariance, invariance
+from explorer.analysis.invariance import Invariance, invariance, pools
 from explorer.analysis.moving import MOVES, Move, amounts, moved
 from explorer.analysis.trunk import trunk
 from explorer.errors import UserError
 from explorer.figures import invariance as figures
 from explorer.figures import raster
+from explorer.graph.trace import TracedProgram
 from explorer.ui import components, output_control, pictures, state, unseen
 from explorer.ui.awaited import awaited
 from explorer.ui.chart import chart, table
@@ -28,7 +29,7 @@ from explorer.views.zeiler_fergus.asked import is_asked
 from explorer.views.zeiler_fergus.panel import Panel
 
 MOVED_SOURCES = {"unseen": "Unseen", "own": "Chosen in the sidebar"}
-MOST_PICTURES, SHOWN = 50, 7
+MOST_PICTURES, SHOWN, MOST_POOLS = 50, 7, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,8 @@ def render(session: Session) -> None:
     st.subheader("Do maps move along?", anchor=False)
     shifted = awaited("equivariance", (*session.key,), "Shifting a picture", lambda job: _shifted(session, every, job))
     if shifted is not None:
-        _table(shifted)
+        _table(shifted.moving)
+        _pool_table(shifted.pooled)
 
 
 def _controls() -> None:
@@ -145,8 +147,16 @@ def _pass(number: int) -> None:
 # -- equivariance -----------------------------------------------------------------------------------------------------
 
 
-def _shifted(session: Session, layers: Sequence[str], job: Job) -> list[tuple[Equivariance, Equivariance]]:
-    """Of each layer whose units look at places whole pixels apart: shifted by its stride, and by one pixel more."""
+@dataclass(frozen=True, eq=False)
+class ShiftedPicture:
+    """What a shift does to maps. moving: of each layer whose units look at places whole pixels apart, for its stride
+    and for one pixel more. pooled: how far maps change by one pixel, those before each pool and those behind it."""
+
+    moving: list[tuple[Equivariance, Equivariance]]
+    pooled: list[tuple[str, float, float]]
+
+
+def _shifted(session: Session, layers: Sequence[str], job: Job) -> ShiftedPicture:
     program, found = session.load(job.should_stop).program, list[tuple[Equivariance, Equivariance]]()
     for done, layer in enumerate(layers, start=1):
         whole = equivariance(program, session.input, layer, cancel=job.should_stop)
@@ -156,7 +166,31 @@ def _shifted(session: Session, layers: Sequence[str], job: Job) -> list[tuple[Eq
             assert other is not None
             found.append((whole, other))
         job.progress(done, len(layers))
-    return found
+    return ShiftedPicture(found, _pooled(program, session.input, job))
+
+
+def _pooled(program: TracedProgram, image: torch.Tensor, job: Job) -> list[tuple[str, float, float]]:
+    """The first pools, how far the maps before each change, and its own."""
+    pairs = pools(program.graph)[:MOST_POOLS]
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    distances = invariance(program, image, names, "vertical", (1.0,), cancel=job.should_stop).distances[:, 0, 0]
+    by_name = dict(zip(names, distances.tolist(), strict=True))
+    return [(pool, by_name[before], by_name[pool]) for before, pool in pairs]
+
+
+def _pool_table(pooled: Sequence[tuple[str, float, float]]) -> None:
+    if not pooled:
+        return
+    rows = [{"Pool": pool, "Before": before, "Behind": behind} for pool, before, behind in pooled]
+    table({
+        "Pool": [markdown_safe(pool) for pool, _, _ in pooled],
+        "Before": [f"{before:.0%}" for _, before, _ in pooled],
+        "Behind": [f"{behind:.0%}" for _, _, behind in pooled],
+    }, "pools", rows)  # fmt: skip
+    st.caption(
+        "How far maps change where the picture moves down by one pixel, as a share of their length, before each pool "
+        "and behind it: pooling takes small shifts away in part."
+    )
 
 
 def _table(shifted: Sequence[tuple[Equivariance, Equivariance]]) -> None:
