@@ -19,6 +19,7 @@ from explorer.errors import UserError
 from explorer.graph.layers import LayerGraph
 from explorer.graph.names import find_layer
 from explorer.graph.trace import TracedProgram
+from explorer.run.execute import first_tensor
 
 OnAmounts = Callable[[int, int], object]  # how many amounts are done, and how many there are
 
@@ -68,7 +69,7 @@ def invariance(
     def answers(batch: Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
         values, features = list[Tensor](), list[list[Tensor]]()
         for returned, maps in features_of(program, batch, names, cancel=cancel):
-            values.append(reading.values(returned, len(maps[names[0]]) if names else len(batch)))
+            values.append(reading.values(returned, len(next(iter(maps.values()), first_tensor(returned)))))
             features.append([maps[name].flatten(1).double().cpu() for name in names])
         joined = [torch.cat(parts).numpy() for parts in zip(*features, strict=True)]
         return torch.cat(values).numpy(), joined
