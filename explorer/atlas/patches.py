@@ -20,6 +20,7 @@ from explorer.atlas.picture_sets import PictureSet
 from explorer.errors import Cancelled, ImageError, UserError
 from explorer.graph.layers import LayerGraph
 from explorer.graph.names import find_layer
+from explorer.graph.shapes import image_dtype
 from explorer.images.ahead import ahead
 from explorer.networks.catalog import LoadedNetwork
 from explorer.receptive_field.map_layout import arrangement
@@ -134,8 +135,9 @@ def _signals(
     parameter = next(network.module.parameters(), None)
     views = torch.from_numpy(np.stack([each.view for each in seen if each.view is not None]))
     images = network.preprocessing.normalised(views.to("cpu" if parameter is None else parameter.device))
+    images = images.to(image_dtype(network.module))
     channels, positions = [each.channel for each in seen], [each.patch.position for each in seen]
-    return project_each(network.program, images, layer, channels, positions, settings, cancel=cancel).cpu()
+    return project_each(network.program, images, layer, channels, positions, settings, cancel=cancel).float().cpu()
 
 
 def _with_signal(patch: Patch, signal: Tensor) -> Patch:

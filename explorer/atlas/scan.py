@@ -16,6 +16,7 @@ from explorer.analysis.top_nine_run import TopNineRun, channels_of
 from explorer.atlas.picture_sets import PictureSet
 from explorer.atlas.scan_file import MOST_BROKEN, BrokenPicture, Scan, ScanSubject
 from explorer.errors import ImageError
+from explorer.graph.shapes import image_dtype
 from explorer.graph.trace import TracedProgram
 from explorer.images.ahead import ahead
 from explorer.images.preprocess import Preprocessing
@@ -59,7 +60,8 @@ class ScanJob:
         full = np.zeros((self.subject.batch, *self.preprocessing.crop, 3), np.uint8)
         if views:
             full[: len(views)] = views
-        return self.preprocessing.normalised(torch.from_numpy(full).to(self.device))
+        found = self.preprocessing.normalised(torch.from_numpy(full).to(self.device))
+        return found.to(image_dtype(self.program.module))
 
 
 def scan_steps(

@@ -77,8 +77,7 @@ def _filter(found: SessionScan, filters: str, channel: int, job: Job) -> _Source
 def _feeders(found: SessionScan, layer: str, channel: int, patches: Sequence[Patch], job: Job) -> _Source:
     """Over the unit's own strongest pictures. Raises UserError, Cancelled."""
     network = found.session.load(job.should_stop)
-    views = np.stack([network.preprocessing.view(found.pictures.pixels(patch.picture)) for patch in patches])
-    images = found.images(network, views)
+    images = found.images(patches)
     positions = [patch.position for patch in patches]
     known = feeders(network.program, images, layer, channel, positions, job.should_stop)
     chosen, blocks = known.strongest(FEEDERS_SHOWN), dict[int, np.ndarray]()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from explorer.atlas.picture_sets import PictureSet, UnseenPictures
 from explorer.atlas.scan import ScanJob, scan_steps
 from explorer.atlas.scan_file import Scan
 from explorer.atlas.shipped import is_shipped, shipped
+from explorer.images.preprocess import Preprocessing
 from explorer.networks.catalog import LoadedNetwork
+from explorer.networks.picture_input import fitted
 from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED
 from explorer.training.dataset import Item, draw_item
 from explorer.ui import awaited, jobs, state
@@ -30,6 +32,7 @@ from explorer.ui.settings import Setting
 
 SCAN_COUNTS = (200, 500, 2000)
 SETTINGS = (Setting("scanned", 500, choices=SCAN_COUNTS),)
+KEPT_SCANS = 4  # of a session, the newest
 _KIND = "scan"
 
 
@@ -55,13 +58,20 @@ class SessionScan:
             network, self.pictures, top, layer, channels, projections=projections, cancel=cancel
         )  # fmt: skip
 
-    @staticmethod
-    def images(network: LoadedNetwork, views: np.ndarray) -> Tensor:
-        """Pictures as the network sees them, uint8 [N, H, W, 3], as its input on its device."""
-        parameter = next(network.module.parameters(), None)
-        return network.preprocessing.normalised(
-            torch.from_numpy(views).to("cpu" if parameter is None else parameter.device)
-        )
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How the pictures of the scan came to the network: as the weights expect it, whatever a person chose for the
+        picture at hand."""
+        return fitted(self.session.source.preprocessing, self.session.input_size)
+
+    def view(self, patch: Patch) -> np.ndarray:
+        """The whole of what the network sees of a patch's picture, uint8 [H, W, 3]."""
+        return self.preprocessing.view(self.pictures.pixels(patch.picture))
+
+    def images(self, patches: Sequence[Patch]) -> Tensor:
+        """The pictures of some patches as the network's input [N, C, H, W], on its device."""
+        views = torch.from_numpy(np.stack([self.view(patch) for patch in patches]))
+        return self.preprocessing.normalised(views).to(self.session.device, self.session.network.dtype)
 
 
 class _KeptPictures(UnseenPictures):
@@ -94,6 +104,13 @@ def _kept() -> dict[Any, Scan]:
     return st.session_state.setdefault("scans", {})
 
 
+def _keep(key: Any, scan: Scan) -> None:
+    kept = _kept()
+    kept[key] = scan
+    for old in list(kept)[:-KEPT_SCANS]:
+        del kept[old]
+
+
 def _ask(session: Session, count: int) -> Scan | None:
     """The button that scans, or the scan under way; its result once it is there. Raises UserError."""
     key = (*session.key, count)
@@ -101,7 +118,7 @@ def _ask(session: Session, count: int) -> Scan | None:
     if job is not None:
         job.wait(awaited.GRACE_S)
     if job is not None and job.finished and job.result is not None:
-        _kept()[session.network_key, count] = job.result
+        _keep((session.network_key, count), job.result)
         return job.result
     if job is not None and not job.finished:
         jobs.show(job, "Scanning the unseen pictures")
@@ -137,7 +154,7 @@ def _scanned(session: Session, count: int, job: Job) -> Scan:
     """For jobs: all layers over the first pictures. Raises UserError, Cancelled."""
     network: LoadedNetwork = session.load(job.should_stop)
     layers = scanned_layers(network.program.graph, ["all"])
-    batch = passes_of(network.program).batch_size(session.preprocessing.tensor(np.zeros((1, 1, 3), np.uint8)))
+    batch = passes_of(network.program).batch_size(network.preprocessing.tensor(np.zeros((1, 1, 3), np.uint8)))
     scanning = ScanJob.of(session.preset, network, _KeptPictures(count), layers, batch)
     found = None
     for found in scan_steps(scanning, cancel=job.should_stop):

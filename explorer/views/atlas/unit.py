@@ -110,7 +110,7 @@ def _tile(rank: int, patch: Patch, projected: bool) -> Tile:
 def _whole(found: SessionScan, patch: Patch) -> None:
     """The chosen of the nine pictures, with the frame of what the unit sees."""
     st.subheader(f"Number {state.get('atlas_rank') + 1}, whole", anchor=False)
-    view = found.session.preprocessing.view(found.pictures.pixels(patch.picture))
+    view = found.view(patch)
     size = view.shape[0], view.shape[1]
     components.picture(
         raster.enlarge(view, raster.zoom_of(size)), f"{patch.name}, whole", key="atlas whole",
