@@ -25,7 +25,7 @@ def similarity_chart(found: Evolution, epoch: int) -> go.Figure:
     for number, layer in enumerate(found.layers):
         figure.add_scatter(
             x=found.epochs, y=found.similarity[:, number], mode="lines+markers", name=f"{number + 1} · {layer}",
-            line={"color": sample_colorscale(CIVIDIS, 0.3 + 0.6 * number / count)[0]},
+            line={"color": sample_colorscale(CIVIDIS, 0.42 + 0.48 * number / count)[0]},
             hovertemplate=f"{layer}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     figure.add_vline(x=epoch, line={"color": GRAY, "dash": "dot"})

@@ -25,7 +25,7 @@ def distance_chart(found: Invariance) -> go.Figure:
     """A line a layer, dark near the image, bright near the classes, each with a band of one standard error."""
     figure, count = go.Figure(), max(1, len(found.layers) - 1)
     for number, layer in enumerate(found.layers):
-        (colour,) = sample_colorscale(CIVIDIS, [0.3 + 0.6 * number / count])
+        (colour,) = sample_colorscale(CIVIDIS, [0.42 + 0.48 * number / count])
         _curve(figure, found, found.distance_means(layer), layer, str(colour))
     figure.update_yaxes(title="distance / length of the features", rangemode="tozero")
     return _laid_out(figure, found)
