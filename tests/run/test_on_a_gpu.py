@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,9 @@ from torch import nn
 
 import explorer
 import models
+from explorer.analysis.attribution import attribute
+from explorer.analysis.attribution_batch import DRAWING
+from explorer.analysis.attribution_settings import AttributionMethod, AttributionSettings
 from explorer.analysis.channels import channel_use
 from explorer.analysis.effective_field import Unit, centre_of, effective_field_steps, noise
 from explorer.analysis.latency import measure
@@ -65,6 +70,20 @@ def test_uses_of_channels_and_effective_fields_are_those_of_the_cpu(name: str) -
         for m, d in ((cpu, "cpu"), (cuda, "cuda"))
     ]
     close(mass[0], mass[1], relative=2e-2)  # a unit near 0 that falls on the other side of a ReLU shuts its gradient
+
+
+@pytest.mark.parametrize("method", get_args(AttributionMethod))
+def test_attributions_are_those_of_the_cpu(method: AttributionMethod) -> None:
+    cpu, cuda, _ = on_both("resnet_mini")
+    image = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(1))
+    settings = AttributionSettings(samples=4, steps=8, noise=0.0 if method in DRAWING else 0.1)
+    here, there = (
+        attribute(trace(m, (3, 64, 64)), x, method, 5, settings) for m, x in ((cpu, image), (cuda, image.cuda()))
+    )
+    assert here.layer == there.layer
+    assert there.probability == pytest.approx(here.probability, rel=1e-3)
+    close(here.values, there.values, relative=2e-2)  # a unit near 0 may fall on the other side of a ReLU
+    close(here.map, there.map, relative=2e-2)
 
 
 def test_latencies_wait_for_the_device() -> None:
