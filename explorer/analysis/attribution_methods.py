@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +16,6 @@ from explorer.analysis.attribution_model import ScoringModule
 from explorer.analysis.attribution_settings import AttributionMethod, AttributionSettings
 from explorer.analysis.occluder import fill_values, singly
 from explorer.analysis.passes import Cancel
-from explorer.errors import Cancelled
-
-_DRAWING = threading.Lock()  # Captum draws from the generators that all threads share
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,28 +60,55 @@ def integrated_gradients(job: Attributed) -> Tensor:
 
 def smoothgrad(job: Attributed) -> Tensor:
     """The mean derivative under noise (Smilkov et al. 2017)."""
-    with drawn(job.settings.seed, job.images, job.cancel):
-        found: Any = attr.NoiseTunnel(attr.Saliency(job.model)).attribute(
-            job.images, nt_type="smoothgrad", nt_samples=job.settings.samples, nt_samples_batch_size=job.batch,
-            stdevs=job.deviation, target=job.targets, abs=False,
-        )  # fmt: skip
-    return found
+    draws, total = _Draws.of(job), torch.zeros_like(job.images)
+    for count in draws.batches(job):
+        total += _slopes(job, draws.noisy(job, count)).sum(0, keepdim=True)
+    return total / job.settings.samples
 
 
 def gradient_shap(job: Attributed) -> Tensor:
     """Expected gradients under noise, from baselines at random (Lundberg and Lee 2017; Erion et al. 2021)."""
-    method, left = attr.GradientShap(job.model), job.settings.samples
-    absent = [fill_values(job.images, fill) for fill in ("mean", "blur")]
-    baselines = torch.cat([job.baselines, *(each.expand_as(job.images) for each in absent)])
-    total = torch.zeros_like(job.images)
-    with drawn(job.settings.seed, job.images, job.cancel):
-        for first in range(0, left, job.batch):
-            count = min(job.batch, left - first)
-            part: Any = method.attribute(
-                job.images, baselines, n_samples=count, stdevs=job.deviation, target=job.targets
-            )
-            total += part * (count / left)
-    return total
+    absent = [fill_values(job.images, fill).expand_as(job.images) for fill in ("mean", "blur")]
+    baselines = torch.cat([job.baselines, *absent])
+    draws, total = _Draws.of(job), torch.zeros_like(job.images)
+    for count in draws.batches(job):
+        noisy = draws.noisy(job, count)
+        start = baselines[draws.numbers.choice(len(baselines), count)]
+        share = torch.as_tensor(draws.numbers.uniform(0.0, 1.0, count)).to(noisy).view(-1, 1, 1, 1)
+        slopes = _slopes(job, share * noisy + (1 - share) * start)
+        total += ((noisy - start) * slopes).sum(0, keepdim=True)
+    return total / job.settings.samples
+
+
+def _slopes(job: Attributed, images: Tensor) -> Tensor:
+    """The derivative at each of some variants of the one image."""
+    return attr.Saliency(job.model).attribute(images.requires_grad_(), job.targets.expand(len(images)), abs=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """What is drawn from a seed, in the order that Captum draws it: its own generators are those of all threads, so
+    that visitors would have to wait for each other."""
+
+    noise: torch.Generator
+    numbers: np.random.RandomState
+
+    @classmethod
+    def of(cls, job: Attributed) -> _Draws:
+        """Fresh generators of the job's seed."""
+        seed = job.settings.seed
+        return cls(torch.Generator(job.images.device).manual_seed(seed), np.random.RandomState(seed % 2**32))
+
+    @staticmethod
+    def batches(job: Attributed) -> Iterator[int]:
+        """How many samples are run together, until all are."""
+        for first in range(0, job.settings.samples, job.batch):
+            yield min(job.batch, job.settings.samples - first)
+
+    def noisy(self, job: Attributed, count: int) -> Tensor:
+        """The image with noise, so many times."""
+        deviation = job.images.new_full((count, *job.images.shape[1:]), job.deviation)
+        return job.images.detach() + torch.normal(0.0, deviation, generator=self.noise)
 
 
 def deeplift(job: Attributed) -> Tensor:
@@ -117,21 +139,3 @@ CAPTUM: dict[AttributionMethod, Callable[[Attributed], Tensor]] = {
     "integrated_gradients": integrated_gradients, "smoothgrad": smoothgrad, "gradient_shap": gradient_shap,
     "deeplift": deeplift, "gradcam": gradcam, "layercam": layercam,
 }  # fmt: skip
-
-
-@contextmanager
-def drawn(seed: int, image: Tensor, cancel: Cancel) -> Generator[None]:
-    """Within it torch and NumPy draw from this seed; their generators of before go on after it. image: on the device
-    on which noise is drawn. Raises Cancelled."""
-    while not _DRAWING.acquire(timeout=0.2):
-        if cancel():
-            raise Cancelled
-    before, devices = np.random.get_state(), [image.device] if image.device.type == "cuda" else []
-    try:
-        with torch.random.fork_rng(devices):  # pyright: ignore[reportUnknownMemberType]
-            torch.random.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
-            np.random.seed(seed % 2**32)
-            yield
-    finally:
-        np.random.set_state(before)
-        _DRAWING.release()

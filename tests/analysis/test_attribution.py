@@ -93,7 +93,7 @@ def by_captum(module: nn.Module, image: Tensor, method: AttributionMethod, basel
 def test_it_is_captums_on_a_network_that_captum_understands(method: AttributionMethod) -> None:
     module = plain()
     program, image = opened(module)
-    expected = by_captum(module, image.clone().requires_grad_(), method, QUICK.baseline(image))
+    expected = by_captum(module, image.clone().requires_grad_().requires_grad_(), method, QUICK.baseline(image))
     torch.testing.assert_close(attribute(program, image, method, 2, QUICK).values, expected[0].detach())
 
 
@@ -103,7 +103,7 @@ def test_it_is_captums_on_a_network_that_captum_understands(method: AttributionM
 def change(module: nn.Module, image: Tensor, target: int) -> float:
     """How much the score differs from that of the baseline."""
     with torch.no_grad():
-        return float((module(image.clone()) - module(QUICK.baseline(image)))[0, target])
+        return float((module(image.clone().requires_grad_()) - module(QUICK.baseline(image)))[0, target])
 
 
 @pytest.mark.parametrize("make", [plain, Awkward])
@@ -129,7 +129,11 @@ def test_deeplift_adds_up_where_captums_own_does_not(pool: str) -> None:
     program, image = opened(module)
     expected = change(module, image, 2)
     assert float(attribute(program, image, "deeplift", 2, QUICK).values.sum()) == pytest.approx(expected, rel=1e-3)
-    captums = by_captum(module, image.clone().requires_grad_(), "deeplift", QUICK.baseline(image)).detach().sum()
+    captums = (
+        by_captum(module, image.clone().requires_grad_().requires_grad_(), "deeplift", QUICK.baseline(image))
+        .detach()
+        .sum()
+    )
     assert abs(float(captums) - expected) > 0.01 * abs(expected)
 
 
@@ -237,7 +241,7 @@ def test_occlusion_gives_each_pixel_the_mean_loss_of_the_squares_over_it() -> No
     program, image = opened(module, (8, 8))
     with torch.no_grad():
         baseline = float(module(image).softmax(1)[0, 1])
-        hidden = image.clone()
+        hidden = image.clone().requires_grad_()
         hidden[:, :, :4, 4:] = fill_values(image, "gray")
         loss = baseline - float(module(hidden).softmax(1)[0, 1])
     found = attribute(program, image, "occlusion", 1, AttributionSettings(window=4, stride=4))
@@ -259,6 +263,29 @@ def test_noise_comes_from_the_seed_alone_and_leaves_the_generators_as_they_were(
     assert (np.random.get_state()[1] == numbers).all()  # pyright: ignore
 
 
+@pytest.mark.parametrize("samples", [5, 16])
+def test_noise_is_drawn_as_captum_draws_it(samples: int) -> None:
+    module = plain()
+    program, image = opened(module)
+    settings = AttributionSettings(samples=samples, noise=0.1, seed=3)
+    deviation, target = 0.1 * float(image.max() - image.min()), torch.tensor([2])
+    absent = [settings.baseline(image), *(fill_values(image, fill).expand_as(image) for fill in ("mean", "blur"))]
+    with torch.random.fork_rng():  # pyright: ignore
+        torch.manual_seed(3)  # pyright: ignore
+        smooth: Any = captum.attr.NoiseTunnel(captum.attr.Saliency(module)).attribute(
+            image.clone().requires_grad_(), nt_type="smoothgrad", nt_samples=samples, stdevs=deviation, target=target,
+            abs=False,
+        )  # fmt: skip
+        torch.manual_seed(3)  # pyright: ignore
+        np.random.seed(3)
+        shap: Any = captum.attr.GradientShap(module).attribute(
+            image.clone().requires_grad_(), torch.cat(absent), n_samples=samples, stdevs=deviation, target=target
+        )
+    for method, expected in (("smoothgrad", smooth), ("gradient_shap", shap)):
+        found = attribute(program, image, method, 2, settings).values  # pyright: ignore[reportArgumentType]
+        torch.testing.assert_close(found, expected[0].detach(), rtol=1e-4, atol=1e-6)
+
+
 # -- all of them ------------------------------------------------------------------------------------------------------
 
 
@@ -267,7 +294,7 @@ def test_every_method_gives_one_value_per_pixel_and_leaves_the_network_as_it_was
     module = Awkward().train()
     program, image = trace(module, (3, 16, 20)), torch.randn(3, 16, 20)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    kept, told = image.clone(), list[tuple[int, int]]()
+    kept, told = image.clone().requires_grad_(), list[tuple[int, int]]()
     found = attribute(program, image, method, None, QUICK, progress=lambda done, total, _: told.append((done, total)))
     with torch.no_grad():
         probabilities = module.eval()(image[None]).softmax(1)[0]

@@ -116,8 +116,10 @@ def _controls(session: Session) -> tuple[Asked, int | None]:
         state.control(st.selectbox, "method", "Computed by", options=list(COMPUTED_BY),
                       format_func=COMPUTED_BY.__getitem__,
                       help="Whole passes, or only what the square can reach. The maps are the same.")  # fmt: skip
-        state.control(st.number_input, "memory", "Memory (MB)", min_value=0, max_value=MOST_MEGABYTES, step=100,
-                      help="The most that the run takes at once beside the weights. 0: what is usual.")  # fmt: skip
+        state.control(
+            st.number_input, "memory", "Memory (MB, 0: automatic)", min_value=0, max_value=MOST_MEGABYTES, step=100,
+            help="The most that the run takes at once beside the weights; 0 leaves it to the program.",
+        )  # fmt: skip
         output_control.render()
     settings = OcclusionSettings(
         window, stride, state.get("fill"), layer or None, state.get("method"), output=output_control.chosen(),
