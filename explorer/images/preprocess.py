@@ -136,13 +136,13 @@ class Preprocessing:
 
     def tensor(self, pixels: np.ndarray) -> torch.Tensor:
         """The network's input, float32 [1, channels, *crop]."""
-        return self.normalised(torch.from_numpy(self.view(pixels))[None])
+        return self.normalised(torch.from_numpy(self.view(pixels))[None]).contiguous()
 
     def normalised(self, views: torch.Tensor) -> torch.Tensor:
         """Several pictures as `view` gives them, uint8 [N, *crop, 3], as inputs float32 [N, channels, *crop]."""
         values = self.in_rgb(views[..., : self.channels].permute(0, 3, 1, 2)).float() / 255
         mean, std = (torch.tensor(each, device=views.device).view(-1, 1, 1) for each in (self.mean, self.std))
-        return ((values - mean) / std).contiguous()
+        return (values - mean) / std
 
     def in_rgb(self, signal: torch.Tensor) -> torch.Tensor:
         """A signal [..., C, H, W] at the network's input with its channels in the order that pictures have, or back."""
