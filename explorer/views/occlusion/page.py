@@ -102,7 +102,7 @@ def _controls(session: Session) -> tuple[Asked, int | None]:
     if named and layer not in layers:
         _warn(f"occluded={shorten(named)} is not a layer with maps in this network; none is summed.")
         layer = ""
-    with st.container(border=True), st.grid(min_column_width=135, gap="small"):
+    with st.container(border=True), st.grid(min_column_width=150, gap="small", vertical_alignment="bottom"):
         _number("window", "Window (px)", window, side, "Side of the square that is hidden.")
         _number("stride", "Stride (px)", stride, side, "Pixels from one position to the next.")
         state.control(st.selectbox, "fill", "Filled with", options=list(FILLS), format_func=FILLS.__getitem__)
@@ -117,7 +117,7 @@ def _controls(session: Session) -> tuple[Asked, int | None]:
                       format_func=COMPUTED_BY.__getitem__,
                       help="Whole passes, or only what the square can reach. The maps are the same.")  # fmt: skip
         state.control(
-            st.number_input, "memory", "Memory (MB, 0: automatic)", min_value=0, max_value=MOST_MEGABYTES, step=100,
+            st.number_input, "memory", "Memory (MB, 0: auto)", min_value=0, max_value=MOST_MEGABYTES, step=100,
             help="The most that the run takes at once beside the weights; 0 leaves it to the program.",
         )  # fmt: skip
         output_control.render()
