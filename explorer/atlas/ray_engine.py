@@ -27,6 +27,7 @@ from explorer.atlas.scan_file import MOST_BROKEN, BrokenPicture, Scan
 from explorer.atlas.scan_folder import CHECKPOINTS, ROWS
 from explorer.errors import ImageError, UserError, shown
 from explorer.graph.reasons import reason
+from explorer.graph.shapes import image_dtype
 from explorer.graph.trace import trace
 from explorer.images import codec
 from explorer.images.preprocess import Preprocessing
@@ -141,7 +142,7 @@ class _Rows:
     ) -> None:  # fmt: skip
         torch.set_num_threads(threads)  # as many as a scan without Ray has here: how torch adds up depends on it
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.program = trace(module.to(self.device), size)
+        self.program, self.dtype = trace(module.to(self.device), size), image_dtype(module)
         self.preprocessing, self.layers, self.batch = preprocessing, layers, batch
 
     @staticmethod
@@ -155,7 +156,7 @@ class _Rows:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         views = np.zeros((self.batch, *batch["view"].shape[1:]), np.uint8)  # filled up, as in a scan without Ray
         views[: len(batch["path"])] = batch["view"]
-        images = self.preprocessing.normalised(torch.from_numpy(views).to(self.device))
+        images = self.preprocessing.normalised(torch.from_numpy(views).to(self.device)).to(self.dtype)
         rows: dict[str, Any] = {"path": batch["path"], "problem": batch["problem"]}
         for number, (values, places, columns) in enumerate(maxima(self.program, images, self.layers).values()):
             rows[f"values{number}"] = [row.tobytes() for row in values[: len(batch["path"])]]
