@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
@@ -127,12 +127,13 @@ class Session:
     def load(self, cancel: Callable[[], bool] = lambda: False) -> LoadedNetwork:
         """The network with its weights, on the device: seconds of work the first time, so it is called in jobs.
 
+        Its preprocessing is the one at hand, with a person's choices, which a cached network knows nothing of.
         Raises MemoryLimitError before anything is allocated, WeightsError, UserError where a download comes first,
         Cancelled.
         """
         if self.source.needs_download:
             raise UserError(f"The weights {self.source.title} are not here yet: download them in the sidebar.")
-        return _load(self, cancel)
+        return replace(_load(self, cancel), preprocessing=self.preprocessing)
 
     @cached_property
     def kept(self) -> Kept | None:

@@ -133,3 +133,11 @@ def test_what_cannot_be_is_said_in_a_sentence() -> None:
     app = open_atlas(scanned="3", atlas_shown="both", prefers="part:nosuch", channel="999", layer="features.2")
     assert len(app.warning) == 4
     assert not app.exception
+
+
+def test_pictures_come_to_the_network_as_a_person_chose() -> None:
+    app = open_trained(view="atlas", layer="features.2", mean="0", std="1", scanned="200")
+    assert "is not known of this network yet" in said(app), "the shipped scan is of pictures prepared otherwise"
+    settled(app.button(key="atlas scan").click().run())
+    (scan,) = app.session_state["scans"].values()
+    assert "values from 0 to 1" in scan.subject.preprocessing

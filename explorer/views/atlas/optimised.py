@@ -33,7 +33,7 @@ def render(session: Session, layer: str, channel: int, strongest: float) -> None
                   args=("optimise", True))  # fmt: skip
         return
     seed: int = state.get("image_seed")
-    key = (*session.network_key, layer, channel, seed)
+    key = (*session.network_key, session.preprocessing, layer, channel, seed)
 
     def work(job: Job) -> OptimisedImage:
         return _optimised(key, session, layer, channel, seed, job)

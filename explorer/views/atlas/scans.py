@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,7 @@ from explorer.atlas.picture_sets import PictureSet, UnseenPictures
 from explorer.atlas.scan import ScanJob, scan_steps
 from explorer.atlas.scan_file import Scan
 from explorer.atlas.shipped import is_shipped, shipped
-from explorer.images.preprocess import Preprocessing
 from explorer.networks.catalog import LoadedNetwork
-from explorer.networks.picture_input import fitted
 from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED
 from explorer.training.dataset import Item, draw_item
 from explorer.ui import awaited, jobs, state
@@ -47,7 +45,7 @@ class SessionScan:
     @property
     def key(self) -> tuple[Any, ...]:
         """What names it in jobs and caches."""
-        return (*self.session.network_key, self.scan.subject.pictures_digest)
+        return (*_scanned_key(self.session), self.scan.subject.pictures_digest)
 
     def patches(
         self, layer: str, channels: list[int], cancel: Callable[[], bool], projections: bool = True
@@ -58,20 +56,14 @@ class SessionScan:
             network, self.pictures, top, layer, channels, projections=projections, cancel=cancel
         )  # fmt: skip
 
-    @cached_property
-    def preprocessing(self) -> Preprocessing:
-        """How the pictures of the scan came to the network: as the weights expect it, whatever a person chose for the
-        picture at hand."""
-        return fitted(self.session.source.preprocessing, self.session.input_size)
-
     def view(self, patch: Patch) -> np.ndarray:
         """The whole of what the network sees of a patch's picture, uint8 [H, W, 3]."""
-        return self.preprocessing.view(self.pictures.pixels(patch.picture))
+        return self.session.preprocessing.view(self.pictures.pixels(patch.picture))
 
     def images(self, patches: Sequence[Patch]) -> Tensor:
         """The pictures of some patches as the network's input [N, C, H, W], on its device."""
         views = torch.from_numpy(np.stack([self.view(patch) for patch in patches]))
-        return self.preprocessing.normalised(views).to(self.session.device, self.session.network.dtype)
+        return self.session.preprocessing.normalised(views).to(self.session.device, self.session.network.dtype)
 
 
 class _KeptPictures(UnseenPictures):
@@ -91,13 +83,24 @@ def _drawn(number: int, size_px: int) -> Item:
 
 def current(session: Session) -> SessionScan | None:
     """The scan of the network at hand; None while there is none, which the page then says, with the way to one."""
-    if session.is_ours and not session.is_changed and session.source.kind == "shipped" and is_shipped(session.preset):
+    if _has_shipped(session):
         return SessionScan(session, shipped(session.preset), _KeptPictures())
     count: int = state.get("scanned")
-    kept = _kept().get((session.network_key, count))
+    kept = _kept().get((_scanned_key(session), count))
     if kept is None:
         kept = _ask(session, count)
     return None if kept is None else SessionScan(session, kept, _KeptPictures(count))
+
+
+def _has_shipped(session: Session) -> bool:
+    """Whether the scan of this very network, with pictures prepared as its weights expect them, is shipped."""
+    is_as_shipped = session.is_ours and not session.is_changed and session.source.kind == "shipped"
+    return is_as_shipped and not session.choices.named and is_shipped(session.preset)
+
+
+def _scanned_key(session: Session) -> tuple[Any, ...]:
+    """What a scan hangs on: the network, and how pictures come to it."""
+    return (*session.network_key, session.preprocessing)
 
 
 def _kept() -> dict[Any, Scan]:
@@ -118,7 +121,7 @@ def _ask(session: Session, count: int) -> Scan | None:
     if job is not None:
         job.wait(awaited.GRACE_S)
     if job is not None and job.finished and job.result is not None:
-        _keep((session.network_key, count), job.result)
+        _keep((_scanned_key(session), count), job.result)
         return job.result
     if job is not None and not job.finished:
         jobs.show(job, "Scanning the unseen pictures")
