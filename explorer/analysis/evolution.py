@@ -33,8 +33,9 @@ class Evolution:
     top: Mapping[tuple[int, str], TopNine]
 
     def settled(self, layer: str) -> int:
-        """The first epoch from which on a layer's similarity to the last is at least SETTLED."""
-        below = np.flatnonzero(self.similarity[:, self.layers.index(layer)] < SETTLED)
+        """The first epoch from which on a layer's similarity to the last is at least SETTLED; at the latest the last,
+        also of a layer that is constant in the end, and like nothing."""
+        below = np.flatnonzero(self.similarity[:-1, self.layers.index(layer)] < SETTLED)
         return self.epochs[int(below[-1]) + 1 if len(below) else 0]
 
     def strongest(self, layer: str, count: int) -> tuple[int, ...]:

@@ -29,13 +29,14 @@ def features_of(
     [n, C, H, W] of layers, by id."""
     passes, found = TracedPasses(program), {name: arrangement(program.graph, name) for name in layers}
     done = 0
-    with torch.inference_mode():
-        for batch in torch.split(images, passes.batch_size(images[:1])):
+    for batch in torch.split(images, passes.batch_size(images[:1])):
+        with torch.inference_mode():  # not while the reader of a batch has its turn
             result = run(program, passes.laid_out(batch), capture=layers, until=until, cancel=cancel)
-            yield result.output, {name: how.maps(first_tensor(result.captured[name])) for name, how in found.items()}
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(images))
+            maps = {name: how.maps(first_tensor(result.captured[name])) for name, how in found.items()}
+        yield result.output, maps
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(images))
 
 
 def pooled_features(

@@ -38,13 +38,15 @@ def linear_probes(
     """Fit a classifier to each layer, by id, on the first `train_items` images [N, C, H, W]; judge it on the others.
 
     labels: class numbers [N]. A layer's features are the means of its maps over their positions. Raises UserError where
-    no image is left to fit on or to judge.
+    no image is left to fit on or to judge, or features are not finite.
     """
     if not 1 <= train_items < len(images):
         raise UserError(f"train_items={train_items} leaves none of {len(images)} pictures to fit on, or to judge.")
     found = pooled_features(program, images, layers, progress=progress, cancel=cancel)
     numbers, probes = labels.cpu().numpy(), list[LayerProbe]()
     for layer, features in found.items():
+        if not features.isfinite().all():
+            raise UserError(f"layer={layer!r}: its features are not finite, no classifier can be fitted to them.")
         known, asked = np.split(features.numpy(), [train_items])
         hits = ridge_answers(known, numbers[:train_items], asked) == numbers[train_items:]
         probes.append(LayerProbe(layer, features.shape[1], Mean.of(hits.astype(np.float64))))

@@ -269,7 +269,7 @@ def _stored(name: str, described: TensorMeta, storage: bytes) -> StoredTensor:
     shape, strides = (tuple(side.as_int for side in sides) for sides in (described.sizes, described.strides))
     offset = described.storage_offset.as_int
     numbers = (*shape, *strides, offset)
-    if any(number is None or number < 0 for number in numbers) or len(shape) != len(strides):
+    if not all(number is not None and 0 <= number < 2**48 for number in numbers) or len(shape) != len(strides):
         raise _Pt2Error(f"is damaged: {shown(name)} has no size")
     held = len(storage) // np.dtype(kind).itemsize
     last = offset + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))  # pyright: ignore

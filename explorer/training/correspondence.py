@@ -57,8 +57,10 @@ def part_changes(
     """For each part of each class and each layer, both figures over unseen pictures in which the part is to be seen.
 
     program, preprocessing: of a network, and how it reads pictures. progress: parts done, and of how many.
-    Raises as `feature_changes`.
+    Raises as `feature_changes`, UserError without a layer.
     """
+    if not layers:
+        raise UserError("No layer of this network stands between all of the picture and all of the answer.")
     total, found, stop = (
         sum(len(PARTS[name]) for name in settings.classes),
         list[PartChange](),
@@ -121,8 +123,8 @@ def _figures(
 
 def _read(program: TracedProgram, preprocessing: Preprocessing, pictures: Sequence[np.ndarray]) -> Tensor:
     """Pictures uint8 [H, W, 3] as the network reads them."""
-    weights = next(program.module.parameters())
-    return torch.cat([preprocessing.tensor(picture) for picture in pictures]).to(weights.device, weights.dtype)
+    weights, images = next(program.module.parameters(), None), torch.cat([preprocessing.tensor(p) for p in pictures])
+    return images if weights is None else images.to(weights.device, weights.dtype)
 
 
 def _hidden(picture: np.ndarray, box: Box) -> np.ndarray:

@@ -61,6 +61,16 @@ def test_a_layer_is_settled_from_where_on_it_stays_near_the_end() -> None:
     assert [found.settled(layer) for layer in found.layers] == [5, 9]
 
 
+def test_a_layer_that_dies_is_settled_at_the_last_epoch() -> None:
+    programs = {1: program(1), 4: program(2)}
+    with torch.no_grad():
+        for parameter in programs[4].module.get_submodule("3").parameters():
+            parameter.fill_(-1)
+    found = evolution(programs, torch.rand(3, 3, 12, 12), ["4"])
+    assert found.similarity[:, 0].tolist() == [0, 0]
+    assert found.settled("4") == 4
+
+
 def test_one_image_is_refused() -> None:
     with pytest.raises(UserError, match="two images at least"):
         evolution({1: program(1)}, torch.rand(1, 3, 12, 12), ["2"])

@@ -39,6 +39,14 @@ def test_pictures_are_needed_on_both_sides() -> None:
             linear_probes(program, torch.rand(2, 3, 8, 8), torch.tensor([0, 1]), items, ["0"])
 
 
+def test_features_that_are_not_finite_are_refused() -> None:
+    program = trace(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3)), (3, 8, 8))
+    images = torch.rand(4, 3, 8, 8)
+    images[1] = torch.nan
+    with pytest.raises(UserError, match=r"^layer='0': its features are not finite"):
+        linear_probes(program, images, torch.tensor([0, 1, 0, 1]), 2, ["0"])
+
+
 def test_the_classes_are_told_better_from_higher_layers() -> None:
     """Table 7 of the paper: by more than twice the standard error up to layer 3, and from there to the last."""
     network = catalog.load(catalog.find("zfnet_mini"), catalog.weights_source("zfnet_mini"))

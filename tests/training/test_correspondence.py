@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from torch import nn
 
 from explorer.analysis.correspondence import PartChange, over_parts
 from explorer.errors import Cancelled, UserError
+from explorer.graph.trace import trace
 from explorer.networks import catalog
 from explorer.networks.catalog import LoadedNetwork
 from explorer.training.correspondence import CorrespondenceSettings, part_changes
@@ -52,6 +54,13 @@ def test_progress_is_told_by_part_and_a_cancel_ends_it(network: LoadedNetwork) -
     assert told == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(Cancelled):
         _changes(network, [LAST_MAPS], settings, cancel=lambda: True)
+
+
+def test_a_network_needs_no_weights_and_at_least_one_layer(network: LoadedNetwork) -> None:
+    program, settings = trace(nn.Sequential(nn.MaxPool2d(2)), (3, 64, 64)), CorrespondenceSettings(("clock",), groups=1)
+    assert [each.layer for each in part_changes(program, network.preprocessing, ["0"], settings)] == ["0"] * 6
+    with pytest.raises(UserError, match="No layer of this network stands between"):
+        _changes(network, [], settings)
 
 
 def test_settings_out_of_range_are_named() -> None:
