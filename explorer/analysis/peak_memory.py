@@ -24,7 +24,7 @@ from explorer.types import InputSize
 
 _ALLOCATION = "[memory]"  # what the profiler calls an allocation, or where its bytes are below 0 a release
 _profiling = threading.Lock()  # a process has one profiler, whatever thread it looks at
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # it would say at each pass of a CPU that it found no GPU
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would say of each pass that it began, and that there is no GPU
 
 
 def measured_peak_bytes(

@@ -97,3 +97,9 @@ def test_a_device_that_does_not_tell_has_no_figure() -> None:
 @pytest.mark.parametrize(("module", "maps"), [(nn.ReLU(inplace=True), 1), (nn.Sequential(*[nn.ReLU()] * 3), 3)])
 def test_a_gpu_tells_the_same(module: nn.Module, maps: int) -> None:
     assert measured_peak_bytes(module.cuda(), SIZE, device="cuda") == maps * MAP_BYTES
+
+
+def test_nothing_is_written_to_the_console(capfd: pytest.CaptureFixture[str]) -> None:
+    measured_peak_bytes(nn.ReLU(), SIZE)
+    written = capfd.readouterr()
+    assert (written.out, written.err) == ("", "")
