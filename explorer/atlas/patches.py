@@ -131,13 +131,14 @@ def _signals(
     settings: BackwardSettings | None,
     cancel: Cancel | None,
 ) -> Tensor:
-    """The signals of units at the pixels, [N, C, H, W], one of each picture."""
+    """The signals of units at the pixels, [N, C, H, W], one of each picture, in its order of colours."""
     parameter = next(network.module.parameters(), None)
     views = torch.from_numpy(np.stack([each.view for each in seen if each.view is not None]))
     images = network.preprocessing.normalised(views.to("cpu" if parameter is None else parameter.device))
     images = images.to(image_dtype(network.module))
     channels, positions = [each.channel for each in seen], [each.patch.position for each in seen]
-    return project_each(network.program, images, layer, channels, positions, settings, cancel=cancel).float().cpu()
+    signals = project_each(network.program, images, layer, channels, positions, settings, cancel=cancel)
+    return network.preprocessing.in_rgb(signals).float().cpu()
 
 
 def _with_signal(patch: Patch, signal: Tensor) -> Patch:

@@ -20,6 +20,7 @@ from explorer.figures.way_back import signal_pixels
 from explorer.graph.names import find_layer
 from explorer.images import codec
 from explorer.networks.catalog import LoadedNetwork
+from explorer.networks.picture_input import describe
 from explorer.run.digest import weights_digest
 from explorer.whole_file import write_together
 
@@ -42,6 +43,8 @@ def atlas_command(units: Sequence[ChosenUnit], scan: str | None, pictures: str |
     loaded = chosen.load()
     if weights_digest(loaded.module) != found.subject.weights:
         raise UserError(f"The scan is of other weights than these of {chosen.name}: scan it again.")
+    if (prepared := describe(loaded.preprocessing)) != found.subject.preprocessing:
+        raise UserError(f"The scan is of pictures prepared otherwise ({found.subject.preprocessing}, not {prepared}).")
     drawn = [_drawn(loaded, found, found_set, unit) for unit in units]
     picture = in_rows(drawn, PER_ROW, GAP_PX)
     write_together(target.parent, {target.name: codec.encode_png(picture)})
@@ -53,9 +56,10 @@ def _scan(chosen: Chosen, scan: str | None, pictures: str | None) -> tuple[Scan,
     if scan is None:
         return shipped(chosen.name), UnseenPictures()
     found = read_scan(Path(scan) / RESULT)
-    found_set = picture_set(pictures or found.subject.pictures, found.subject.total)
+    name = pictures or found.subject.pictures
+    found_set = picture_set(name, found.subject.total)
     if found_set.digest != found.subject.pictures_digest:
-        raise UserError(f"--pictures {shown(pictures)} is not the set that {scan} is a scan of.")
+        raise UserError(f"--pictures {shown(name)} is not the set that {scan} is a scan of.")
     return found, found_set
 
 

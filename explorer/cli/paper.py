@@ -48,7 +48,8 @@ def paper_occlusion_command(
     assert found is not None, "the empty panels come first"
     summary = {"network": chosen.name, "image": image, "window": settings.window, "stride": settings.stride,
                **_facts(found, loaded)}  # fmt: skip
-    picture, text = panels_picture(found, loaded.preprocessing.view(pixels)), json.dumps(summary, indent=2) + "\n"
+    picture = panels_picture(found, loaded.preprocessing.view(pixels), loaded.preprocessing)
+    text = json.dumps(summary, indent=2) + "\n"
     write_together(file.parent, {file.name: codec.encode_png(picture), f"{file.stem}.json": text.encode()})
     print(json.dumps(summary))
     chosen.say_what_is_seen(loaded, pixels)

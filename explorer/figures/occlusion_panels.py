@@ -11,16 +11,17 @@ from explorer.analysis.occlusion_panels import OcclusionPanels
 from explorer.figures import occlusion as figures
 from explorer.figures import way_back
 from explorer.figures.raster import enlarge, zoom_of
+from explorer.images.preprocess import Preprocessing
 from explorer.types import Box
 
 _OPACITY = 0.6  # of a map over the picture
 _GAP_PX, _HEAD_PX = 24, 44
 
 
-def panels_picture(found: OcclusionPanels, picture: np.ndarray) -> np.ndarray:
+def panels_picture(found: OcclusionPanels, picture: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """(a) the square where the class falls lowest, (b) the map's sum, (c) projections, (d) probability, (e) answers.
 
-    picture: uint8 [H, W, 3], as the network sees it. The projections need not be there.
+    picture: uint8 [H, W, 3], as the network sees it by this preprocessing. The projections need not be there.
     """
     occlusion, colours = found.occlusion, figures.class_colours(found.occlusion)
     at = figures.placement(occlusion, (picture.shape[0], picture.shape[1]))
@@ -34,7 +35,7 @@ def panels_picture(found: OcclusionPanels, picture: np.ndarray) -> np.ndarray:
     panels = [
         _framed(enlarge(picture, zoom), occlusion.box(*occlusion.lowest), zoom),
         over(*occlusion.activation_of(found.channel)),
-        _projections(found, enlarge(picture, zoom)),
+        _projections(found, enlarge(picture, zoom), preprocessing),
         over(occlusion.probability, occlusion.baseline),
         figures.classes(picture, occlusion, colours, at, _OPACITY),
     ]
@@ -52,13 +53,14 @@ def _framed(picture: np.ndarray, box: Box, zoom: int) -> np.ndarray:
     return np.array(image)
 
 
-def _projections(found: OcclusionPanels, like: np.ndarray) -> np.ndarray:
+def _projections(found: OcclusionPanels, like: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Four in a square of the size of a panel, this picture's first; white where there are fewer."""
     canvas, half = np.full_like(like, 255), (like.shape[0] // 2 - 4, like.shape[1] // 2 - 4)
     shown = [found.projection, *(other.projection for other in found.others)]
     for place, projection in enumerate(each for each in shown if each is not None):
         row, column = divmod(place, 2)
-        small = np.array(Image.fromarray(way_back.pixels(projection)).resize(half[::-1], Image.Resampling.NEAREST))
+        pixels = way_back.pixels(way_back.in_picture_colours(projection, preprocessing))
+        small = np.array(Image.fromarray(pixels).resize(half[::-1], Image.Resampling.NEAREST))
         top, left = row * (like.shape[0] - half[0]), column * (like.shape[1] - half[1])
         canvas[top : top + half[0], left : left + half[1]] = small
     return canvas

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from explorer.analysis.deconvnet import Projection
@@ -10,6 +12,7 @@ from explorer.analysis.way_back import WayStep
 from explorer.figures import layer_words
 from explorer.figures.filters import in_colours, in_gray
 from explorer.graph.layers import Layer, LayerGraph
+from explorer.images.preprocess import Preprocessing
 from explorer.types import Box
 
 LOUDEST = 99.0  # percentile of the magnitudes that are not 0: a few places are far above all others
@@ -39,6 +42,11 @@ _WORDS = {
     **dict.fromkeys(("chunk", "slice", "select", "index"), "**put back** into the place that was cut out, 0 elsewhere"),
 }
 _DERIVE = "**derive**: the signal times the derivative"
+
+
+def in_picture_colours(projection: Projection, preprocessing: Preprocessing) -> Projection:
+    """A projection to the input of a network with its channels in the order that pictures have."""
+    return replace(projection, signal=preprocessing.in_rgb(projection.signal))
 
 
 def pixels(projection: Projection) -> np.ndarray:

@@ -50,6 +50,7 @@ def test_a_scan_of_ones_own_is_drawn_as_well(tmp_path: Path) -> None:
         (["--units", "nosuch:1"], "nosuch"),
         (["--units", "input:1"], "layer='input' was not scanned"),
         (["--weights", "random"], "The scan is of other weights than these of zfnet_mini: scan it again."),
+        (["--mean", "0", "--std", "1"], "The scan is of pictures prepared otherwise ("),
         (["--scan", "nosuch"], "nosuch"),
     ],
 )

@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from explorer.analysis.optimised_image import OptimisedImage, optimise_units
-from explorer.atlas.optimisation import ASCENT_STEPS, optimisation_settings
+from explorer.atlas.optimisation import ASCENT_STEPS, optimisation_settings, optimised_pixels
 from explorer.figures import raster, units
-from explorer.images.preprocess import to_pixels
+from explorer.images.preprocess import Preprocessing
 from explorer.ui import components, state
 from explorer.ui.awaited import awaited
 from explorer.ui.jobs import Job
@@ -40,7 +40,7 @@ def render(session: Session, layer: str, channel: int, strongest: float) -> None
 
     found = awaited("atlas optimised", (*session.key, *key), "Making an image", work)
     if found is not None:
-        _show(found, strongest)
+        _show(found, session.preprocessing, strongest)
     state.control(st.number_input, "image_seed", "Seed", min_value=0, max_value=2**31 - 1, step=1, width=130)
 
 
@@ -55,9 +55,8 @@ def _optimised(key: Any, _session: Session, _layer: str, _channel: int, _seed: i
     return found
 
 
-def _show(found: OptimisedImage, strongest: float) -> None:
-    channels = len(found.image)
-    pixels = to_pixels(found.image, (0.0,) * channels, (1.0,) * channels)
+def _show(found: OptimisedImage, preprocessing: Preprocessing, strongest: float) -> None:
+    pixels = optimised_pixels(found, preprocessing)
     size = pixels.shape[0], pixels.shape[1]
     components.picture(
         raster.enlarge(pixels, raster.zoom_of(size)), f"The image made to excite channel {found.channel}",

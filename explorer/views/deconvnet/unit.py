@@ -45,8 +45,7 @@ class ProjectedUnit:
     @cached_property
     def pixels(self) -> np.ndarray:
         """The projection, uint8 [H, W, 3]."""
-        signal = self.session.preprocessing.in_rgb(self.projection.signal)
-        return figures.pixels(replace(self.projection, signal=signal))
+        return figures.pixels(figures.in_picture_colours(self.projection, self.session.preprocessing))
 
     @property
     def name(self) -> str:

@@ -121,7 +121,7 @@ def _draw(session: Session, settings: OcclusionSettings, found: Looked, chosen: 
     parts: list[Callable[[], None]] = [
         lambda: _picture(shown),
         lambda: maps.activation(shown, panels.channel),
-        lambda: _projections(found),
+        lambda: _projections(session, found),
         lambda: maps.probability(shown),
         lambda: maps.classes(shown),
     ]
@@ -145,15 +145,15 @@ def _picture(shown: Shown) -> None:
                        at=raster.stretched((1, 1), size), outlines=outlines)  # fmt: skip
 
 
-def _projections(found: Looked) -> None:
+def _projections(session: Session, found: Looked) -> None:
     """What excites the map, here and elsewhere."""
     panels = found.panels
     st.markdown(f"**What excites map {panels.channel}**")
     if panels.projection is None:
         return
-    tiles = [_tile(0, "this picture", panels.projection)]
+    tiles = [_tile(session, 0, "this picture", panels.projection)]
     tiles += [
-        _tile(number, CLASSES[found.labels[other.picture]], other.projection)
+        _tile(session, number, CLASSES[found.labels[other.picture]], other.projection)
         for number, other in enumerate(panels.others, start=1)
     ]
     components.tiles(tiles, 0, _pass, key="paper projections", columns=2)
@@ -163,9 +163,10 @@ def _projections(found: Looked) -> None:
     ))  # fmt: skip
 
 
-def _tile(number: int, name: str, projection: Projection) -> Tile:
+def _tile(session: Session, number: int, name: str, projection: Projection) -> Tile:
     row, column = projection.position
-    return Tile(number, raster.address(figures.pixels(projection)), f"{name} · {projection.activation:.3g}",
+    picture = figures.pixels(figures.in_picture_colours(projection, session.preprocessing))
+    return Tile(number, raster.address(picture), f"{name} · {projection.activation:.3g}",
                 f"channel {projection.channel} at row {row}, column {column}")  # fmt: skip
 
 
