@@ -31,7 +31,7 @@ class PictureSet(Protocol):
 
     @property
     def digest(self) -> str:
-        """Equal for sets of the same pictures only."""
+        """Another for other pictures, as far as the names and sizes of files tell."""
         ...
 
     def __len__(self) -> int: ...
