@@ -51,6 +51,10 @@ class TopNine:
         """How many of a channel's nine there are."""
         return int((self.pictures[channel] >= 0).sum())
 
+    def is_dead(self, channel: int) -> bool:
+        """Whether the channel's greatest value is 0, as of a rectified one that no picture excites."""
+        return float(self.values[channel, 0]) == 0
+
     def of(self, channels: np.ndarray) -> TopNine:
         """Those of some channels, by a mask or by numbers."""
         return TopNine(*(getattr(self, each.name)[channels] for each in fields(self)))

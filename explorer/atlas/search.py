@@ -28,12 +28,14 @@ class Preferences:
 
 
 def class_preferences(pictures: PictureSet, top: TopNine) -> Preferences:
-    """How many of a channel's strongest pictures are of each class, as a share of those that it has."""
+    """How many of a channel's strongest pictures are of each class, as a share of those that it has; a dead one prefers
+    none."""
     numbers = np.unique(top.pictures[top.pictures >= 0])
     labels = {int(number): pictures.label(int(number)) for number in numbers}
     found: dict[str, dict[int, float]] = {name: {} for name in sorted(set(labels.values()) - {""})}
     for channel in range(top.channels):
-        mine = [labels[int(number)] for number in top.pictures[channel, : top.count(channel)]]
+        count = 0 if top.is_dead(channel) else top.count(channel)
+        mine = [labels[int(number)] for number in top.pictures[channel, :count]]
         for name, shares in found.items():
             shares[channel] = mine.count(name) / len(mine) if mine else 0.0
     return Preferences(found)

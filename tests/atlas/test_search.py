@@ -99,3 +99,11 @@ def test_classes_are_counted_among_those_pictures_that_a_unit_has() -> None:
     assert found.ranking("cat")[0] == 1.0
     with pytest.raises(UnknownNameError, match="'wing' is on none of the pictures; there are boat, cat"):
         found.ranking("wing")
+
+
+def test_a_dead_unit_prefers_no_class() -> None:
+    """Its nine are the first pictures of the set, which are of as many classes as these happen to be."""
+    values, numbers = np.array([[0.0], [2.0]], np.float32), np.array([0])
+    top = TopNine.of_maxima(values.T, np.zeros((1, 2), np.int64), numbers, columns=1)
+    assert (top.is_dead(0), top.is_dead(1)) == (True, False)
+    assert class_preferences(PICTURES, top).ranking(PICTURES.label(0)) == {1: 1.0, 0: 0.0}

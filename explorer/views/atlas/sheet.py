@@ -75,6 +75,8 @@ def _tile(unit: SheetUnit, projected: bool, note: str) -> Tile:
     strongest = patches[0]
     source = raster.address(block([shown_pixels(patch, projected) for patch in patches], CELL_PX))
     hint = f"channel {channel}, at most {strongest.value:.3g}, on {strongest.name}"
+    if strongest.value == 0:
+        return Tile(channel, source, f"{channel} · dead", hint, flagged=True)
     return Tile(channel, source, f"{channel}{note}", hint)
 
 

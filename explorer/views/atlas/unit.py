@@ -74,7 +74,7 @@ def _pictures(found: SessionScan, patches: Sequence[Patch]) -> None:
         _tiles("The nine strongest", patches, rank, projected=False)
     with right, guard():
         _whole(found, patches[rank])
-    if patches[0].value <= 0:
+    if patches[0].value == 0:
         st.caption("The unit is above 0 for none of the pictures: it is dead.")
 
 

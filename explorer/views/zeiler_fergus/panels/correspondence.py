@@ -11,7 +11,7 @@ from explorer.analysis.trunk import trunk
 from explorer.figures import correspondence as figures
 from explorer.receptive_field.map_layout import arrangements
 from explorer.training.correspondence import GROUP, CorrespondenceSettings, part_changes
-from explorer.training.dataset import CLASSES
+from explorer.training.dataset import CLASSES, PARTS
 from explorer.ui import state
 from explorer.ui.awaited import awaited
 from explorer.ui.chart import chart
@@ -19,6 +19,7 @@ from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
+from explorer.views.zeiler_fergus.asked import is_asked
 from explorer.views.zeiler_fergus.panel import Panel
 
 ALL = "All classes"
@@ -36,6 +37,10 @@ def render(session: Session) -> None:
             program, session.preprocessing, layers, settings, progress=job.progress, cancel=job.should_stop
         )
 
+    parts = sum(len(PARTS[name]) for name in settings.classes)
+    batches = parts * settings.groups  # of four times GROUP: each whole and hidden, for both kinds of places
+    if not is_asked("correspondence", key, batches * GROUP * session.analysis.macs):  # by four each is so much faster
+        return
     found = awaited("correspondence", key, "Hiding parts", work)
     if found is not None:
         _results(found, layers, _place(session, layers), settings)
