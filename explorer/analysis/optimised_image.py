@@ -80,7 +80,7 @@ def optimise_units(
     cancel: Cancel | None = None,
 ) -> list[OptimisedImage]:
     """For each unit (channel, position) of a layer the image that excites it most; a position of None means the whole
-    channel: its mean and its greatest value together.
+    channel: its greatest value and the mean of what is above 0 together.
 
     The units share every pass, and none knows of the others: each has a random state of its own. cancel: asked before
     each layer. The network is left as it was.
@@ -188,9 +188,13 @@ class _Ascent:
 
 
 def _wanted(maps: Tensor, channel: int, position: Cell | None) -> Tensor:
-    """Of a channel the mean, which fills the image, and the maximum, which it may leave below that of photos."""
+    """Of a channel the maximum, and the mean of what is above 0, which fills the image.
+
+    What is below 0 does not count: the mean of all of a map would hang on the brightness alone where filters have no
+    rectifier behind them.
+    """
     values = maps[channel].float()
-    return values.mean() + values.max() if position is None else values[position]
+    return values.clamp(min=0).mean() + values.max() if position is None else values[position]
 
 
 def _strength(maps: Tensor, channel: int, position: Cell | None) -> Tensor:

@@ -70,6 +70,14 @@ def test_a_position_is_excited_for_itself_and_its_image_is_changed_where_it_sees
     assert float(contrast[:24, 32:].mean()) > 2 * float(contrast[40:, :24].mean())
 
 
+def test_a_filter_without_a_rectifier_fills_the_image_with_its_edge() -> None:
+    edges = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, bias=False)).eval()
+    edges[0].weight.data = torch.tensor([[[[-1.0, 0.0, 1.0]] * 3]])
+    (found,) = optimised(trace(edges, (1, 32, 32)), "0", (0, None), steps=128)
+    inside = edges(found.image[None]).detach()[0, 0, 8:24, 8:24]
+    assert float(inside.max()) > 0.4 * found.after  # and not along the border alone, where padding makes an edge
+
+
 def test_the_same_seed_gives_the_same_image_and_another_seed_another() -> None:
     program = trace(small(), SIZE)
     first, again, other = (optimised(program, "4", (1, None), seed=seed)[0] for seed in (7, 7, 8))
