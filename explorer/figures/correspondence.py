@@ -39,7 +39,7 @@ def parts_chart(found: Sequence[PartChange]) -> go.Figure:
             hovertemplate="%{y}<br>%{x:.1%}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title=_CHANGE, tickformat=".0%")
-    figure.update_yaxes(title="part", type="category", dtick=1)
+    figure.update_yaxes(title="part", type="category", dtick=1, range=[-0.5, len(rows) - 0.5])
     return figure.update_layout(_LOOK, height=110 + _ROW_PX * len(rows))
 
 

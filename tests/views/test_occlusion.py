@@ -178,7 +178,7 @@ def test_another_map_of_the_layer_is_shown_without_another_run() -> None:
     app = finished(open_occlusion(window="31", stride="31", occluded="features.0"))
     job = app.session_state["jobs"][view.KIND]
     strongest = job.partial.channel
-    assert f"**Sum of map {strongest} (the strongest)**" in texts(app)
+    assert f"**Sum of map {strongest} (strongest)**" in texts(app)
     other = (strongest + 1) % 8
     app.selectbox(key="widget:occlusion channel").select(other).run()
     assert app.session_state["jobs"][view.KIND] is job

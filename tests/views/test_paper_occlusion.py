@@ -11,7 +11,7 @@ def test_five_panels_of_the_strongest_map_stand_on_the_page() -> None:
     said = " ".join(element.value for element in app.markdown)
     assert all(f":small[({letter})]" in said for letter in "abcde")
     assert "What excites map 51" in said
-    assert "Sum of map 51 (the strongest)" in said
+    assert "Sum of map 51 (strongest)" in said
     assert any("Map 51 of features.16" in caption.value for caption in app.caption)
 
 

@@ -60,6 +60,11 @@ def test_evolution_shows_the_units_of_the_chosen_epoch() -> None:
     assert "come to rest" in said(app)
 
 
+def test_evolution_does_not_say_of_another_network_that_it_has_learned_nothing() -> None:
+    assert "learned nothing yet" in said(opened("first_layer", weights="random"))
+    assert "learned nothing yet" not in said(opened("evolution", weights="random"))
+
+
 def test_channels_that_are_none_are_said() -> None:
     app = opened("evolution", epoch="3", grown="1,x")
     assert any("grown='1,x' is not at most 12 channels" in warning.value for warning in app.warning)

@@ -172,7 +172,7 @@ def activation(shown: Shown, channel: int) -> None:
     legend = Legend(f"Low (dark): hiding this matters; {baseline:.4g} without a square",
                     raster.CIVIDIS, f"{low:.3g}", f"{high:.3g}")  # fmt: skip
     texts = shown.texts(lambda r, c: f"{values[r, c]:.4g}")
-    which = " (the strongest)" if channel == found.channel else ""
+    which = " (strongest)" if channel == found.channel else ""
     _live(shown, shown.over(values, scale), f"Sum of map {channel}{which}", texts, legend)
 
 

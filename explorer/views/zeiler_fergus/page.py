@@ -34,7 +34,8 @@ def render(session: Session) -> None:
     st.markdown(f":small[{panel.found} {PAPER}, {panel.figure}.]")
     if session.spec_error:
         st.warning("This is the last network that could be built.", icon=":material/history:")
-    untrained.render(session)
+    if panel.of_network:
+        untrained.render(session)
     with guard():
         panel.render(session)
 

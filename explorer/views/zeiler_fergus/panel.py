@@ -14,7 +14,7 @@ class Panel:
     """One figure of the paper: `render(session)` draws it on the network at hand.
 
     figure: where it stands in the paper, as "figure 4". found: one sentence on what the paper found there. settings:
-    the values that it keeps in the link.
+    the values that it keeps in the link. of_network: whether it shows the network at hand.
     """
 
     name: str
@@ -24,3 +24,4 @@ class Panel:
     found: str
     render: Callable[[Session], None]
     settings: tuple[Setting, ...] = ()
+    of_network: bool = True

@@ -183,4 +183,5 @@ PANEL = Panel(
         Setting("grown_layer", MIDDLE, low=1, high=99),
         Setting("grown", "", check=_check_numbers, instead="the strongest of the layer"),
     ),
+    of_network=False,
 )  # fmt: skip

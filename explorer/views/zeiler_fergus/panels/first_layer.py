@@ -90,7 +90,12 @@ def _filters(name: str, found: FirstLayer) -> None:
 def _tile(found: FirstLayer, channel: int, picture: Any) -> Tile:
     word = figures.mark(found, channel)
     hint = f"{found.beyond[channel]:.0%} of its energy is beyond the stride; greatest activation "
-    return Tile(channel, raster.address(picture), f"{channel} {word}".strip(), f"{hint}{found.strongest[channel]:.3g}")
+    return Tile(
+        channel,
+        raster.address(picture),
+        f"{channel} · {word}" if word else str(channel),
+        f"{hint}{found.strongest[channel]:.3g}",
+    )
 
 
 def _pass(channel: int) -> None:

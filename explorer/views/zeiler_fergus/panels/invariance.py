@@ -75,7 +75,7 @@ def render(session: Session) -> None:
 def _controls() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         state.control(st.segmented_control, "move", "Move", options=list(MOVES), required=True,
-                      format_func=figures.MOVE_TITLES.__getitem__)  # fmt: skip
+                      wrap=True, format_func=figures.MOVE_TITLES.__getitem__)  # fmt: skip
         state.control(st.segmented_control, "moved", "Pictures", options=list(MOVED_SOURCES), required=True,
                       format_func=MOVED_SOURCES.__getitem__)  # fmt: skip
         if state.get("moved") == "unseen":
@@ -195,7 +195,7 @@ def _pool_table(pooled: Sequence[tuple[str, float, float]]) -> None:
 
 def _table(shifted: Sequence[tuple[Equivariance, Equivariance]]) -> None:
     if not shifted:
-        st.caption("No layer of this network has units that look at places of the picture a fixed step apart.")
+        st.caption("None of the layers looked at has units that see places of the picture a fixed step apart.")
         return
     rows = [
         {"Layer": whole.layer, "Stride, px": whole.stride_px[0], "Units": whole.positions,
