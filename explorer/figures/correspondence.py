@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from explorer.analysis.correspondence import LayerChange, PartChange
 from explorer.analysis.mean import Mean
+from explorer.figures.layer_words import tick
 from explorer.figures.layers import BLUE, ORANGE
 
 SAME, ELSEWHERE = "the same part", "random places"
@@ -23,7 +24,10 @@ def depth_chart(found: Sequence[LayerChange]) -> go.Figure:
             x=[each.layer for each in found], y=[mean.mean for mean in means], name=name, mode="lines+markers",
             line={"color": colour}, error_y=_errors(means), hovertemplate="%{x}<br>%{y:.1%}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(title="layer, from the image", type="category")
+    names = [each.layer for each in found]
+    figure.update_xaxes(
+        title="layer, from the image", type="category", tickvals=names, ticktext=[tick(name) for name in names]
+    )
     figure.update_yaxes(title=_CHANGE, tickformat=".0%", rangemode="tozero")
     return figure.update_layout(_LOOK, height=300)
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from explorer.graph.layers import Layer, Window
 
+TICK_LENGTH = 16  # characters; longer names at the axis leave a phone's chart no room
+
+
+def tick(name: str) -> str:
+    """A layer's name at the axis of a chart: the end of a long one, which tells it from its neighbours."""
+    return name if len(name) <= TICK_LENGTH else f"…{name[1 - TICK_LENGTH :]}"
+
 
 def operation(kind: str, window: Window | None) -> str:
     """What a layer does, with its window: conv 7×7 /2."""

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from explorer.analysis.probes import LayerProbe
 from explorer.figures.evolution import BELOW
+from explorer.figures.layer_words import tick
 from explorer.figures.layers import BLUE, ORANGE
 
 
@@ -23,7 +24,11 @@ def probe_chart(curves: Mapping[str, Sequence[LayerProbe]]) -> go.Figure:
             meta={"customdata": ("standard error",)},
             hovertemplate="%{x}<br>%{y:.1%} ± %{customdata:.1%}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(title="layer")
+    probes = next(iter(curves.values()), ())
+    places = [tick(probe.layer) for probe in probes]
+    figure.update_xaxes(
+        title="layer", tickvals=[*range(len(places))], ticktext=[f"{n} · {name}" for n, name in enumerate(places, 1)]
+    )
     figure.update_yaxes(title="right by a linear classifier", tickformat=".0%", range=[0, 1.03])
     return figure.update_layout(
         height=380, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={**BELOW, "y": -0.35},

@@ -71,3 +71,10 @@ def test_words() -> None:
     assert invariance.equivariance_words(exact) == "the same, moved"
     assert invariance.equivariance_words(Equivariance("a", (4, 4), (5, 5), (1, 1), 9, 0.57, 1.0)) == "differ by 57%"
     assert evolution.settled_sentence(FOUND).startswith("The first layer's features are those of the end to 90% from")
+
+
+def test_long_names_of_layers_are_cut_at_the_axis_alone() -> None:
+    long = "encoder.layers.encoder_layer_0.add_1"
+    figure = probes.probe_chart({"net": [LayerProbe(name, 4, Mean(0.25, 0.05, 75)) for name in ("features.3", long)]})
+    assert figure.to_plotly_json()["layout"]["xaxis"]["ticktext"] == ["1 · features.3", "2 · …r_layer_0.add_1"]
+    assert [row["layer"] for row in chart_rows(figure)] == ["1 · features.3", f"2 · {long}"]
