@@ -31,7 +31,7 @@ def render(
         outlines=[Outline(box, f"what the chosen unit {sees}")] if box else [], chosen=unit, pick=pick,
         legend=Legend("Activation", raster.CIVIDIS, f"{scale[0]:.3g}", f"{scale[1]:.3g}"),
     )  # fmt: skip
-    st.caption(_explain(unit, box, sees))
+    st.caption(_explain(unit, box, sees) if values.size > 1 else "The channel has one value for the whole picture.")
     return shown
 
 

@@ -14,7 +14,7 @@ from explorer.training.batches import EVALUATION_SEED
 from explorer.training.dataset import CLASSES, draw_item
 from explorer.ui.session import Session
 
-_CHUNK = 50  # pictures, after which a cancel is heard
+_CHUNK = 5  # pictures, after which a cancel is heard: a second's work where they are as large as segmenters read
 
 
 def pictures(count: int, size_px: int, cancel: Callable[[], bool] = lambda: False) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +28,7 @@ def pictures(count: int, size_px: int, cancel: Callable[[], bool] = lambda: Fals
     return images[:count], labels[:count]
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=640, show_spinner=False)
 def _chunk(start: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
     items = [draw_item(EVALUATION_SEED, index, size_px) for index in range(start, start + _CHUNK)]
     return np.stack([item.image for item in items]), np.array([item.label for item in items])

@@ -26,3 +26,9 @@ def test_an_untrained_network_can_be_asked_as_well() -> None:
     app = open_app(preset="lenet5", view="paper", paper_figure="correspondence", parts_of="tree", part_groups="2")
     app.run()
     assert not errors(app)
+
+
+def test_what_takes_minutes_waits_for_a_click() -> None:
+    app = open_trained(view="paper", paper_figure="correspondence", part_groups="100")
+    assert not app.session_state["jobs"]
+    assert app.button(key="ask correspondence").label == "Run"

@@ -22,6 +22,13 @@ def test_the_layer_is_that_of_the_view_occlusion() -> None:
     assert [box.value for box in app.selectbox if box.label == "Layer"] == ["features.6"]
 
 
+def test_a_layer_without_maps_in_a_link_is_said_and_the_last_maps_are_shown() -> None:
+    app = open_trained(view="paper", paper_figure="occlusion", occluded="classifier.6")
+    assert not errors(app)
+    assert any("is not a layer with maps" in warning.value for warning in app.warning)
+    assert any("Map 51 of features.16" in caption.value for caption in app.caption)
+
+
 def test_what_takes_long_waits_for_the_person() -> None:
     app = open_app(preset="vgg16", weights="random", view="paper", paper_figure="occlusion")
     assert not errors(app)

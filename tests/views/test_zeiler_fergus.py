@@ -84,7 +84,7 @@ def test_invariance_moves_the_pictures_and_says_whether_maps_move_along() -> Non
     assert all(int(b.strip("%")) > int(p.strip("%")) for b, p in zip(pools["Before"], pools["Behind"], strict=True))
     app.segmented_control(key="widget:moved").set_value("own").run()
     app = opened("invariance", **{name: text for name, text in link(app).items() if name in ("move", "moved")})
-    assert "Mean over 1 picture with" in said(app)
+    assert "Of one picture." in said(app)
     assert "class that was the most probable before" in said(app)
 
 

@@ -28,6 +28,7 @@ from explorer.ui.settings import Setting
 from explorer.views.zeiler_fergus.asked import is_asked
 from explorer.views.zeiler_fergus.panel import Panel
 
+PASSES_OF_SHIFTS = 2  # for a layer: two shifts of two passes each, to half of the depth on average
 MOVED_SOURCES = {"unseen": "Unseen", "own": "Chosen in the sidebar"}
 MOST_PICTURES, SHOWN, MOST_POOLS = 50, 7, 8
 
@@ -66,7 +67,10 @@ def render(session: Session) -> None:
         if done is not None:
             _charts(session, done, len(named))
     st.subheader("Do maps move along?", anchor=False)
-    shifted = awaited("equivariance", (*session.key,), "Shifting a picture", lambda job: _shifted(session, every, job))
+    key = (*session.key,)
+    if not is_asked("equivariance", key, PASSES_OF_SHIFTS * len(every) * session.analysis.macs):
+        return
+    shifted = awaited("equivariance", key, "Shifting a picture", lambda job: _shifted(session, every, job))
     if shifted is not None:
         _table(shifted.moving)
         _pool_table(shifted.pooled)
@@ -134,10 +138,8 @@ def _charts(session: Session, done: MovedPictures, count: int) -> None:
         chart(figures.probability_chart(done.found), f"probability {done.found.move}")
     own = state.get("moved") == "unseen" and unseen.knows_classes(session)
     of = "true class" if own else "class that was the most probable before"
-    st.caption(
-        f"Mean over {count} {'picture' if count == 1 else 'pictures'} with a band of one standard error. The "
-        f"probability is that of the {of}. What comes in at a border is a reflection."
-    )
+    over = "Of one picture." if count == 1 else f"Mean over {count} pictures with a band of one standard error."
+    st.caption(f"{over} The probability is that of the {of}. What comes in at a border is a reflection.")
 
 
 def _pass(number: int) -> None:

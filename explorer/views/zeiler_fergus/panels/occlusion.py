@@ -16,6 +16,7 @@ from explorer.analysis.occlusion_panels import OcclusionPanels, occlusion_panels
 from explorer.figures import prediction, raster
 from explorer.figures import way_back as figures
 from explorer.graph.names import layer_or_none
+from explorer.networks.knob_text import shorten
 from explorer.training.dataset import CLASSES
 from explorer.types import Cell
 from explorer.ui import components, jobs, picture_controls, prepared, state, unseen
@@ -69,10 +70,15 @@ def _start(key: tuple[Any, ...], work: Callable[[Job], Looked]) -> None:
 def _controls(session: Session) -> OcclusionSettings:
     graph, settings = session.analysis.graph, chosen_square(session)
     layers = [found.id for found in session.analysis.layers if found.is_map and found.kind != "input"]
-    layer = (layer_or_none(graph, state.get("occluded")) or "") if state.get("occluded") else ""
+    named = state.get("occluded")
+    layer = (layer_or_none(graph, named) or "") if named else ""
+    if named and layer not in layers:
+        layer = ""
+        lost = f"occluded={shorten(named)} is not a layer with maps in this network; the last maps are shown."
+        st.warning(markdown_safe(lost), icon=":material/link_off:")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         state.keep(
-            st.selectbox, "paper occlusion layer", "Layer", layer if layer in layers else "",
+            st.selectbox, "paper occlusion layer", "Layer", layer,
             lambda name: state.put("occluded", name), options=["", *layers],
             format_func=lambda name: name or LAST_MAPS, width=280,
         )  # fmt: skip
