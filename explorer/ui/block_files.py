@@ -19,7 +19,7 @@ def render(graph: LayerGraph, title: str) -> None:
     module = st.selectbox(
         "Module", ["", *graph.scopes], key="figure module", format_func=lambda path: path or "the whole network"
     )
-    st.caption(f"As papers draw blocks, in at most {MOST_BOXES} boxes where closing modules gets there.")
+    st.caption(f"As papers draw blocks. Modules stay closed to keep it to {MOST_BOXES} boxes where possible.")
     downloads(graph, f"{title} {module}".strip(), "figure", module)
 
 
