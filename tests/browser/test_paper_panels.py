@@ -14,7 +14,7 @@ def test_the_five_panels_and_a_click_that_moves_the_square_in_all(server: str, p
     expect(page.get_by_text("The picture, and the square")).to_be_visible(timeout=60_000)
     wait_until_idle(page)
     for said in (
-        r"Sum of map \d+ \(the strongest\)",
+        r"Sum of map \d+ \(strongest\)",
         r"What excites map \d+",
         "Probability of cat",
         "Most probable class",
