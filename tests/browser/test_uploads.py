@@ -24,7 +24,7 @@ def wrapped(path: Path) -> Path:
 def test_a_checkpoint_is_read_and_one_line_says_how(server: str, page: Page, tmp_path: Path) -> None:
     page.goto(f"{server}/?preset=resnet_mini&view=maps")
     chart = page.locator(".st-key-chart-prediction .js-plotly-plot")
-    expect(chart).to_be_visible(timeout=60_000)  # its rerun would close the list of weights
+    expect(chart.first).to_be_visible(timeout=60_000)  # its rerun would close the list of weights
     wait_until_idle(page, 60)
     sidebar = page.get_by_test_id("stSidebar")
     weights = sidebar.get_by_role("combobox", name="Weights")
@@ -35,7 +35,7 @@ def test_a_checkpoint_is_read_and_one_line_says_how(server: str, page: Page, tmp
     expect(said).to_be_visible(timeout=60_000)
     expect(said).to_contain_text("module.")
     expect(said).to_contain_text("num_classes = 5")
-    expect(chart).to_contain_text("class 4", timeout=60_000)
+    expect(chart.filter(has_text="class 4").first).to_be_visible(timeout=60_000)
     expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
 
 
