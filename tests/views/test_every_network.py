@@ -21,6 +21,8 @@ ALWAYS = [
 IN_TURN = [
     {"view": "compare"},
     {"view": "attribution", "methods": "gradcam,deconvnet"},
+    {"view": "atlas"},
+    {"view": "paper", "paper_figure": "occlusion"},
     *({"view": "workbench", "panel": name} for name in PANELS if name != "field"),
 ]
 CASES = [
