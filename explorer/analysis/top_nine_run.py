@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
+from torch.nn import functional
 
 from explorer.analysis.passes import Cancel, Runnable, TracedPasses
 from explorer.analysis.top_nine import TopNine
@@ -84,18 +84,22 @@ class TopNineRun:
 
 
 def _raised(top: TopNine, maps: Tensor, numbers: np.ndarray) -> TopNine:
-    """With new maps [N, channels, rows, columns]: the place is looked for in those alone that are among the nine."""
-    greatest = maps.amax((2, 3)).float().cpu().numpy()
+    """With new maps [N, channels, rows, columns], of the channels for which one of these is among the nine."""
+    values, places = _greatest(maps)
     ninth, last = top.values[:, -1], top.pictures[:, -1]
-    rises = (greatest > ninth) | ((greatest == ninth) & (numbers[:, None] < last))
-    channels = rises.any(0)
+    channels = ((values > ninth) | ((values == ninth) & (numbers[:, None] < last))).any(0)
     if not channels.any():
         return top
-    chosen = tuple(torch.as_tensor(each, device=maps.device) for each in np.nonzero(rises))
-    places = np.zeros(rises.shape, np.int64)
-    places[rises] = maps[chosen].flatten(1).argmax(1).cpu().numpy()
-    values = np.where(rises, greatest, -np.inf)[:, channels]
-    return top.raised(channels, TopNine.of_maxima(values, places[:, channels], numbers, maps.shape[3]))
+    return top.raised(channels, TopNine.of_maxima(values[:, channels], places[:, channels], numbers, maps.shape[3]))
+
+
+def _greatest(maps: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The greatest value of each map [N, channels, rows, columns], and the first row × columns + column that has it."""
+    if maps.device.type == "cpu" and maps.is_floating_point():  # `max` is slow on channels last
+        values, places = functional.adaptive_max_pool2d(maps, 1, return_indices=True)
+    else:
+        values, places = maps.flatten(2).max(2)
+    return values.flatten(1).float().cpu().numpy(), places.flatten(1).cpu().numpy().astype(np.int32)
 
 
 def maxima(
@@ -110,8 +114,7 @@ def maxima(
 
     def reader(layer: str) -> MapsReader:
         def read(maps: Tensor) -> None:
-            values, places = maps.amax((2, 3)).float().cpu().numpy(), maps.flatten(2).argmax(2).cpu().numpy()
-            found.setdefault(layer, []).append((values, places.astype(np.int32), maps.shape[3]))
+            found.setdefault(layer, []).append((*_greatest(maps), maps.shape[3]))
 
         return read
 

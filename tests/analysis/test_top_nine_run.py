@@ -185,3 +185,17 @@ def test_the_module_is_left_as_it_was() -> None:
     assert torch.equal(inputs, kept)
     assert module.training
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+
+
+def test_pictures_that_are_not_finite_take_no_place_of_others_in_a_large_batch() -> None:
+    values = torch.arange(30.0)
+    values[[3, 8, 20]] = torch.tensor([torch.nan, torch.inf, torch.nan])
+    run = TopNineRun(trace(nn.Sequential(nn.Identity(), nn.ReLU()), (1, 2, 2)), ["1"])
+    run.look(values.view(30, 1, 1, 1).expand(30, 1, 2, 2), np.arange(30))
+    assert run.top["1"].values[0].tolist() == [29, 28, 27, 26, 25, 24, 23, 22, 21]
+
+
+def test_of_equal_pictures_in_a_large_batch_the_first_are_kept() -> None:
+    run = TopNineRun(trace(nn.Sequential(nn.Identity(), nn.ReLU()), (1, 2, 2)), ["1"])
+    run.look(torch.ones(30, 1, 2, 2), np.arange(30)[::-1].copy())
+    assert run.top["1"].pictures[0].tolist() == list(range(9))
