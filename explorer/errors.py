@@ -31,6 +31,17 @@ def listed(names: Iterable[object], length: int = 120) -> str:
     return ", ".join(texts)
 
 
+def printable(text: str) -> str:
+    """One line that does nothing to a terminal: spaces for line breaks, escapes for other signs without a shape."""
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode()
+
+
 class UserError(ValueError):
     """Bad input. The message is shown as it stands: in the app as a notice, in the CLI on stderr with exit code 2.
 
@@ -39,16 +50,10 @@ class UserError(ValueError):
     """
 
     def __init__(self, sentence: str) -> None:
-        line = sentence if sentence.isprintable() else "".join(map(_printable, sentence))
+        line = printable(sentence)
         if len(line) > LONGEST_SENTENCE:
             line = f"{line[: LONGEST_SENTENCE - 101]}…{line[-100:]}"
         super().__init__(line)
-
-
-def _printable(character: str) -> str:
-    if character.isprintable():
-        return character
-    return " " if character.isspace() else character.encode("unicode_escape").decode()
 
 
 class UnknownNameError(UserError):

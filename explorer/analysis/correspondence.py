@@ -29,17 +29,19 @@ def feature_changes(
     layers: Sequence[str],
     cancel: Callable[[], bool] | None = None,
 ) -> dict[str, Tensor]:
-    """ε = features of the images - features with a part hidden, [N, channels, rows, columns], by layer as named.
+    """ε = features of the images - features with a part hidden, [k N, channels, rows, columns], by layer as named.
 
-    images, hidden: [N, C, H, W] of the network's normalised values. layers: ids, or paths of modules. Raises
-    UserError (images that do not pair, a layer without maps), UnknownNameError (a layer), Cancelled.
+    images: [N, C, H, W] of the network's normalised values. hidden: [k N, C, H, W], the same k times over, each time
+    with other parts hidden. layers: ids, or paths of modules. Raises UserError (images that do not pair, a layer
+    without maps), UnknownNameError (a layer), Cancelled.
     """
-    if images.shape != hidden.shape or images.dim() != 4:
+    if images.dim() != 4 or images.shape[1:] != hidden.shape[1:] or not len(images) or len(hidden) % len(images):
         raise UserError(f"images of shape {list(images.shape)} and {list(hidden.shape)} are not pairs [N, C, H, W].")
     ids, count = {layer: find_layer(program.graph, layer).id for layer in layers}, len(images)
     batches = [maps for _, maps in features_of(program, torch.cat([images, hidden]), list(ids.values()), cancel=cancel)]
     found = {layer: torch.cat([maps[name] for maps in batches]) for layer, name in ids.items()}
-    return {layer: maps[:count] - maps[count:] for layer, maps in found.items()}
+    times = len(hidden) // count
+    return {layer: maps[:count].repeat(times, 1, 1, 1) - maps[count:] for layer, maps in found.items()}
 
 
 def sign_change(changes: Tensor, *, pooled: bool = False) -> float:

@@ -86,10 +86,10 @@ def _cluster() -> Iterator[Any]:
 
 def _check_answers(address: str) -> None:
     """Raises UserError where nothing is at HOST:PORT: Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         try:
-            socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
         except (OSError, OverflowError):
             raise UserError(f"RAY_ADDRESS={shown(address)}: no Ray cluster answers there.") from None
 

@@ -9,13 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from explorer.analysis.correspondence import over_parts
 from explorer.analysis.mean import Mean
 from explorer.analysis.occlusion_panels import OcclusionPanels, occlusion_panels
 from explorer.analysis.trunk import trunk
+from explorer.atlas.picture_sets import UnseenPictures
+from explorer.cli.picture_inputs import pictures_of
 from explorer.cli.pictures import Chosen, Square, chosen_picture, class_number, show_progress, summarise, writable
 from explorer.errors import UserError
 from explorer.figures import occlusion as figures
@@ -26,7 +25,7 @@ from explorer.networks import picture_input
 from explorer.networks.catalog import LoadedNetwork
 from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED
 from explorer.training.correspondence import CorrespondenceSettings, part_changes
-from explorer.training.dataset import CLASSES, draw_item, label_of
+from explorer.training.dataset import CLASSES, label_of
 from explorer.whole_file import write_together
 
 
@@ -41,8 +40,10 @@ def paper_occlusion_command(
     loaded = chosen.load()
     number, tensor = class_number(target, loaded.classes), loaded.input(pixels)
     settings = Square(window, stride, "gray", layer, "auto", None, None).settings(tensor, loaded)
-    found = None
-    for found in occlusion_panels(loaded.program, tensor, number, settings, _unseen(loaded, tensor, others)):
+    found, unseen = None, None
+    if others:
+        unseen, _ = pictures_of(loaded, UnseenPictures(others, max(tensor.shape[2:])))
+    for found in occlusion_panels(loaded.program, tensor, number, settings, unseen):
         done = found.occlusion.done
         show_progress(int(done.sum()), done.size, 0.0)
     assert found is not None, "the empty panels come first"
@@ -55,13 +56,6 @@ def paper_occlusion_command(
     chosen.say_what_is_seen(loaded, pixels)
     chosen.say_if_random()
     return 0
-
-
-def _unseen(loaded: LoadedNetwork, like: Tensor, count: int) -> Tensor | None:
-    """The first unseen items as the network reads them, [N, C, H, W]."""
-    size_px = max(like.shape[2:])
-    drawn = [draw_item(EVALUATION_SEED, number, size_px).image for number in range(count)]
-    return torch.cat([loaded.input(image) for image in drawn]) if drawn else None
 
 
 def _facts(found: OcclusionPanels, loaded: LoadedNetwork) -> dict[str, Any]:

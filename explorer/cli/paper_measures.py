@@ -21,7 +21,8 @@ from explorer.analysis.outputs import Output
 from explorer.analysis.probes import linear_probes
 from explorer.analysis.structure import report
 from explorer.analysis.trunk import trunk
-from explorer.atlas.picture_sets import PictureSet, UnseenPictures, picture_set
+from explorer.atlas.picture_sets import UnseenPictures, picture_set
+from explorer.cli.picture_inputs import pictures_of
 from explorer.cli.pictures import Chosen
 from explorer.errors import UserError
 from explorer.figures import evolution as evolution_figures
@@ -30,7 +31,6 @@ from explorer.graph.names import find_layer
 from explorer.graph.trace import TracedProgram
 from explorer.images.codec import encode_png
 from explorer.images.preprocess import to_pixels
-from explorer.networks.catalog import LoadedNetwork
 from explorer.training.batches import EVALUATION_ITEMS
 from explorer.training.dataset import CLASSES, MEAN, STD
 from explorer.training.epochs import EVOLVED, SHIPPED_EPOCHS, load_epochs
@@ -48,7 +48,7 @@ def evolution_command(
     out: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Follow a network through its epochs, and write a sheet of the units where it is asked for. Raises UserError."""
-    programs = load_epochs(preset or EVOLVED, folder or (Path() if preset else SHIPPED_EPOCHS))
+    programs = load_epochs(preset or EVOLVED, folder or (SHIPPED_EPOCHS if preset in (None, EVOLVED) else Path()))
     graph = next(iter(programs.values())).graph
     images = unseen_items(items, graph.layers[0].output_shape[2]).images
     layers = trunk(graph)
@@ -96,7 +96,7 @@ def invariance_command(
 ) -> int:  # fmt: skip
     """Print the mean distance of features and the mean probability at each amount of each move. Raises UserError."""
     loaded = Chosen.of(network).load()
-    images, targets = _pictures(loaded, picture_set(pictures, items if pictures == "unseen" else None))
+    images, targets = pictures_of(loaded, picture_set(pictures, items if pictures == "unseen" else None))
     every = trunk(loaded.program.graph)
     chosen = tuple(layers or dict.fromkeys(every[:1] + every[-1:]))
     rows = list[dict[str, Any]]()
@@ -114,20 +114,11 @@ def _amount_rows(found: Invariance) -> Iterable[dict[str, Any]]:
         yield {"move": found.move, "by": amount, "unit": UNITS[found.move], **means, "probability": probability}
 
 
-def _pictures(loaded: LoadedNetwork, found: PictureSet) -> tuple[Tensor, list[int] | None]:
-    """As inputs [N, C, H, W] on the network's device, with their classes where the network knows those of the set."""
-    whole = [loaded.preprocessing.tensor(found.pixels(number)) for number in range(len(found))]
-    known = loaded.classes == CLASSES and all(found.label(number) in CLASSES for number in range(len(found)))
-    device = next((p.device for p in loaded.module.parameters()), torch.device("cpu"))
-    targets = [CLASSES.index(found.label(number)) for number in range(len(found))] if known else None
-    return torch.cat(whole).to(device), targets
-
-
 def equivariance_command(layers: Sequence[str] | None, shift: int | None, as_json: bool, **network: Any) -> int:
     """Print how far maps of a shifted picture are from the maps shifted. Raises UserError."""
     loaded = Chosen.of(network).load()
     graph = loaded.program.graph
-    images, _ = _pictures(loaded, UnseenPictures(1, max(loaded.preprocessing.crop)))
+    images, _ = pictures_of(loaded, UnseenPictures(1, max(loaded.preprocessing.crop)))
     names = [find_layer(graph, layer).id for layer in layers] if layers else trunk(graph)
     pair = None if shift is None else (shift, shift)
     found = [each for name in names if (each := equivariance(loaded.program, images, name, pair)) is not None]
@@ -147,7 +138,7 @@ def equivariance_command(layers: Sequence[str] | None, shift: int | None, as_jso
 def filters_command(items: int, out: Path | None, as_json: bool, **network: Any) -> int:
     """Print which filters of the first layer are dead or aliased, and write them as a picture. Raises UserError."""
     loaded = Chosen.of(network).load()
-    images, _ = _pictures(loaded, UnseenPictures(items, max(loaded.preprocessing.crop)))
+    images, _ = pictures_of(loaded, UnseenPictures(items, max(loaded.preprocessing.crop)))
     found = first_layer(loaded.program, images)
     if not as_json:
         print(f"{found.layer}, {filter_figures.plan(found)}: {filter_figures.summary(found)}")
@@ -171,7 +162,7 @@ def probes_command(items: int, as_json: bool, **network: Any) -> int:
         raise UserError(f"items={items} is not from 1 to {EVALUATION_ITEMS // 2:,}, half of the unseen items.")
     loaded = Chosen.of(network).load()
     drawn = UnseenPictures(2 * items, max(loaded.preprocessing.crop))
-    images, _ = _pictures(loaded, drawn)
+    images, _ = pictures_of(loaded, drawn)
     labels = torch.tensor([CLASSES.index(drawn.label(number)) for number in range(len(drawn))])
     found = linear_probes(loaded.program, images, labels, items, trunk(loaded.program.graph))
     _print([{"layer": each.layer, "features": each.features, "right": each.accuracy} for each in found], as_json)

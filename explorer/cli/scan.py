@@ -16,7 +16,7 @@ from explorer.atlas.ray_engine import ray_scan
 from explorer.atlas.scan import ScanJob, empty_scan, scan_steps
 from explorer.atlas.scan_file import Scan
 from explorer.cli.pictures import Chosen
-from explorer.errors import UserError
+from explorer.errors import UserError, printable
 from explorer.networks.catalog import LoadedNetwork
 
 LISTED = 10  # broken pictures that are told; the file lists more
@@ -90,7 +90,7 @@ def _say(scan: Scan, folder: Path) -> int:
         f"{folder / scan_folder.RESULT}"
     )
     for each in scan.broken[:LISTED]:
-        print(f"skipped {each.name}: {each.problem}", file=sys.stderr)
+        print(printable(f"skipped {each.name}: {each.problem}"), file=sys.stderr)
     if scan.broken_count > LISTED:
         print(f"{scan.broken_count:,} pictures were skipped in all.", file=sys.stderr)
     return 0

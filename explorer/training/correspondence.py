@@ -61,11 +61,8 @@ def part_changes(
     """
     if not layers:
         raise UserError("No layer of this network stands between all of the picture and all of the answer.")
-    total, found, stop = (
-        sum(len(PARTS[name]) for name in settings.classes),
-        list[PartChange](),
-        cancel or (lambda: False),
-    )
+    found, stop = list[PartChange](), cancel or (lambda: False)
+    total = sum(len(PARTS[name]) for name in settings.classes)
     for name in settings.classes:
         items = _Items(name, settings.size_px)
         for part in PARTS[name]:
@@ -114,7 +111,7 @@ def _figures(
         elsewhere = [_moved(box, item.mask, chance) for box, item in zip(boxes, group, strict=True)]
         whole = [item.image for item in group]
         hidden = [_hidden(item.image, box) for item, box in zip([*group, *group], [*boxes, *elsewhere], strict=True)]
-        images, changed = (_read(program, preprocessing, pictures) for pictures in (whole + whole, hidden))
+        images, changed = (_read(program, preprocessing, pictures) for pictures in (whole, hidden))
         for layer, changes in feature_changes(program, images, changed, layers, stop).items():
             for of_place, change in zip(figures[layer], changes.split(len(group)), strict=True):
                 of_place.append(sign_change(change, pooled=settings.pooled))

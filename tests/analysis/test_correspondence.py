@@ -33,6 +33,14 @@ def test_changes_are_those_that_hooks_see() -> None:
     assert changes["fc"].shape == (3, 12, 1, 1)
 
 
+def test_images_hidden_in_two_ways_are_compared_with_the_same_whole_ones() -> None:
+    program, images = trace(models.build("resnet_mini", seed=0).eval(), (3, 64, 64)), torch.rand(3, 3, 64, 64)
+    first, second = images * 0.5, images.flip(3)
+    both = feature_changes(program, images, torch.cat([first, second]), ["layer2"])["layer2"]
+    apart = [feature_changes(program, images, hidden, ["layer2"])["layer2"] for hidden in (first, second)]
+    torch.testing.assert_close(both, torch.cat(apart), rtol=1e-4, atol=1e-5)
+
+
 def test_the_share_of_signs_that_differ_is_the_mean_over_pairs() -> None:
     changes = torch.randn(5, 4, 3, 3) * (torch.rand(5, 4, 3, 3) > 0.3)
     pairs = list(combinations(changes.sign(), 2))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pyarrow.parquet
 import pytest
 
-from explorer.atlas import scan_folder
+from explorer.atlas import ray_engine, scan_folder
 from explorer.atlas.scan_file import read_scan
 from explorer.cli.main import main
 from tests.atlas.test_scan import LAYERS, save_pictures
@@ -92,9 +94,18 @@ def test_without_ray_installed_it_says_what_to_install(
     assert capsys.readouterr().err.splitlines()[-1] == "error: --engine ray needs Ray: pip install '.[ray]'."
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1"])
 def test_a_cluster_that_is_not_there_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("RAY_ADDRESS", address)
     assert main(arguments(save_pictures(tmp_path / "set", 2), tmp_path / "out", "--engine", "ray")) == 2
-    assert capsys.readouterr().err.splitlines() == ["error: RAY_ADDRESS='127.0.0.1:1': no Ray cluster answers there."]
+    assert capsys.readouterr().err.splitlines() == [f"error: RAY_ADDRESS='{address}': no Ray cluster answers there."]
+
+
+def test_an_address_is_asked_without_its_protocol_and_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[tuple[str, int]]()
+    monkeypatch.setattr(socket, "create_connection", lambda place, timeout: asked.append(place) or MagicMock())
+    for address in ("ray://head:10001", "[::1]:6379", "head:6379", "auto"):
+        ray_engine._check_answers(address)
+    assert asked == [("head", 10001), ("::1", 6379), ("head", 6379)]

@@ -101,6 +101,17 @@ def test_broken_and_huge_pictures_are_listed_and_skipped(
     assert "the limit is 25,000,000" in found.broken[2].problem
 
 
+def test_a_name_that_would_steer_a_terminal_is_told_with_its_signs_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_pictures(tmp_path / "set", 2)
+    (folder / "\x1b]0;owned\x07.png").write_bytes(b"")
+    assert run(folder, tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "\\x1b]0;owned\\x07.png" in said
+
+
 def test_neither_threads_nor_where_it_was_stopped_change_a_byte(pictures: Path, loaded: LoadedNetwork) -> None:
     of = job(loaded, pictures)
     whole = encode(scanned(of))

@@ -49,7 +49,19 @@ def test_evolution_writes_a_sheet_of_a_row_a_channel_and_a_column_an_epoch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "grown.png"
-    found = rows(capsys, "evolution", "--items", "12", "--layer", "features.3", "--channels", "3,1", "--out", str(out))
+    found = rows(
+        capsys,
+        "evolution",
+        "zfnet_mini",
+        "--items",
+        "12",
+        "--layer",
+        "features.3",
+        "--channels",
+        "3,1",
+        "--out",
+        str(out),
+    )
     assert [row["layer"] for row in found][:2] == ["features.3", "features.7"]
     assert all(row["64"] == pytest.approx(1) for row in found)
     width, height = Image.open(out).size
