@@ -152,7 +152,7 @@ def filters_command(items: int, out: Path | None, as_json: bool, **network: Any)
         as_json,
     )  # fmt: skip
     if out is not None:
-        _write(out, filter_figures.sheet(found))
+        _write(out, filter_figures.sheet(found, loaded.preprocessing.order))
     return 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from explorer.analysis.filters import LayerFilters
 from explorer.figures.raster import INVALID, colourise
+from explorer.images.preprocess import ColourOrder
 
 LARGEST_MATRIX = 256  # rows and columns of a matrix's picture
 
@@ -23,15 +24,16 @@ def is_coloured(found: LayerFilters) -> bool:
 
 
 def filter_pictures(
-    found: LayerFilters, channels: Sequence[int], place: int | None = None
+    found: LayerFilters, channels: Sequence[int], place: int | None = None, order: ColourOrder = "RGB"
 ) -> tuple[list[np.ndarray], str]:
     """The filters of some output channels, uint8 [rows, columns, 3] each, and a sentence that says how they are drawn.
 
     place: of one input channel (of each group) alone; else all of them, as colours where `is_coloured`, as they are
-    where there is one, or as their norm.
+    where there is one, or as their norm. order: in which a network that reads the image has its colours.
     """
     if place is None and is_coloured(found):
-        return [in_colours(found.weights[i].transpose(1, 2, 0)) for i in channels], IN_COLOURS
+        turn = -1 if order == "BGR" else 1
+        return [in_colours(found.weights[i, ::turn].transpose(1, 2, 0)) for i in channels], IN_COLOURS
     if place is not None or found.weights.shape[1] == 1:
         return [in_gray(found.weights[i, place or 0]) for i in channels], ONE_INPUT
     norms = [np.sqrt(np.square(found.weights[i], dtype=np.float64).sum(0)) for i in channels]

@@ -11,6 +11,7 @@ from explorer.analysis.first_layer import ALIASED, BANDS, WEAK, FirstLayer
 from explorer.figures import filters
 from explorer.figures.layers import BLUE, ORANGE
 from explorer.figures.raster import contact_sheet, enlarge
+from explorer.images.preprocess import ColourOrder
 
 SMALLEST_PX = 48  # of a filter on a sheet
 FILTER_MARKS = (
@@ -61,8 +62,8 @@ def spectrum_chart(networks: Mapping[str, FirstLayer]) -> go.Figure:
     )  # fmt: skip
 
 
-def sheet(found: FirstLayer, columns: int = 8) -> np.ndarray:
-    """All filters as one picture, uint8 [H, W, 3], in `order`."""
-    pictures, _ = filters.filter_pictures(found.filters, order(found))
+def sheet(found: FirstLayer, colours: ColourOrder = "RGB", columns: int = 8) -> np.ndarray:
+    """All filters as one picture, uint8 [H, W, 3], in `order`. colours: in which order the network reads them."""
+    pictures, _ = filters.filter_pictures(found.filters, order(found), order=colours)
     zoom = max(1, -(-SMALLEST_PX // max(found.size)))
     return contact_sheet([enlarge(picture, zoom) for picture in pictures], columns)

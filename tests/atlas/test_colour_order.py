@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from explorer.analysis.deconvnet import project
+from explorer.analysis.filters import filters_of
 from explorer.analysis.optimised_image import optimise_units
 from explorer.atlas.optimisation import optimisation_settings, optimised_pixels
 from explorer.atlas.patches import patches_and_projections
 from explorer.atlas.picture_sets import UnseenPictures
 from explorer.atlas.shipped import shipped
+from explorer.figures.filters import filter_pictures
 from explorer.figures.way_back import in_picture_colours
 from explorer.graph.trace import trace
 from explorer.networks import catalog
@@ -64,3 +66,13 @@ def test_an_optimised_image_has_the_same_colours(both: tuple[LoadedNetwork, Load
         found.append(optimised_pixels(image, network.preprocessing).astype(int))
     assert np.abs(found[1] - found[0]).max() <= 2
     assert np.abs(found[0] - found[0][..., ::-1]).max() > 20
+
+
+def test_filters_of_the_first_layer_have_the_colours_of_the_picture(both: tuple[LoadedNetwork, LoadedNetwork]) -> None:
+    pictures = []
+    for loaded in both:
+        found = filters_of(loaded.program, "features.0")
+        assert found is not None
+        drawn, _ = filter_pictures(found, range(24), order=loaded.preprocessing.order)
+        pictures.append(np.stack(drawn))
+    assert np.array_equal(*pictures)

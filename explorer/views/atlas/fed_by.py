@@ -70,7 +70,7 @@ def _filter(found: SessionScan, filters: str, channel: int, job: Job) -> _Source
     known = filters_of(found.session.load(job.should_stop).program, filters)
     if known is None or channel >= len(known.weights):
         return None
-    (picture,), how = figures.filter_pictures(known, [channel])
+    (picture,), how = figures.filter_pictures(known, [channel], order=found.session.preprocessing.order)
     return _Source(raster.enlarge(picture, raster.zoom_of((picture.shape[0], picture.shape[1]))), how)
 
 

@@ -13,6 +13,7 @@ from explorer.analysis.filters import LayerFilters, filters_of, has_filters, str
 from explorer.figures import filters as figures
 from explorer.figures import raster
 from explorer.graph.layers import Layer
+from explorer.images.preprocess import ColourOrder
 from explorer.ui import components, state
 from explorer.ui.awaited import awaited
 from explorer.ui.components import Tile
@@ -54,7 +55,7 @@ def render(session: Session, layer_id: str) -> None:
 
     def work(job: Job) -> Drawn | None:
         found = filters_of(session.load(job.should_stop).program, layer_id)
-        return found and _drawn(found, shown, None if place < 0 else place)
+        return found and _drawn(found, shown, None if place < 0 else place, session.preprocessing.order)
 
     drawn = awaited("filters", (*session.key, layer_id, shown, place), "Reading the filters", work)
     if drawn is None:
@@ -95,12 +96,12 @@ def _inputs(layer: Layer) -> int:
     return 1 if len(layer.input_shapes[0]) < 2 else layer.input_shapes[0][1] // groups
 
 
-def _drawn(found: LayerFilters, shown: range, place: int | None) -> Drawn:
+def _drawn(found: LayerFilters, shown: range, place: int | None, order: ColourOrder) -> Drawn:
     if found.is_matrix:
         picture, how = figures.matrix_picture(found)
         return Drawn((), (), (picture,), how)
     channels, norms = strongest(found, shown.stop)[shown.start :], found.norms
-    pictures, how = figures.filter_pictures(found, channels, place)
+    pictures, how = figures.filter_pictures(found, channels, place, order)
     return Drawn(channels, [float(norms[channel]) for channel in channels], pictures, how, shown.start)
 
 

@@ -12,6 +12,7 @@ from explorer.errors import UserError
 from explorer.figures import filters as pictures
 from explorer.figures import first_layer as figures
 from explorer.figures import raster
+from explorer.images.preprocess import ColourOrder
 from explorer.networks import catalog
 from explorer.ui import components, state, unseen
 from explorer.ui.awaited import awaited
@@ -41,9 +42,11 @@ def render(session: Session) -> None:
     if found is None:
         return
     own, other = found
-    for name, one, column in zip((session.preset, rival), (own, other), st.columns(2, gap="large"), strict=True):
-        with column:
-            _filters(name, one)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _filters(session.preset, own, session.preprocessing.order)
+    with right:
+        _filters(rival, other)
     both = {f"{name}: {figures.plan(one)}": one for name, one in ((session.preset, own), (rival, other))}
     chart(figures.spectrum_chart(both), "spectrum")
     st.caption(f"{figures.FILTER_MARKS} Activations over {JUDGED_ON} unseen pictures of the program's own set.")
@@ -78,10 +81,10 @@ def _of_trained(name: str, device: str, job: Job) -> FirstLayer:
         raise UserError(f"{name}: {error}") from None
 
 
-def _filters(name: str, found: FirstLayer) -> None:
+def _filters(name: str, found: FirstLayer, order: ColourOrder = "RGB") -> None:
     st.markdown(f"**{markdown_safe(name)}** · {figures.plan(found)}  \n{figures.summary(found)}")
     chosen = figures.order(found)
-    drawn, how = pictures.filter_pictures(found.filters, chosen)
+    drawn, how = pictures.filter_pictures(found.filters, chosen, order=order)
     tiles = [_tile(found, channel, picture) for channel, picture in zip(chosen, drawn, strict=True)]
     components.tiles(tiles, None, _pass, key=f"first layer {name} {found.size}", columns=6)
     st.caption(how)
