@@ -6,6 +6,7 @@ silence and knows nothing of knobs. So the state lives here, under one key; widg
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -265,7 +266,8 @@ def keep(
     key, run, before = f"widget:{key}", st.session_state[_RUN], st.session_state[_BEFORE]
     shown: dict[str, _Shown] = st.session_state.setdefault(_SHOWN, {})
     # A browser starts one that the page before had not with its default, unless told our value; of answers that come
-    # close together it may draw the last alone, so that it is told for a while.
+    # close together it may draw the last alone, so that it is told for a while: until a person uses it, as being told
+    # takes back what they chose since.
     last = shown.get(key)
     since_s = last.since_s if last and last.run >= before else time.monotonic()
     is_new = time.monotonic() - since_s < SETTLING_S
@@ -294,7 +296,7 @@ def _take(key: str, store: Callable[[Any], None], shown: _Shown) -> None:
     value = st.session_state[key]
     is_offered = shown.offered is None or value in shown.offered
     if value is not None and value != shown.value and is_offered:
-        shown.value = value
+        shown.value, shown.since_s = value, -math.inf
         store(value)
 
 
