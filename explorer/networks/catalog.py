@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -215,16 +215,23 @@ def available(name: str) -> list[WeightsSource]:
     library, _, inner = name.rpartition(":")
     match library:
         case "torchvision":
-            is_classifier = libraries.torchvision_kinds().get(inner) == "classification"
-            side = libraries.library_input_size(name)[1]
-            published = sources.imagenet(inner, side) if is_classifier else []
-            usual = ExpectedInput(side, side, *imagenet_normalisation(3), origin=f"a guess, as {name} has no weights")
-            return [_random(published[0].preprocessing if published else usual), *published]
+            return _torchvisions(inner)
         case "timm":
             return [_random(_timms_preprocessing(inner))]
         case "block":
             raise UserError(f"{name} takes no picture: choose a whole network.")
     return sources.available(name)
+
+
+def _torchvisions(inner: str) -> list[WeightsSource]:
+    task, side = libraries.torchvision_kinds().get(inner), libraries.library_input_size(f"torchvision:{inner}")[1]
+    published = {"classification": lambda: sources.imagenet(inner, side), "segmentation": lambda: sources.coco(inner)}
+    if found := published[task]() if task in published else []:
+        return [_random(found[0].preprocessing), *found]
+    origin = f"a guess, as torchvision:{inner} has no weights"
+    random = _random(ExpectedInput(side, side, *imagenet_normalisation(3), origin=origin))
+    of_whole = " torchvision's weights are of the whole detector, of which this is a part."
+    return [replace(random, note=random.note + of_whole) if task == "detection" else random]
 
 
 def usual_input(name: str) -> ExpectedInput:

@@ -9,6 +9,7 @@ from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 
 BADGE = ":orange-badge[:material/casino: Random weights]"
+_PUBLISHED = {"imagenet": "ImageNet's", "coco": "COCO's"}
 SENTENCE = "This network has learned nothing yet."
 
 
@@ -26,8 +27,9 @@ def render(session: Session) -> None:
 
 def _others(session: Session) -> str:
     """Whether there are weights to download."""
-    is_published = any(source.kind == "imagenet" for source in weights.offered(session.preset))
-    return "ImageNet's can be chosen in the sidebar." if is_published else ""
+    kinds = {source.kind for source in weights.offered(session.preset)}
+    whose = next((_PUBLISHED[kind] for kind in _PUBLISHED if kind in kinds), None)
+    return f"{whose} can be chosen in the sidebar." if whose else ""
 
 
 def _open(session: Session, trained: str) -> None:

@@ -13,6 +13,7 @@ from models.weights.renaming import RENAMINGS, Renaming
 
 # What training and profiling leave among the tensors, and no network reads at inference.
 BYSTANDERS = (COUNTER, "n_averaged", "total_ops", "total_params")
+AUXILIARY = "aux_classifier."  # of torchvision's segmentation networks: a second head, for training alone
 DEEPEST_PREFIX = 8  # dots
 AVERAGED_WORDS = ("ema", "averag", "teacher")
 
@@ -55,8 +56,10 @@ class TensorFit:
 
     @property
     def surplus(self) -> tuple[str, ...]:
-        """Those of `unused` that stand where the network's own are: what is outside of the prefix belongs to others."""
-        return tuple(name for name in self.unused if name.startswith(self.prefix))
+        """Those of `unused` that stand where the network's own are, and would be read at inference: what is outside of
+        the prefix belongs to others."""
+        passed = self.prefix + AUXILIARY
+        return tuple(name for name in self.unused if name.startswith(self.prefix) and not name.startswith(passed))
 
     @property
     def differences(self) -> int:

@@ -1,4 +1,4 @@
-"""Where a network's weights come from: random, shipped with the program, ImageNet (torchvision), or a person's file."""
+"""Where a network's weights come from: random, shipped with the program, torchvision's, or a person's file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class WeightsSource:
     even where the network is the preset. room: the folder of a file that lives as long as it is referred to.
     """
 
-    kind: Literal["random", "shipped", "imagenet", "file", "held"]
+    kind: Literal["random", "shipped", "imagenet", "coco", "file", "held"]
     name: str
     title: str
     preprocessing: ExpectedInput
@@ -208,6 +208,35 @@ def imagenet(builder: str, size_px: int) -> list[WeightsSource]:
     return [source for source in found if source.preprocessing.crop_px == size_px]
 
 
+def coco(builder: str) -> list[WeightsSource]:
+    """What torchvision has for one of its builders of segmentation networks, for whole pictures of any size."""
+    from torchvision.models import get_model_weights  # only here: it takes a second to import
+
+    return [_segmenting(builder, entry) for entry in get_model_weights(builder)]
+
+
+def _segmenting(builder: str, entry: Any) -> WeightsSource:
+    transform, (side,) = entry.transforms(), entry.transforms().resize_size
+    overlap = entry.meta["_metrics"]["COCO-val2017-VOC-labels"]["miou"]
+    origin = f"published weights {entry.name} of {builder}"
+    return WeightsSource(
+        kind="coco",
+        name=entry.name,
+        title="COCO, the classes of Pascal VOC",
+        preprocessing=ExpectedInput(
+            side, side, tuple(transform.mean), tuple(transform.std), transform.interpolation.value, origin=origin
+        ),
+        note=f"{overlap:.1f} % mean intersection over union; {_download_size(entry)}.",
+        classes=tuple(entry.meta["categories"]),
+        path=cached(entry.url),
+        url=entry.url,
+    )
+
+
+def _download_size(entry: Any) -> str:
+    return f"{entry.meta['_file_size']:.0f} MiB from {urlsplit(entry.url).netloc}"
+
+
 def _is_classifier(entry: Any) -> bool:
     """Not a backbone alone, of which no accuracy is known."""
     return not math.isnan(_accuracy(entry))
@@ -234,7 +263,7 @@ def _published(builder: str, entry: Any) -> WeightsSource:
             transform.interpolation.value,
             origin=f"published weights {entry.name} of {builder}{' (transform_input=True)' * (builder in _CENTRED)}",
         ),
-        note=f"{_accuracy(entry):.2f} % top-1; {entry.meta['_file_size']:.0f} MiB from {urlsplit(entry.url).netloc}.",
+        note=f"{_accuracy(entry):.2f} % top-1; {_download_size(entry)}.",
         classes=tuple(entry.meta["categories"]),
         path=cached(entry.url),
         url=entry.url,
