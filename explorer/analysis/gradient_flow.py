@@ -13,6 +13,8 @@ from torch.func import functional_call
 
 from explorer.analysis.outputs import tensors
 from explorer.errors import Cancelled, UserError
+from explorer.graph.reasons import reason
+from explorer.graph.shapes import image_dtype
 from explorer.graph.trace import mode
 from explorer.run.cancel import Cancellable
 from explorer.types import InputSize
@@ -34,11 +36,13 @@ def gradient_norms(
     """The gradients of the cross-entropy of random labels on BATCH images of noise (C, H, W), in training mode.
 
     The first of several outputs is taken. The module is left as it was: its batch statistics, its mode, its gradients.
-    Raises UserError where it returns no scores [N, classes], Cancelled.
+    Raises UserError where it does not run in training mode, or returns no scores [N, classes] that a gradient of a
+    layer leads to, Cancelled.
     """
-    device = next(module.parameters()).device
+    weights = next(module.parameters(), torch.empty(0))
     generator = torch.Generator().manual_seed(seed)
-    images = torch.randn(BATCH, *input_size, generator=generator).to(device)
+    images = torch.randn(BATCH, *input_size, generator=generator).to(weights.device, image_dtype(module))
+    images.requires_grad_()  # so that a gradient goes back through layers whose weights are frozen
     outputs: list[tuple[str, Tensor]] = []
     parts: dict[str, Any] = dict(module.named_modules())  # pyright: ignore[reportUnknownArgumentType]
     mixing = [path for path, part in parts.items() if isinstance(part, nn.Conv2d | nn.Linear)]
@@ -46,14 +50,28 @@ def gradient_norms(
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:
         with mode(module, training=True), _seeded(seed), Cancellable(cancel):
-            loss = _loss(functional_call(module, buffers, (images,)), generator)
+            loss = _loss(_answer(module, buffers, images), generator)
         # What does not lead to the scores, as an auxiliary head, gets none.
-        found: Any = torch.autograd.grad(loss, [y for _, y in outputs], allow_unused=True)
+        found: Any = torch.autograd.grad(loss, [y for _, y in outputs], allow_unused=True) if outputs else ()
     finally:
         for hook in hooks:
             hook.remove()
     arrived = [(path, gradient) for (path, _), gradient in zip(outputs, found, strict=True) if gradient is not None]
-    return tuple(GradientNorm(path, float(gradient.square().sum().sqrt())) for path, gradient in arrived)
+    if not arrived:
+        raise UserError(
+            "Gradients are followed at modules, and no convolution or linear layer that leads to the scores is one."
+        )
+    return tuple(GradientNorm(path, float(gradient.float().norm())) for path, gradient in arrived)
+
+
+def _answer(module: nn.Module, buffers: dict[str, Tensor], images: Tensor) -> Any:
+    """What the module returns. A person's own may ask for more in training mode, or fail in ways of its own."""
+    try:
+        return functional_call(module, buffers, (images,))
+    except (Cancelled, UserError):
+        raise
+    except Exception as error:
+        raise UserError(f"{type(module).__name__} does not run in training mode: {reason(error)}.") from None
 
 
 @contextlib.contextmanager
@@ -76,6 +94,8 @@ def _keeper(path: str, outputs: list[tuple[str, Tensor]], cancel: Callable[[], b
         return gradient
 
     def keep(_: nn.Module, __: Any, output: Tensor) -> None:
+        if not output.requires_grad:  # where the network shuts the gradient off
+            return
         output.register_hook(stop)  # pyright: ignore[reportUnknownMemberType]
         outputs.append((path, output))
 
@@ -84,7 +104,7 @@ def _keeper(path: str, outputs: list[tuple[str, Tensor]], cancel: Callable[[], b
 
 def _loss(result: Any, generator: torch.Generator) -> Tensor:
     scores = next((tensor for _, tensor in tensors(result)), None)
-    if scores is None or scores.dim() != 2:
+    if scores is None or scores.dim() != 2 or not scores.requires_grad:
         raise UserError("The network returns no scores of classes, so there is no loss to follow back.")
     labels = torch.randint(scores.shape[1], (len(scores),), generator=generator)
     return nn.functional.cross_entropy(scores, labels.to(scores.device))

@@ -70,6 +70,45 @@ def test_it_stops_in_the_middle() -> None:
         gradient_norms(models.build("resnet_mini"), SIZE, cancel=cancel)
 
 
-def test_what_gives_no_scores_is_refused() -> None:
-    with pytest.raises(UserError, match="no scores of classes"):
-        gradient_norms(nn.Conv2d(3, 4, 3), (3, 8, 8))
+def test_frozen_weights_let_the_gradient_through() -> None:
+    net = models.build("lenet_mini")
+    expected = gradient_norms(net, SIZE)
+    assert gradient_norms(net.requires_grad_(False), SIZE) == expected
+
+
+class Fussy(nn.Linear):
+    """Wants labels while it trains, as many a detector does."""
+
+    def forward(self, input: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        if self.training and labels is None:
+            raise ValueError("labels should not be none when in training mode")
+        return super().forward(input)
+
+
+class Shut(nn.Linear):
+    """Lets no gradient through."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return super().forward(input)
+
+
+class Functional(nn.Module):
+    """Has a layer that is no module."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(input, torch.ones(4, 3, 1, 1)).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("net", "said"),
+    [
+        (nn.Conv2d(3, 4, 3), "no scores of classes"),
+        (nn.Sequential(nn.Flatten(), Fussy(192, 4)), "Sequential does not run in training mode: labels should not be"),
+        (nn.Sequential(nn.Flatten(), Shut(192, 4)), "no scores of classes"),
+        (Functional(), "followed at modules"),
+    ],
+)
+def test_where_no_gradient_can_be_followed_a_sentence_says_why(net: nn.Module, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        gradient_norms(net, (3, 8, 8))

@@ -1,4 +1,5 @@
-"""Gradients: how large they arrive at each layer before any training, beside those of networks looked at before."""
+"""Gradients: how large they arrive at each layer before any training, of a network of one's own as it is; beside those
+of networks looked at before."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import streamlit as st
 
 from explorer.analysis.gradient_flow import BATCH, GradientNorm, gradient_norms
 from explorer.figures.gradients import CURVE_COLOURS, gradient_chart, gradient_sentence
+from explorer.networks import live
 from explorer.run import device
 from explorer.ui import state
 from explorer.ui.awaited import awaited
@@ -31,10 +33,11 @@ def render(session: Session) -> None:
     figure = gradient_chart({markdown_safe(name): norms for name, norms in (own, *others)})
     chart(figure, "gradients")
     st.markdown(markdown_safe(gradient_sentence(own[1])))
+    is_own = session.network.own_weights is not None
+    which = "With its weights as they are" if is_own else f"Untrained, with seed {session.seed}"
     st.caption(
-        f"Untrained, with seed {session.seed}: L2 norm of the gradient of the cross-entropy by each layer's output, on "
-        f"{BATCH} images of noise with random labels, batch norms in training mode. Networks that were looked at "
-        "before stay for comparison."
+        f"{which}: L2 norm of the gradient of the cross-entropy by each layer's output, on {BATCH} images of noise "
+        "with random labels, batch norms in training mode. Networks that were looked at before stay for comparison."
     )
     st.button(
         "Forget the others", icon=":material/delete_sweep:", disabled=not others, on_click=_keep_only, args=(key,)
@@ -42,12 +45,14 @@ def render(session: Session) -> None:
 
 
 def _followed(session: Session, job: Job) -> tuple[GradientNorm, ...]:
-    """The norms of the network as it is initialised, whatever weights are chosen."""
+    """The norms of the network as it is initialised, whatever weights are chosen; of one's own, as it is."""
     analysis = session.analysis
     # All outputs are kept for the way back, and their gradients beside them for a while.
     needed = 2 * (analysis.weight_bytes + BATCH * analysis.activation_bytes)
     device.ensure_fits(needed, session.device, f"The gradient of {session.preset}")
-    module = session.network.build("cpu").to(session.device)
+    module = session.network.build("cpu")
+    # Of a person's own the page has one alone, which other threads run in evaluation mode.
+    module = (live.copied(module) if session.network.own_weights else module).to(session.device)
     return gradient_norms(module, session.input_size, seed=session.seed, cancel=job.should_stop)
 
 

@@ -71,10 +71,8 @@ def _panel(session: Session) -> None:
 
 
 def _hidden(session: Session) -> tuple[str, ...]:
-    """The panels that this network cannot have; how one is initialised, which Gradients tells, no module says."""
-    if session.is_ours:
-        return ()
-    return OF_PRESETS if session.network.own_weights is None else (*OF_PRESETS, "gradients")
+    """The panels that this network cannot have."""
+    return () if session.is_ours else OF_PRESETS
 
 
 def _titles(names: Sequence[str]) -> str:
