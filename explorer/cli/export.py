@@ -20,6 +20,9 @@ def export_command(out: str, to: str | None, **network: Any) -> int:
     kind = to or next((name for name in _FORMATS if path.suffix == FILE_ENDINGS.get(name, ".json")), None)  # pyright: ignore
     if kind is None:
         raise UserError(f"--out {shown(path.name)} does not end in .json or one of {', '.join(FILE_ENDINGS.values())}.")
+    if chosen.choices.named and (kind == "json" or chosen.name.startswith("block:")):
+        what = "a file of hyperparameters says nothing of pictures" if kind == "json" else "a block takes no picture"
+        raise UserError(f"--{chosen.choices.named[0]}: {what}.")
     if kind == "json":
         spec = catalog.find(chosen.name, dict(chosen.knobs)).spec
         if spec is None:

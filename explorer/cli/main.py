@@ -19,6 +19,7 @@ from explorer.cli.options import (
     add_network,
     add_output,
     add_picture,
+    add_preprocessing,
     add_weights,
     byte_count,
     cell,
@@ -256,6 +257,7 @@ def _add_export(commands: Any) -> None:
     exporting.add_argument("name", help="a preset, block:NAME, torchvision:NAME or timm:NAME")
     add_knobs(exporting)
     add_weights(exporting)
+    add_preprocessing(exporting)
     exporting.add_argument("--to", choices=("python", "onnx", "pt2", "safetensors", "json"),
                            help="default: what the ending of --out says")  # fmt: skip
     exporting.add_argument("--out", required=True, metavar="FILE")

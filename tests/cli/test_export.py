@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 import models
 from explorer.cli.main import main
@@ -28,6 +29,28 @@ def test_knobs_and_weights_are_those_of_the_command(tmp_path: Path) -> None:
     assert header.read("weights", tmp_path / "weights").classes is not None
 
 
+def test_what_is_said_of_pictures_is_in_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "network.safetensors"
+    options = [
+        "--channels",
+        "BGR",
+        "--mean",
+        "0.1,0.2,0.3",
+        "--std",
+        "0.5",
+        "--fit",
+        "pad",
+        "--interpolation",
+        "bicubic",
+    ]
+    assert main(["export", "lenet_mini", "--out", str(out), *options]) == 0, capsys.readouterr().err
+    with safe_open(out, framework="pt") as file:
+        said = file.metadata()
+    assert (said["channels"], said["fit"], said["interpolation"]) == ("BGR", "pad", "bicubic")
+    assert json.loads(said["mean"]) == pytest.approx([0.1, 0.2, 0.3])
+    assert json.loads(said["std"]) == pytest.approx([0.5, 0.5, 0.5])
+
+
 def test_a_block_goes_out_as_python(tmp_path: Path) -> None:
     assert main(["export", "block:mbconv", "--out", str(tmp_path / "mbconv.py")]) == 0
     assert "class MBConv" in (tmp_path / "mbconv.py").read_text()
@@ -39,6 +62,9 @@ def test_a_block_goes_out_as_python(tmp_path: Path) -> None:
         (["lenet_mini", "--out", "a.tar"], "--out 'a.tar' does not end in .json or one of .py, .onnx"),
         (["torchvision:alexnet", "--out", "a.json"], "torchvision:alexnet has no hyperparameters to write"),
         (["nonet", "--out", "a.py"], "nonet"),
+        (["lenet_mini", "--out", "a.json", "--channels", "BGR"], "--channels: a file of hyperparameters says nothing"),
+        (["block:mbconv", "--out", "a.py", "--fit", "pad"], "--fit: a block takes no picture"),
+        (["lenet_mini", "--out", "a.py", "--channels", "GBR"], "GBR"),
     ],
 )
 def test_bad_requests_are_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
