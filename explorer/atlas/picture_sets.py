@@ -31,7 +31,7 @@ class PictureSet(Protocol):
 
     @property
     def digest(self) -> str:
-        """Another for other pictures, as far as the names and sizes of files tell."""
+        """Another for other pictures, as far as the names, sizes and times of files tell."""
         ...
 
     def __len__(self) -> int: ...
@@ -107,7 +107,7 @@ class FolderPictures:
         found, digest = list[str](), hashlib.sha256()
         for file in pictures_in(self.folder):
             found.append(file.name)
-            digest.update(f"{file.name}\0{_size(file.path)}\0".encode(errors="surrogateescape"))
+            digest.update(f"{file.name}\0{_state(file.path)}\0".encode(errors="surrogateescape"))
         object.__setattr__(self, "names", tuple(found))
         object.__setattr__(self, "digest", digest.hexdigest()[:16])
 
@@ -132,12 +132,13 @@ class FolderPictures:
         return {}
 
 
-def _size(path: Path) -> int:
-    """In bytes; 0 of a link that leads nowhere, which is listed as a broken picture."""
+def _state(path: Path) -> tuple[int, int]:
+    """Bytes, and when they were written, in ns; 0 of a link that leads nowhere, which is listed as a broken picture."""
     try:
-        return path.stat().st_size
+        found = path.stat()
     except OSError:
-        return 0
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def picture_set(text: str, count: int | None = None) -> PictureSet:

@@ -19,6 +19,7 @@ from explorer.errors import UserError, shown
 RESULT, UNFINISHED, LOCK = "scan.safetensors", "unfinished.safetensors", ".scan.lock"
 ROWS, CHECKPOINTS = "ray-rows", "ray-checkpoints"  # folders of a scan by Ray
 KEEP_EVERY = 1_000  # pictures, by default
+_CHANGED = "files were replaced, added or removed since, as names, sizes and times tell"
 OnScan = Callable[[int, int, float], object]  # pictures seen, pictures in all, seconds left
 
 
@@ -54,10 +55,10 @@ def _check_same(path: Path, old: ScanSubject, new: ScanSubject) -> None:
     for each in fields(ScanSubject):
         was, now = getattr(old, each.name), getattr(new, each.name)
         if was != now:
-            what = each.name.removesuffix("_digest")
+            how = _CHANGED if each.name == "pictures_digest" else f"{_short(was)}, not {_short(now)}"
             raise UserError(
-                f"{path} is a scan of other {what} ({_short(was)}, not {_short(now)}); "
-                "choose another folder, or scan with --restart."
+                f"{path} is a scan of other {each.name.removesuffix('_digest')} ({how}); choose another folder, or "
+                "scan all of them again with --restart."
             )
 
 
@@ -65,10 +66,12 @@ def _short(value: object) -> str:
     return f"{len(value)} layers" if isinstance(value, tuple) else shown(value, 30)
 
 
-def forget(folder: Path) -> None:
-    """Remove what an earlier scan left. Raises OSError."""
+def forget(folder: Path) -> bool:
+    """Remove what an earlier scan left; whether there was any. Raises OSError."""
+    was_there = any((folder / name).exists() for name in (RESULT, UNFINISHED))
     (folder / RESULT).unlink(missing_ok=True)
     _forget_unfinished(folder)
+    return was_there
 
 
 def _forget_unfinished(folder: Path) -> None:

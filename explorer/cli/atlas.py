@@ -59,7 +59,9 @@ def _scan(chosen: Chosen, scan: str | None, pictures: str | None) -> tuple[Scan,
     name = pictures or found.subject.pictures
     found_set = picture_set(name, found.subject.total)
     if found_set.digest != found.subject.pictures_digest:
-        raise UserError(f"--pictures {shown(name)} is not the set that {scan} is a scan of.")
+        raise UserError(
+            f"--pictures {shown(name)} is not the set that {scan} is a scan of, or files in it were changed since."
+        )
     return found, found_set
 
 

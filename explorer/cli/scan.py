@@ -35,8 +35,8 @@ def scan_command(
     loaded = chosen.load()
     job = ScanJob.of(_called(chosen), loaded, found_set, _layers(loaded, layers), batch or _batch(loaded))
     with scan_folder.own_folder(folder):
-        if restart:
-            scan_folder.forget(folder)
+        if restart and scan_folder.forget(folder):
+            print(f"all {len(found_set):,} pictures are scanned again", file=sys.stderr)
         before = scan_folder.kept(folder, job.subject)
         if before is not None and before.is_complete:
             print(f"{folder / scan_folder.RESULT} holds this scan already.", file=sys.stderr)

@@ -162,7 +162,18 @@ def test_pictures_that_were_changed_are_another_set(tmp_path: Path, capsys: pyte
     assert run(folder, tmp_path / "out") == 2
     assert "is a scan of other pictures" in capsys.readouterr().err
     assert run(folder, tmp_path / "out", "--restart") == 0
+    assert "all 10 pictures are scanned again" in capsys.readouterr().err
+    replace_by_one_of_its_size(folder / "0" / "0000.png")
+    assert run(folder, tmp_path / "out") == 2
+    assert "is a scan of other pictures (files were replaced" in capsys.readouterr().err
+    assert run(folder, tmp_path / "out", "--restart") == 0
     assert read_scan(tmp_path / "out" / scan_folder.RESULT).subject.pictures_digest == FolderPictures(folder).digest
+
+
+def replace_by_one_of_its_size(path: Path) -> None:
+    old, size = path.read_bytes(), path.stat().st_size
+    path.write_bytes(old[: size // 2] + bytes(size - size // 2))
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
 
 
 def test_two_scans_do_not_mix_in_one_folder(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
