@@ -12,7 +12,7 @@ _ONLY_FORM = frozenset(
 
 
 def trunk(graph: LayerGraph, most: int = 8) -> tuple[str, ...]:
-    """Ids of at most so many layers, in order, evenly spaced where there are more; the first and last among them.
+    """Ids of at most so many layers, in order, evenly spaced where there are more: the first, and of several the last.
 
     Each is what the next convolution or linear layer reads, where every path from the image to the output leads through
     it: of ZFNet layers 1 to 7 of the paper.
@@ -41,7 +41,7 @@ def _cuts(graph: LayerGraph) -> list[bool]:
 def _spaced(names: list[str], most: int) -> tuple[str, ...]:
     if len(names) <= most:
         return tuple(names)
-    return tuple(names[round(i * (len(names) - 1) / (most - 1))] for i in range(most))
+    return tuple(names[round(i * (len(names) - 1) / max(1, most - 1))] for i in range(most))
 
 
 def behind(graph: LayerGraph, layer: Layer, kinds: frozenset[str]) -> Layer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from explorer.analysis.deconvnet import Projection, project
 from explorer.analysis.deconvnet_rules import MEANINGS, BackwardMethod, BackwardRule, BackwardSettings, rule_table
 from explorer.analysis.occluder import Fill, fill_values
 from explorer.analysis.outputs import Output
+from explorer.cli.json_text import json_text
 from explorer.cli.pictures import SUMMARY, Chosen, chosen_picture, class_number, show_progress
 from explorer.errors import UserError
 from explorer.figures import attribution as figures
@@ -173,6 +173,6 @@ def _figures(
 def _write(folder: Path, files: dict[str, bytes], summary: dict[str, Any], patterns: Sequence[str] = ()) -> None:
     """The files, the summary last and on stdout; those of an earlier run that these patterns find go."""
     earlier = {path.name for pattern in patterns for path in folder.glob(pattern)}
-    text = json.dumps(summary, indent=2) + "\n"
+    text = json_text(summary, indent=2) + "\n"
     write_together(folder, {**files, SUMMARY: text.encode()}, obsolete=earlier - files.keys())
-    print(json.dumps(summary))
+    print(json_text(summary))

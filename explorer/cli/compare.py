@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import models
 from explorer.analysis.structure import Analysis, analyze
 from explorer.cli.compare_networks import compare_networks
 from explorer.cli.describe import as_data
+from explorer.cli.json_text import json_text
 from explorer.errors import UserError
 from explorer.networks import budget
 from explorer.networks.budget import Match
@@ -50,7 +50,7 @@ def compare_command(names: list[str], match: str | None, input_size: InputSize |
             solved = budget.match(spec, size, match, getattr(found[0].analysis, match))
             spec = solved.spec
         found.append(Compared(name, spec, analyze(models.build(spec, device="meta"), size), solved))
-    print(json.dumps(_data(found, size)) if as_json else "\n".join(_text(found, size)))
+    print(json_text(_data(found, size)) if as_json else "\n".join(_text(found, size)))
 
 
 def _is_block(name: str) -> bool:

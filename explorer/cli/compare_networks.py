@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from explorer.analysis.alignment import Alignment, Fate, align
 from explorer.analysis.structure import Analysis
 from explorer.cli.describe import as_data
+from explorer.cli.json_text import json_text
 from explorer.errors import UserError
 from explorer.figures import comparison
 from explorer.networks import catalog
@@ -40,7 +40,7 @@ def compare_networks(names: Sequence[str], input_size: InputSize | None, as_json
     first, *others = ((name, _analysis(name, input_size)) for name in names)
     found = [ComparedNetwork(*first, None)]
     found += [ComparedNetwork(name, one, align(first[1].graph, one.graph)) for name, one in others]
-    print(json.dumps(_data(found)) if as_json else "\n".join(_text(found)))
+    print(json_text(_data(found)) if as_json else "\n".join(_text(found)))
 
 
 def _analysis(name: str, input_size: InputSize | None) -> Analysis:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 from typing import Any
 
 import models
 from explorer.analysis.structure import Analysis
+from explorer.cli.json_text import json_text
 from explorer.figures.caveats import field_text, inexact_fields, uncounted_macs, weight_products
 from explorer.networks import catalog
 from explorer.receptive_field.report import Certainty, ReceptiveField
@@ -22,7 +22,7 @@ def list_command(as_json: bool) -> None:
         for a in models.architectures()
     ]
     if as_json:
-        print(json.dumps(found, indent=2))
+        print(json_text(found, indent=2))
         return
     for entry in found:
         print(f"{entry['year']}  {entry['title']:<16} {' '.join(entry['presets'])}")
@@ -32,7 +32,7 @@ def describe_command(name: str, knobs: list[tuple[str, str]], input_size: InputS
     """Structure and figures of a network, on meta: nothing is allocated."""
     analysis = catalog.find(name, dict(knobs)).analysis(input_size)
     if as_json:
-        print(json.dumps({"name": name, **as_data(analysis)}))
+        print(json_text({"name": name, **as_data(analysis)}))
     else:
         print(_table(name, analysis))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from explorer.cli.json_text import json_text
 from explorer.networks.identify import MOST_SHOWN, identify, in_words, verdict
 from explorer.networks.knob_text import plain
 from models.weights.own_file import open_own
@@ -20,7 +20,7 @@ def identify_command(file: str, as_json: bool) -> int:
     matches = identify(opened, _show_progress)
     best = matches[0] if matches else None
     if as_json:
-        print(json.dumps({"file": opened.name, "tensors": len(opened.header.shapes), "classes": opened.header.classes,
+        print(json_text({"file": opened.name, "tensors": len(opened.header.shapes), "classes": opened.header.classes,
                           "matches": [_as_data(match) for match in matches[:MOST_SHOWN]]}))  # fmt: skip
         return 0
     print(verdict(opened, matches))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from explorer.analysis.mean import Mean
 from explorer.analysis.occlusion_panels import OcclusionPanels, occlusion_panels
 from explorer.analysis.trunk import trunk
 from explorer.atlas.picture_sets import UnseenPictures
+from explorer.cli.json_text import json_text
 from explorer.cli.picture_inputs import pictures_of
 from explorer.cli.pictures import Chosen, Square, chosen_picture, class_number, show_progress, summarise, writable
 from explorer.errors import UserError
@@ -50,9 +49,9 @@ def paper_occlusion_command(
     summary = {"network": chosen.name, "image": image, "window": settings.window, "stride": settings.stride,
                **_facts(found, loaded)}  # fmt: skip
     picture = panels_picture(found, loaded.preprocessing.view(pixels), loaded.preprocessing)
-    text = json.dumps(summary, indent=2) + "\n"
+    text = json_text(summary, indent=2) + "\n"
     write_together(file.parent, {file.name: codec.encode_png(picture), f"{file.stem}.json": text.encode()})
-    print(json.dumps(summary))
+    print(json_text(summary))
     chosen.say_what_is_seen(loaded, pixels)
     chosen.say_if_random()
     return 0
@@ -86,7 +85,7 @@ def paper_correspondence_command(
     asked = list(layers or trunk(loaded.program.graph))
     found = part_changes(loaded.program, loaded.preprocessing, asked, settings, progress=_tell)
     if as_json:
-        print(json.dumps([asdict(each) for each in found]))
+        print(json_text(found))
     else:
         print("\n".join(f"{each.layer:24} {_said(each.same)}  {_said(each.random)}" for each in over_parts(found)))
         print(in_sentence(over_parts(found)[-1]))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from explorer.analysis.probes import linear_probes
 from explorer.analysis.structure import report
 from explorer.analysis.trunk import trunk
 from explorer.atlas.picture_sets import UnseenPictures, picture_set
+from explorer.cli.json_text import json_text
 from explorer.cli.picture_inputs import pictures_of
 from explorer.cli.pictures import Chosen
 from explorer.errors import UserError
@@ -175,7 +174,7 @@ def probes_command(items: int, as_json: bool, **network: Any) -> int:
 def _print(rows: Rows, as_json: bool) -> None:
     """A Markdown table, or a list of objects."""
     if as_json:
-        print(json.dumps(list(rows), default=asdict))  # of a Mean
+        print(json_text(rows))
         return
     names = list(rows[0]) if rows else []
     print("| " + " | ".join(names) + " |")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,6 +18,7 @@ from explorer.analysis import activations, occlusion
 from explorer.analysis.occluder import Fill, default_stride, default_window, fill_values
 from explorer.analysis.occlusion import Method, OcclusionMap, OcclusionSettings
 from explorer.analysis.outputs import Output
+from explorer.cli.json_text import json_text
 from explorer.errors import UnknownNameError, UserError
 from explorer.figures import occlusion as figures
 from explorer.figures.maps import grid
@@ -181,9 +181,9 @@ def occlude_command(
         "window": settings.window, "stride": settings.stride, "fill": settings.fill,
         **summarise(found, loaded.classes, channel), "top_class_colours": legend, "files": sorted(files),
     }  # fmt: skip
-    text = json.dumps(summary, indent=2) + "\n"
+    text = json_text(summary, indent=2) + "\n"
     write_together(folder, {**files, SUMMARY: text.encode()}, obsolete=set(OPTIONAL) - files.keys())
-    print(json.dumps(summary))
+    print(json_text(summary))
     chosen.say_what_is_seen(loaded, pixels)
     chosen.say_if_random()
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.analysis.predictions import NamedPicture, PredictedPicture, Predictions, predictions, truths
+from explorer.cli.json_text import json_text
 from explorer.cli.pictures import Chosen, writable
 from explorer.errors import UserError
 from explorer.images import codec, samples
@@ -38,7 +38,7 @@ def predict_command(image: str, output: Any, out: str | None, as_json: bool, **n
     if target is not None:
         write_together(target.parent, {target.name: _table(found, loaded.classes).encode()})
     if as_json:
-        print(json.dumps(_plain(found, loaded.classes)))
+        print(json_text(_plain(found, loaded.classes)))
     else:
         _say(found, loaded.classes, unknown if named else ())
     chosen.say_if_random()

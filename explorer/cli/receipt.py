@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from explorer.analysis.receipt import Receipt, Tally, receipt
+from explorer.cli.json_text import json_text
 from explorer.figures.caveats import uncounted_macs
 from explorer.networks import catalog
 
@@ -15,7 +15,7 @@ def receipt_command(
 ) -> None:
     """Count a network under each convention, on meta: nothing is allocated."""
     found = receipt(catalog.find(name, dict(knobs)).analysis(input_size))
-    print(json.dumps({"name": name, **as_data(found)}) if as_json else _text(name, found))
+    print(json_text({"name": name, **as_data(found)}) if as_json else _text(name, found))
 
 
 def as_data(found: Receipt) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
 from typing import Any
 
+from explorer.cli.json_text import json_text
 from explorer.errors import Cancelled
 from explorer.training.contest import contest
 from explorer.training.processes import CONTEXT
@@ -30,7 +30,7 @@ def train_command(preset_name: str, **options: Any) -> int:
     finally:
         signal.signal(signal.SIGINT, before)
     print(file=sys.stderr)
-    print(json.dumps(row))
+    print(json_text(row))
     return 0
 
 

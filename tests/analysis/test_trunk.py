@@ -44,3 +44,4 @@ def test_of_many_the_first_and_the_last_are_kept() -> None:
     few = trunk(graph, 5)
     assert (few[0], few[-1], len(few)) == (every[0], every[-1], 5)
     assert set(few) <= set(every)
+    assert trunk(graph, 1) == every[:1]
