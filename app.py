@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer.networks import catalog
 from explorer.resources import asset, missing_assets
@@ -42,14 +43,22 @@ def page() -> None:
         )  # fmt: skip
     for problem in (*([lost] if (lost := missing_assets()) else []), *broken_files(), *catalog.broken_files()):
         st.warning(markdown_safe(problem), icon=":material/extension_off:")
-    for notice in state.notices():
-        st.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
+    place = st.container()
+    told = _tell(place, 0)
     with guard():
         stories.banner(chosen)
     with guard():
         view.render(chosen)
+    _tell(place, told)  # what the view found of no use
     state.end()
     server.pass_over_first_page()
+
+
+def _tell(place: DeltaGenerator, told: int) -> int:
+    """Draw the notices behind the first `told`; how many there are."""
+    for notice in (notices := state.notices())[told:]:
+        place.warning(f"In the link: {markdown_safe(notice)}", icon=":material/link_off:")
+    return len(notices)
 
 
 if __name__ == "__main__":

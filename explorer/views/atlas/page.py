@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer.analysis import activations
-from explorer.analysis.top_nine_run import layers_with_units
+from explorer.analysis.top_nine_run import channels_of, layers_with_units
 from explorer.errors import UserError
+from explorer.receptive_field.map_layout import arrangements
 from explorer.ui import layer_maps, picture_controls, state, untrained
 from explorer.ui.guard import guard
 from explorer.ui.session import Session
@@ -20,6 +21,8 @@ def render(session: Session) -> None:
     """Draw the sheet of the chosen layer, or the page of the chosen unit."""
     untrained.render(session)
     layer = _layer(session)
+    if layer in arrangements(session.analysis.graph):
+        sheet.check_page(channels_of(session.analysis.graph, layer))
     if (found := scans.current(session)) is None:
         return
     if layer not in found.scan.top:

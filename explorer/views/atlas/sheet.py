@@ -32,7 +32,7 @@ def render(found: SessionScan, layer: str, channels: Sequence[int], notes: Seque
     shown = list(channels)[_first(len(channels)) :][:PAGE_UNITS]
     said = dict(zip(channels, notes, strict=True))
     projected = state.get("atlas_shown") == "projections"
-    key = (*found.session.key, *found.key, layer, tuple(shown), projected)
+    key = (*found.key, layer, tuple(shown), projected)
 
     def work(job: Job) -> list[SheetUnit]:
         return _sheet(found, layer, shown, projected, job)
@@ -49,6 +49,12 @@ def render(found: SessionScan, layer: str, channels: Sequence[int], notes: Seque
 def _first(count: int) -> int:
     pages = max(1, -(-count // PAGE_UNITS))
     return (min(state.get("atlas_page"), pages) - 1) * PAGE_UNITS
+
+
+def check_page(count: int) -> None:
+    """Refuse a page of the link beyond the last of so many units."""
+    if state.is_fresh() and state.get("atlas_page") > (pages := max(1, -(-count // PAGE_UNITS))):
+        state.refuse("atlas_page", f"is beyond the last page, {pages}, of this layer; the first is shown")
 
 
 def pager(count: int) -> None:

@@ -49,14 +49,15 @@ def render(session: Session) -> None:
     """Draw the curves, the slider over epochs, and the units of the layer."""
     epochs = tuple(epoch_files())
     st.markdown(_about(session))
-    followed = awaited("evolution", (*session.key,), "Running the pictures", _followed)
+    followed = awaited("evolution", session.reader_key, "Running the pictures", _followed)
     if followed is None:
         return
     found = followed.found
-    layer, channels = _layer(found), _channels(found)
+    layer = _layer(found)
+    channels = _channels(found, layer)
     _controls(found, layer, channels)
     epoch = state.control(st.select_slider, "epoch", "Epoch", options=list(epochs))
-    units = awaited("grown units", (*session.key, layer, channels), "Leading the signals back",
+    units = awaited("grown units", (*session.reader_key, layer, channels), "Leading the signals back",
                     lambda job: _grown(followed, layer, channels, job))  # fmt: skip
     if units is not None:
         _units(followed, layer, channels, units, epoch)
@@ -75,16 +76,18 @@ def _about(session: Session) -> str:
 
 
 def _layer(found: Evolution) -> str:
-    place = min(state.get("grown_layer"), len(found.layers)) - 1
-    return found.layers[place]
+    """That of the link, which is refused where there is none."""
+    if state.get("grown_layer") > (count := len(found.layers)):
+        state.refuse("grown_layer", f"is beyond the last layer, {count}; {MIDDLE} is shown")
+    return found.layers[state.get("grown_layer") - 1]
 
 
-def _channels(found: Evolution) -> tuple[int, ...]:
-    """Those of the link that the layer has, or its strongest."""
-    layer = _layer(found)
-    count = found.top[found.epochs[-1], layer].channels
-    chosen = [channel for channel in _numbers(state.get("grown")) if channel < count]
-    return tuple(chosen) or found.strongest(layer, FIRST_UNITS)
+def _channels(found: Evolution, layer: str) -> tuple[int, ...]:
+    """Those of the link, which are refused where the layer has not all of them; else its strongest."""
+    last = found.top[found.epochs[-1], layer].channels - 1
+    if any(channel > last for channel in _numbers(state.get("grown"))):
+        state.refuse("grown", f"is not of channels 0 to {last} of {layer}; the strongest are shown")
+    return tuple(_numbers(state.get("grown"))) or found.strongest(layer, FIRST_UNITS)
 
 
 def _controls(found: Evolution, layer: str, channels: Sequence[int]) -> None:
