@@ -206,10 +206,10 @@ def under_way(besides: Collection[str] = ()) -> Job | None:
     return next((job for kind, job in _jobs().items() if kind not in besides and not job.finished), None)
 
 
-def retain(key: tuple[Any, ...], besides: Collection[str] = ()) -> None:
-    """Stop the session's jobs whose keys do not begin with this one, except for some kinds."""
+def retain(*keys: tuple[Any, ...], besides: Collection[str] = ()) -> None:
+    """Stop the session's jobs whose keys begin with none of these, except for some kinds."""
     for kind, job in list(_jobs().items()):
-        if kind not in besides and job.key[1 : 1 + len(key)] != key:
+        if kind not in besides and not any(job.key[1 : 1 + len(key)] == key for key in keys):
             _put_aside(kind, job)
 
 

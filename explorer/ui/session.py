@@ -199,10 +199,18 @@ class Session:
         return self.network.key, self.weights_digest, seed, self.device
 
     @property
+    def reader_key(self) -> tuple[str, ...]:
+        """The same of the network and how pictures come to it, whichever picture is at hand."""
+        return (*self.network_key, self._prepared)
+
+    @property
     def key(self) -> tuple[str, ...]:
         """The same of network and picture together."""
-        prepared = str(self.choices) if self.choices.named else ""
-        return (*self.network_key, (self.image.digest if self.image else "") + prepared)
+        return (*self.network_key, (self.image.digest if self.image else "") + self._prepared)
+
+    @property
+    def _prepared(self) -> str:
+        return str(self.choices) if self.choices.named else ""
 
 
 def begin(settings: Iterable[Setting], knob_sets: Iterable[KnobSet]) -> Session:
@@ -228,7 +236,8 @@ def start_over() -> Session:
 def _at_hand() -> Session:
     """The session of this run; jobs for another network or picture are stopped."""
     session = current()
-    jobs.retain(session.key, besides=[weights.DOWNLOAD, weights_file.READING, weights_file.SEARCHING, ALL_PICTURES])
+    anyway = [weights.DOWNLOAD, weights_file.READING, weights_file.SEARCHING, ALL_PICTURES]
+    jobs.retain(session.key, session.reader_key, besides=anyway)
     return session
 
 
@@ -287,7 +296,9 @@ def _check_layer(session: Session) -> None:
     with contextlib.suppress(UserError):
         if state.get("layer") and layer_or_none(session.analysis.graph, state.get("layer")) is None:
             state.refuse("layer", "is not a layer of this network; the view chooses one")
-        if state.get("channel") >= 0 and session.channel is None:
+        if state.get("channel") >= 0 and not state.get("layer"):
+            state.refuse("channel", "is of no layer, as the link names none")
+        elif state.get("channel") >= 0 and session.channel is None:
             state.refuse("channel", f"is not a channel of {session.layer}")
 
 

@@ -129,6 +129,26 @@ def test_another_network_is_scanned_when_asked() -> None:
     assert "nine of 200 unseen pictures" in said(app)
 
 
+def test_another_picture_at_hand_starts_no_work_of_the_atlas_again() -> None:
+    app = open_trained(preset="squeezenet_mini", view="atlas", scanned="200")
+    settled(app.button(key="atlas scan").click().run())
+    before = {kind: app.session_state["jobs"][kind] for kind in ("scan", "atlas sheet")}
+    app.session_state["state"] = {**app.session_state["state"], "image": "boat"}
+    app.run()
+    assert {kind: app.session_state["jobs"][kind] for kind in before} == before
+
+
+def test_what_a_link_names_beyond_what_there_is_is_said() -> None:
+    app = open_trained(view="atlas", layer="features.10", atlas_page="3")
+    assert "atlas_page='3' is beyond the last page, 2, of this layer; the first is shown" in warned(app)
+    app = open_trained(view="atlas", channel="3")
+    assert "channel='3' is of no layer, as the link names none" in warned(app)
+
+
+def warned(app: AppTest) -> str:
+    return plain("\n".join(element.value for element in app.warning))
+
+
 def test_what_cannot_be_is_said_in_a_sentence() -> None:
     app = open_atlas(scanned="3", atlas_shown="both", prefers="part:nosuch", channel="999", layer="features.2")
     assert len(app.warning) == 4

@@ -71,6 +71,14 @@ def test_channels_that_are_none_are_said() -> None:
     assert any("epoch='3' is not one of 1, 2, 5" in warning.value for warning in app.warning)
 
 
+def test_layers_and_channels_that_the_network_has_not_are_said() -> None:
+    app = opened("evolution", grown_layer="40", grown="3,999")
+    said_of_link = "\n".join(warning.value for warning in app.warning).replace("\\", "")
+    assert "grown_layer='40' is beyond the last layer, 7; 3 is shown" in said_of_link
+    assert "grown='3,999' is not of channels 0 to" in said_of_link
+    assert len(tiles(app, 0)) == 6
+
+
 def test_invariance_moves_the_pictures_and_says_whether_maps_move_along() -> None:
     app = opened("invariance", move="rotation", moved_count="3")
     assert not errors(app)

@@ -49,7 +49,7 @@ def render(found: SessionScan, layer: str, channel: int, patches: Sequence[Patch
         own = _filter(found, filters, channel, job) if reads_image else None
         return own or _feeders(found, layer, channel, patches, job)
 
-    source = awaited("atlas feeders", (*found.session.key, *found.key, layer, channel), "Following it down", work)
+    source = awaited("atlas feeders", (*found.key, layer, channel), "Following it down", work)
     if source is not None:
         _show(source)
 

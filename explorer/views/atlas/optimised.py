@@ -33,12 +33,12 @@ def render(session: Session, layer: str, channel: int, strongest: float) -> None
                   args=("optimise", True))  # fmt: skip
         return
     seed: int = state.get("image_seed")
-    key = (*session.network_key, session.preprocessing, layer, channel, seed)
+    key = (*session.reader_key, layer, channel, seed)
 
     def work(job: Job) -> OptimisedImage:
         return _optimised(key, session, layer, channel, seed, job)
 
-    found = awaited("atlas optimised", (*session.key, *key), "Making an image", work)
+    found = awaited("atlas optimised", key, "Making an image", work)
     if found is not None:
         _show(found, session.preprocessing, strongest)
     state.control(st.number_input, "image_seed", "Seed", min_value=0, max_value=2**31 - 1, step=1, width=130)

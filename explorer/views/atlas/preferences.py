@@ -71,4 +71,4 @@ def _of_parts(found: SessionScan, layer: str) -> Preferences | None:
             job.progress(len(units), len(channels))
         return part_preferences(found.pictures, network.preprocessing, units)
 
-    return awaited("atlas parts", (*found.session.key, *found.key, layer), "Looking where the units look", work)
+    return awaited("atlas parts", (*found.key, layer), "Looking where the units look", work)

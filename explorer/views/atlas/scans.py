@@ -45,7 +45,7 @@ class SessionScan:
     @property
     def key(self) -> tuple[Any, ...]:
         """What names it in jobs and caches."""
-        return (*_scanned_key(self.session), self.scan.subject.pictures_digest)
+        return (*self.session.reader_key, self.scan.subject.pictures_digest)
 
     def patches(
         self, layer: str, channels: list[int], cancel: Callable[[], bool], projections: bool = True
@@ -86,7 +86,7 @@ def current(session: Session) -> SessionScan | None:
     if _has_shipped(session):
         return SessionScan(session, shipped(session.preset), _KeptPictures())
     count: int = state.get("scanned")
-    kept = _kept().get((_scanned_key(session), count))
+    kept = _kept().get((*session.reader_key, count))
     if kept is None:
         kept = _ask(session, count)
     return None if kept is None else SessionScan(session, kept, _KeptPictures(count))
@@ -96,11 +96,6 @@ def _has_shipped(session: Session) -> bool:
     """Whether the scan of this very network, with pictures prepared as its weights expect them, is shipped."""
     is_as_shipped = session.is_ours and not session.is_changed and session.source.kind == "shipped"
     return is_as_shipped and not session.choices.named and is_shipped(session.preset)
-
-
-def _scanned_key(session: Session) -> tuple[Any, ...]:
-    """What a scan hangs on: the network, and how pictures come to it."""
-    return (*session.network_key, session.preprocessing)
 
 
 def _kept() -> dict[Any, Scan]:
@@ -116,12 +111,12 @@ def _keep(key: Any, scan: Scan) -> None:
 
 def _ask(session: Session, count: int) -> Scan | None:
     """The button that scans, or the scan under way; its result once it is there. Raises UserError."""
-    key = (*session.key, count)
+    key = (*session.reader_key, count)
     job = jobs.current(_KIND, key)
     if job is not None:
         job.wait(awaited.GRACE_S)
     if job is not None and job.finished and job.result is not None:
-        _keep((_scanned_key(session), count), job.result)
+        _keep(key, job.result)
         return job.result
     if job is not None and not job.finished:
         jobs.show(job, "Scanning the unseen pictures")

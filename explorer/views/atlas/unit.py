@@ -48,7 +48,7 @@ def _nine(found: SessionScan, layer: str, channel: int) -> None:
     def work(job: Job) -> tuple[Patch, ...]:
         return next((patches for _, patches in found.patches(layer, [channel], job.should_stop)), ())
 
-    key = (*found.session.key, *found.key, layer, channel)
+    key = (*found.key, layer, channel)
     patches = awaited("atlas nine", key, "Leading the nine back to pixels", work)
     if patches is None:
         return

@@ -29,7 +29,7 @@ def render(session: Session) -> None:
     """Draw the controls, the curve over the layers, and the parts in one of them."""
     layers = trunk(session.analysis.graph)
     settings = _controls(session)
-    key = (*session.key, settings)
+    key = (*session.reader_key, settings)
 
     def work(job: Job) -> list[PartChange]:
         program = session.load(job.should_stop).program

@@ -37,7 +37,7 @@ def render(session: Session) -> None:
     )  # fmt: skip
     rival = state.get("first_beside") or _usual(session)
     found = awaited(
-        "first layer", (*session.key, rival), "Running the pictures", lambda job: _both(session, rival, job)
+        "first layer", (*session.reader_key, rival), "Running the pictures", lambda job: _both(session, rival, job)
     )
     if found is None:
         return

@@ -60,7 +60,7 @@ def render(session: Session) -> None:
                            cancel=job.should_stop)  # fmt: skip
         return MovedPictures(found, _strip(session, inputs[:1], move, by))
 
-    key = (*session.key, move, layers, named, output)
+    key = (*session.reader_key, move, layers, named, output)
     macs = len(amounts(move, session.input_size[1])) * len(named) * session.analysis.macs
     if is_asked("invariance", key, macs):
         done = awaited("invariance", key, "Moving the pictures", work)

@@ -36,7 +36,7 @@ def render(session: Session) -> None:
         if session.source.kind != "random":
             state.control(st.toggle, "beside_untrained", "Beside untrained")
     count, beside = state.get("probed"), state.get("beside_untrained") and session.source.kind != "random"
-    key = (*session.key, count, beside)
+    key = (*session.reader_key, count, beside)
     if not is_asked("probes", key, 2 * count * session.analysis.macs * (1 + beside)):
         return
     found = awaited("probes", key, "Running the pictures", lambda job: _probed(session, layers, count, beside, job))
