@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -10,7 +11,16 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.driver import serve, watched_page
 from tests.support.places import ROOT
 
+HERE = Path(__file__).parent
+SECOND_TRY = pytest.mark.flaky(reruns=1)  # shown at the end of a run, with what failed
 expect.set_options(timeout=30_000)  # of a busy machine; what is there at once costs none of it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test of this folder a second try, unless the command line says how many."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.config.getoption("reruns") is None:
+            item.add_marker(SECOND_TRY)
 
 
 @pytest.fixture(scope="session")
