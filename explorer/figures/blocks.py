@@ -14,6 +14,7 @@ from explorer.figures import units
 
 WHITE, INK = "#ffffff", "#1c2733"
 COLOURS = (("#0072b2", WHITE), ("#e69f00", INK), ("#009e73", INK), ("#cc79a7", INK))  # Okabe and Ito; text on them
+WIDE = 6  # so many bars are wide enough for their figures
 FAR = 20.0  # from here on the axis is logarithmic: a small bar would not be seen beside a large one
 
 
@@ -53,6 +54,8 @@ def bar_rows(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str])
     ]  # fmt: skip
 
 
+_ACROSS: dict[str, Any] = {"textangle": 0, "insidetextanchor": "end"}
+_UPWARDS: dict[str, Any] = {"textangle": -90, "insidetextanchor": "start"}
 _POINT = {"x": "Figure", "y": "Over the first", "customdata": ("", "", "Value", "Unit")}
 
 
@@ -64,6 +67,7 @@ def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str])
     first, *_ = blocks.values()
     shown = [i for i, bar in enumerate(first) if bar and bar.is_firm and bar.value > 0]
     figure, ratios = go.Figure(), [1.0]
+    text = _ACROSS if len(blocks) * len(shown) <= WIDE else _UPWARDS
     for (colour, ink), (name, bars) in zip(COLOURS, blocks.items(), strict=False):
         pairs = [(figures[i], bars[i], first[i]) for i in shown]
         known = [(title, bar, base) for title, bar, base in pairs if bar and bar.is_firm and base]
@@ -74,8 +78,7 @@ def relative(blocks: Mapping[str, Sequence[Bar | None]], figures: Sequence[str])
             text=[bar.over(base) for _, bar, base in known],
             error_y={"array": [bar.spread / base.value for _, bar, base in known], "thickness": 1.5, "width": 0},
             customdata=[(bar.text, bar.detail, bar.value, bar.unit) for _, bar, _ in known],
-            meta=_POINT, textposition="auto",
-            textangle=-90, insidetextanchor="start", insidetextfont={"color": ink}, cliponaxis=False,
+            meta=_POINT, textposition="auto", **text, insidetextfont={"color": ink}, cliponaxis=False,
             hovertemplate="<b>%{x}</b><br>%{customdata[0]} (%{customdata[1]} %{customdata[3]})<br>%{text} the first"
             "<extra>%{fullData.name}</extra>",
         )  # fmt: skip

@@ -139,6 +139,7 @@ _COLUMNS = {
     },
     "Parameters": st.column_config.NumberColumn(format="localized"),
     "MACs": st.column_config.NumberColumn(format="localized"),
+    **{f"Batch {n} (ms)": st.column_config.NumberColumn(format="%.2f") for n in (1, 32)},
 }
 
 VIEW = View(
