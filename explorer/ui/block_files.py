@@ -11,7 +11,7 @@ from explorer.figures.block_svg import block_svg
 from explorer.figures.block_tikz import block_tikz
 from explorer.graph.layers import LayerGraph
 
-_WRITERS = {"SVG": (block_svg, "svg", "image/svg+xml"), "TikZ": (block_tikz, "tex", "application/x-tex")}
+WRITERS = {"SVG": (block_svg, "svg", "image/svg+xml"), "TikZ": (block_tikz, "tex", "application/x-tex")}
 
 
 def render(graph: LayerGraph, title: str) -> None:
@@ -27,7 +27,7 @@ def downloads(graph: LayerGraph, title: str, key: str, module: str = "") -> None
     """Two buttons for the figure of a module, "" for all of the graph."""
     name = re.sub(r"[^\w.-]+", "_", title)
     with st.container(horizontal=True, gap="small"):
-        for label, (write, ending, mime) in _WRITERS.items():
+        for label, (write, ending, mime) in WRITERS.items():
             st.download_button(
                 f"Figure, {label}", lambda write=write: write(paper_figure(graph, module), title), f"{name}.{ending}",
                 mime, key=f"{key} {label}", type="tertiary", icon=":material/download:", on_click="ignore",

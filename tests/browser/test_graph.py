@@ -274,7 +274,7 @@ def test_a_choice_sends_the_network_again_in_neither_direction(graphs: str, page
     page.on("websocket", watch)
     open_graph(page, graphs, "densenet201")
     wait_until_idle(page)
-    whole = len(json.dumps(graph_page.payload_of("densenet201")))
+    whole = len(json.dumps(graph_page.shown("densenet201")[0]))
     assert sum(frames) > 80_000
     frames.clear()
     box(page, "conv 7×7").click()

@@ -12,6 +12,7 @@ import models
 from explorer.analysis.structure import Analysis
 from explorer.analysis.unproductive import outgrown_image
 from explorer.figures.graph_payload import graph_payload
+from explorer.graph.layers import LayerGraph
 from explorer.ui.components.graph import layer_graph
 from tests.oracles.light_models import torchvision_model
 
@@ -54,17 +55,19 @@ def analysis_of(name: str) -> Analysis:
 
 
 @st.cache_resource
-def payload_of(name: str) -> dict[str, Any]:
+def shown(name: str) -> tuple[dict[str, Any], LayerGraph]:
+    """What the graph draws of a network, and the network's own graph."""
     analysis = analysis_of(name)
-    return graph_payload(analysis, title=name, outgrown=outgrown_image(analysis))
+    return graph_payload(analysis, title=name, outgrown=outgrown_image(analysis)), analysis.graph
 
 
 def page() -> None:
     st.set_page_config(layout="wide")
     told, name = st.session_state, st.query_params.get("network", "resnet50")
     st.text_input("Choose", key="choose")
+    payload, graph = shown(name)
     layer_graph(
-        payload_of(name),
+        payload,
         key="graph",
         selected=told.get("picked") if told.get("picked") and not told["choose"] else told["choose"] or None,
         pick=lambda layer: told.update(picked=layer),
@@ -72,9 +75,10 @@ def page() -> None:
         fold=st.query_params.get("fold", ""),
         on_fold=lambda text: told.update(folded=text),
         height="640px",
+        figure=graph,
     )
     if beside := st.query_params.get("beside"):
-        layer_graph(payload_of(name), key="first", sync="two", height="400px")
+        layer_graph(payload, key="first", sync="two", height="400px")
         marks = {"conv1": "changed", "fc": "removed", "layer2.0.conv1": "added"}
         layer_graph(graph_payload(analysis_of(beside), marks=marks), key="second", sync="two", height="400px")
     st.code(f"picked {told.get('picked')}\nfold {told.get('folded')}", language=None)

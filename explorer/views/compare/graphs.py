@@ -29,7 +29,7 @@ def render(found: list[Candidate], session: Session) -> None:
             layer_graph(
                 _payload(entry.known.network.key, entry.label, _marks(found, entry), entry.analysis),
                 key=f"compared graph {entry.letter}", selected=chosen[entry.letter], sync=SYNCHRONISED,
-                pick=lambda layer, entry=entry: entries.choose(found, entry, layer),
+                pick=lambda layer, entry=entry: entries.choose(found, entry, layer), figure=entry.analysis.graph,
             )  # fmt: skip
     beside = f"beside {found[1].letter}" if len(found) == 2 else "in at least one of the others"
     st.caption(

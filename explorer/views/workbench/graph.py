@@ -27,6 +27,7 @@ def render(session: Session) -> None:
         _payload(session.network.key, session.preset, session.analysis, outgrown(session)), key="graph",
         selected=session.layer, pick=selection.choose, metrics=metrics.metrics(session), shares=metrics.SHARES,
         fold=state.get("fold"), on_fold=lambda opened: state.put("fold", opened), on_refused=_refuse_fold,
+        figure=session.analysis.graph,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   if (data.tall) kit.fillWindow(root);
   return kit.mount(data.graph, root, {
     pick: (layer) => data.live && setTriggerValue("picked", layer),
+    figure: data.figures && ((form, request) => setTriggerValue("figure", { form, request })),
     fold: (text) => setStateValue("fold", text),
     refuse: (text) => setTriggerValue("refused", text),
   });

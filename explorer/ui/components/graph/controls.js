@@ -52,7 +52,7 @@ class Controls {
   menu() {
     this.files = part("div", "menu", { role: "menu", "aria-label": "Save as" });
     this.files.hidden = true;
-    Object.entries(FILES).forEach(([name, write]) => {
+    filesOf(this.view).forEach(([name, write]) => {
       const entry = part("button", "", { type: "button", role: "menuitem" }, name);
       entry.onclick = () => { this.files.hidden = true; write(this.view); };
       this.files.append(entry);

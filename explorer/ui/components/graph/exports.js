@@ -1,4 +1,5 @@
-// Files of what is drawn: SVG, PNG, PDF, DOT, JSON, and a page of its own that zooms, searches and folds.
+// Files of what is drawn: SVG, PNG, PDF, DOT, JSON, and a page of its own that zooms, searches and folds. Python draws
+// the figures for a paper, so that a graph without it has none.
 const PAINT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin"];
 const WRITTEN = ["font-family", "font-size", "font-weight", "text-anchor", "paint-order"];
 const EDGE = 16; // blank around a picture, in pixels
@@ -12,6 +13,28 @@ const FILES = {
   JSON: (view) => save(view, "json", "application/json", JSON.stringify(plainData(view.outline), null, 1)),
   HTML: (view) => save(view, "html", "text/html", htmlText(view)),
 };
+
+const PAPER_FORMS = ["SVG", "TikZ"];
+
+// All that this graph can be saved as, by what the menu calls it.
+function filesOf(view) {
+  const figures = view.tell.figure ? PAPER_FORMS.map((form) => [`Paper figure, ${form}`, () => askForFigure(view, form)]) : [];
+  return [...Object.entries(FILES), ...figures];
+}
+
+function askForFigure(view, form) {
+  view.memory.awaited = Date.now();
+  view.say("The figure is being drawn.");
+  view.tell.figure(form, view.memory.awaited);
+}
+
+// Python hands its last figure over again with every rerun: only the one that is awaited is saved.
+function saveFigure(view, { request, ending, type, text }) {
+  if (request !== view.memory.awaited) return;
+  view.memory.awaited = null;
+  view.say("");
+  save(view, `figure.${ending}`, type, text);
+}
 
 function save(view, ending, type, content) {
   const name = (view.outline.title || "network").replace(/[^\w.-]+/g, "_").slice(0, 60);

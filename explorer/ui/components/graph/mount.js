@@ -28,7 +28,7 @@ function mount(key, root, tell) {
   const view = new GraphView(root, own.memory, tell);
   own.view = view;
   own.take = (name) => view.take(name, own.feeds[name]);
-  ["metrics", "chosen", "payload"].filter((name) => name in own.feeds).forEach(own.take);
+  ["metrics", "chosen", "payload", "figure"].filter((name) => name in own.feeds).forEach(own.take);
   return () => {
     view.close();
     if (own.view !== view) return; // an element that is replaced may go after its successor has come

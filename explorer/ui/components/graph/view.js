@@ -31,6 +31,7 @@ class GraphView {
     if (part === "payload") this.takePayload(value);
     if (part === "metrics") this.takeMetrics(value);
     if (part === "chosen") this.takeChosen(value);
+    if (part === "figure" && value) saveFigure(this, value);
   }
 
   takeMetrics(value) {
