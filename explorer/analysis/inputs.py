@@ -76,11 +76,11 @@ def _from_numpy(image: np.ndarray) -> Tensor:
 
 def _pixels(image: Image.Image | str | Path) -> np.ndarray:
     if not isinstance(image, Image.Image):
-        return codec.load(Path(image)).pixels
+        return codec.pixels_of(Path(image), str(image))
     content = io.BytesIO()
     known = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16", "F") else image.convert("RGB")
     known.save(content, "TIFF" if image.mode == "F" else "PNG", exif=image.getexif())
-    return codec.load(content.getvalue(), "the PIL image").pixels
+    return codec.pixels_of(content.getvalue(), "the PIL image")
 
 
 def _problem(module: nn.Module, image: Tensor) -> str | None:

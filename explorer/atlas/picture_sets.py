@@ -125,7 +125,7 @@ class FolderPictures:
         return Path(self.names[number]).parent.name
 
     def pixels(self, number: int) -> np.ndarray:
-        return codec.load(self.folder / self.names[number]).pixels
+        return codec.pixels_of(self.folder / self.names[number], self.names[number])
 
     def parts(self, number: int) -> Mapping[str, np.ndarray]:
         del number

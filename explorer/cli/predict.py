@@ -54,7 +54,7 @@ def _files(image: str) -> Sequence[PictureFile]:
 
 
 def _named(file: PictureFile, loaded: LoadedNetwork, named: dict[str, int]) -> NamedPicture:
-    return NamedPicture(file.name, lambda: loaded.input(codec.load(file.path).pixels), named.get(file.label))
+    return NamedPicture(file.name, lambda: loaded.input(codec.pixels_of(file.path, file.name)), named.get(file.label))
 
 
 def _tell(done: int, total: int) -> None:

@@ -18,6 +18,7 @@ from explorer.types import Colour
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 25_000_000
 DARK_16_BIT = 2**14  # a 16-bit gray picture below it holds the 8 to 14 bits of some camera or scanner
+WHITE: Colour = (255, 255, 255)
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
@@ -60,7 +61,7 @@ class LoadedImage:
     digest: str
 
 
-def load(source: bytes | Path | str, name: str | None = None, background: Colour = (255, 255, 255)) -> LoadedImage:
+def load(source: bytes | Path | str, name: str | None = None, background: Colour = WHITE) -> LoadedImage:
     """Decodes a picture, upright, in RGB, transparent parts laid over `background`.
 
     `source` is the file's bytes, or its path. Raises ImageError, one sentence that names the file, for
@@ -73,6 +74,18 @@ def load(source: bytes | Path | str, name: str | None = None, background: Colour
     except _RefusedError as refusal:
         raise ImageError(f"{label} {refusal}.") from None
     return LoadedImage(pixels, label, notices, hashlib.sha256(data).hexdigest())
+
+
+def pixels_of(file: bytes | Path, name: str) -> np.ndarray:
+    """The pixels that `load` gives of a file, uint8 [H, W, 3], and nothing else of it: half the work of a JPEG.
+
+    Raises ImageError.
+    """
+    try:
+        data = file if isinstance(file, bytes) else _read(file)
+        return _decode(data, WHITE, looks_for_loss=False)[0]
+    except _RefusedError as refusal:
+        raise ImageError(f"{_label(name)} {refusal}.") from None
 
 
 def _label(name: str) -> str:
@@ -94,7 +107,7 @@ def _read(path: Path) -> bytes:
         raise _RefusedError("cannot be read from disk") from None
 
 
-def _decode(data: bytes, background: Colour) -> tuple[np.ndarray, tuple[str, ...]]:
+def _decode(data: bytes, background: Colour, looks_for_loss: bool = True) -> tuple[np.ndarray, tuple[str, ...]]:
     if not data:
         raise _RefusedError("is empty (0 bytes)")
     if len(data) > MAX_BYTES:
@@ -106,7 +119,7 @@ def _decode(data: bytes, background: Colour) -> tuple[np.ndarray, tuple[str, ...
     try:
         image = _open(data)
         image.load()
-        if kind in ("JPEG", "MPO") and (loss := damage.jpeg_loss(data, image)):
+        if looks_for_loss and kind in ("JPEG", "MPO") and (loss := damage.jpeg_loss(data, image)):
             notices.append(loss)
         upright = _upright(image, notices)
         return _flatten(_eight_bit(upright, notices), background, notices), tuple(notices)
@@ -239,7 +252,7 @@ def _flatten(image: Image.Image, background: Colour, notices: list[str]) -> np.n
         image = Image.alpha_composite(Image.new("RGBA", picture.size, (*background, 255)), picture)
     if image.mode not in ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
         raise _RefusedError(f"stores its colours as {image.mode}, which is not supported")
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def encode_png(array: np.ndarray) -> bytes:

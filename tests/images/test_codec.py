@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image, ImageFile
 
 from explorer.errors import ImageError
 from explorer.images import codec
-from explorer.images.codec import LoadedImage, encode_npy, encode_png, load
+from explorer.images.codec import LoadedImage, encode_npy, encode_png, load, pixels_of
 from tests.support.bad_images import CASES, Case
 from tests.support.picture_files import HEIGHT, VALID, WIDTH, encode, exif_block, gradient
 
@@ -44,11 +45,14 @@ def test_bad_and_odd_files(case: Case) -> None:
     if case.refused:
         with pytest.raises(ImageError) as caught:
             load(case.data, name)
+        with pytest.raises(ImageError, match=re.escape(str(caught.value))):
+            pixels_of(case.data, name)
         assert_one_clear_sentence(str(caught.value), name)
         assert case.says in str(caught.value)
         assert caught.value.__suppress_context__
     else:
         picture = load(case.data, name)
+        assert np.array_equal(pixels_of(case.data, name), picture.pixels)
         assert picture.pixels.shape == (*case.size, 3)
         assert picture.pixels.dtype == np.uint8
         assert case.colour is None or tuple(picture.pixels[0, 0].tolist()) == case.colour

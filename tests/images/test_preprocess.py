@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision.models import ResNet50_Weights
 from torchvision.transforms import v2
 
-from explorer.images.preprocess import Preprocessing, resize, to_pixels
+from explorer.images.preprocess import ColourOrder, Preprocessing, resize, to_pixels
 
 IMAGENET = Preprocessing(256, (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -113,6 +113,17 @@ def test_blue_green_red_is_the_same_input_with_its_channels_flipped() -> None:
     assert np.array_equal(flipped.view(pixels), straight.view(pixels)), "a person sees the picture's own colours"
     assert np.array_equal(flipped.pixels(flipped.tensor(pixels)), flipped.view(pixels))
     assert torch.equal(flipped.in_rgb(flipped.tensor(pixels)), straight.tensor(pixels))
+
+
+@pytest.mark.parametrize(("channels", "order"), [(3, "RGB"), (3, "BGR"), (1, "RGB")])
+def test_a_batch_is_normalised_to_the_last_bit_as_torchvision_does_it(channels: int, order: ColourOrder) -> None:
+    expected = Preprocessing(
+        24, (24, 31), (0.485, 0.456, 0.406)[:channels], (0.229, 0.224, 0.225)[:channels], channels, order=order
+    )
+    views = torch.randint(0, 256, (5, 24, 31, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    given = (views.flip(-1) if order == "BGR" else views)[..., :channels].permute(0, 3, 1, 2)
+    theirs = v2.functional.normalize(given.float() / 255, list(expected.mean), list(expected.std))
+    assert torch.equal(expected.normalised(views), theirs)
 
 
 def test_padding_has_the_mean_colour_in_either_order() -> None:
