@@ -19,14 +19,15 @@ from explorer.graph.reasons import reason
 from explorer.graph.replayed import Replayed
 
 MOST_STEPS = 100_000  # operations of one network: a forward that makes more is taken for one that does not end
+BEGINNING = 1_000  # operations of such a forward that are kept, to show how it goes round
 
 
 @dataclass
 class Captured:
     """The operations of a network, and what they need beside its weights.
 
-    batch: the only number of images that they hold for, None for any. endless: the forward was stopped, and nothing
-    else can trace it.
+    batch: the only number of images that they hold for, None for any. endless: the forward was stopped, `program` is
+    how it begins, and nothing else can trace it.
     """
 
     root: nn.Module
@@ -196,8 +197,15 @@ def symbolic(module: nn.Module) -> Captured:
             delattr(module, name)
     found.program = tracer.graph
     hooks.drop_dead(tracer.graph, tracer.dead)
+    if found.endless:
+        _keep_beginning(tracer.graph)
     _drop_specialised_arguments(tracer.graph)
     return found
+
+
+def _keep_beginning(graph: fx.Graph) -> None:
+    for node in reversed(list(graph.nodes)[BEGINNING:]):
+        graph.erase_node(node)
 
 
 def _is_constant(name: str) -> bool:

@@ -152,6 +152,14 @@ def test_a_forward_that_does_not_end_is_ended() -> None:
         analyze(Call(endless), SIZE)
 
 
+def test_the_graph_of_a_forward_that_does_not_end_is_its_beginning() -> None:
+    draft = trace(Call(endless), SIZE, partial=True).graph
+    assert draft.failure is not None
+    assert "more than 100000 operations" in draft.failure.reason
+    assert {layer.kind for layer in draft.layers[1:]} == {"add"}
+    assert 100 < len(draft.layers) <= 1_000
+
+
 class CallsItself(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.forward(x)
