@@ -31,16 +31,35 @@ FLAGS = [
     "--use-fake-device-for-media-stream",  # a camera that shows a moving disc, and asks nobody
     "--use-fake-ui-for-media-stream",
 ]
-# Streamlit keeps its script's state on the root element; a rerun starts a moment after a click, hence 300 ms.
+# When the page last asked the server for something, and when it was last told something.
+SOCKET = """
+const Plain = window.WebSocket;
+window.WebSocket = class extends Plain {
+  constructor(...given) {
+    super(...given);
+    this.addEventListener("message", () => { window.toldAt = performance.now(); });
+  }
+  send(data) {
+    window.askedAt = performance.now();
+    super.send(data);
+  }
+};
+"""
+# Streamlit keeps its script's state on the root element, and sets it when the server's answer to a click has come: on a
+# busy machine long after the click. What a click asks for is asked a moment after it, hence 300 ms, in which the page
+# has to have had its turn some times.
 IS_IDLE = """() => {
   const idle = document.querySelector(
     '[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]');
-  if (!idle || document.querySelector('[data-testid=stSkeleton], [data-testid=stAppSkeleton]')) {
+  const now = performance.now();
+  const waits = window.askedAt > (window.toldAt ?? -1) && now - window.askedAt < 10_000;
+  if (!idle || waits || document.querySelector('[data-testid=stSkeleton], [data-testid=stAppSkeleton]')) {
     window.idleSince = undefined;
     return false;
   }
-  window.idleSince ??= performance.now();
-  return performance.now() - window.idleSince > 300;
+  if (window.idleSince === undefined) [window.idleSince, window.idleLooks] = [now, 0];
+  window.idleLooks += 1;
+  return now - window.idleSince > 300 && window.idleLooks > 5;
 }"""
 
 
@@ -123,6 +142,7 @@ def watched_page(browser: Browser, width: int, height: int, dark: bool = False, 
     """
     size, scheme = {"width": width, "height": height}, "dark" if dark else "light"
     context = browser.new_context(viewport=size, color_scheme=scheme, has_touch=touch, is_mobile=touch)  # pyright: ignore[reportArgumentType]
+    context.add_init_script(SOCKET)
     page = context.new_page()
     problems = record_problems(page)
     try:

@@ -53,6 +53,23 @@ def test_idle_means_that_the_script_has_finished(tiny: str, page: Page) -> None:
     assert page.get_by_text("Done").is_visible()
 
 
+# What the page asks for is a second on its way.
+SLOWLY = """
+const { prototype } = Object.getPrototypeOf(WebSocket);
+const { send } = prototype;
+prototype.send = function (data) { setTimeout(() => send.call(this, data), 1000); };
+"""
+
+
+def test_idle_means_that_a_slow_server_has_answered(tiny: str, page: Page) -> None:
+    page.add_init_script(SLOWLY)
+    page.goto(tiny)
+    wait_until_idle(page)
+    page.get_by_role("button", name="Work").click()
+    wait_until_idle(page)
+    assert page.get_by_text("Done").is_visible()
+
+
 def test_an_exception_on_the_page_fails_its_test(tiny: str, browser: Browser) -> None:
     with pytest.raises(AssertionError, match="broken on purpose"), watched_page(browser, 1440, 900) as page:
         page.goto(tiny)
