@@ -97,7 +97,7 @@ class OnnxCall:
     def number(self, place: int) -> float | None:
         """The value of a constant of one element; None for all else."""
         value = self.values[place] if self.has(place) else None
-        if isinstance(value, StoredTensor) and value.values.size == 1:
+        if isinstance(value, StoredTensor) and value.is_single:
             return value.load().reshape(()).item()
         if isinstance(value, Sizes) and len(value.values) == 1 and isinstance(value.values[0], int):
             return value.values[0]

@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ _MODEL = {
     8: Tag("opset", _OPSET, many=True), 14: Tag("metadata", _METADATA, many=True),
     25: Tag("functions", "bytes", many=True),
 }  # fmt: skip
+
+MOST_ELSEWHERE = 2**36  # values of a tensor whose shape alone the file has: 256 GB
 
 # Of TensorProto.DataType: torch's type, and numpy's of the stored bytes.
 STORED_TYPES: dict[int, tuple[torch.dtype, str]] = {
@@ -150,17 +152,16 @@ def _text(message: Message, key: str) -> str:
 
 def _tensor(message: Message) -> StoredTensor:
     name, shape = _text(message, "name"), tuple(message["dims"])
-    if message["external_data"] or message.get("data_location"):
-        raise WireError(
-            f"keeps {shown(name)} in another file, which is not read; save it in one, with "
-            "onnx.save(onnx.load(FILE), NEW)"
-        )
     dtype, stored = STORED_TYPES.get(message.get("data_type", 0), (None, ""))
     if dtype is None:
         raise WireError(f"holds {shown(name)} in a type that is not read (number {message.get('data_type', 0)})")
+    size, count = "×".join(map(str, shape[:8])) or "a single value", math.prod(shape)
+    if message["external_data"] or message.get("data_location"):
+        if min(shape, default=1) < 0 or count > MOST_ELSEWHERE:
+            raise WireError(f"is damaged: {shown(name)} should be {shown(size)}")
+        return StoredTensor(name, shape, dtype, None)  # where its values lie is not looked at
     values = _values(message, dtype, stored)
-    if min(shape, default=1) < 0 or math.prod(shape) != len(values):
-        size = "×".join(map(str, shape[:8])) or "a single value"
+    if min(shape, default=1) < 0 or count != len(values):
         raise WireError(f"is damaged: {shown(name)} should be {shown(size)} and has {len(values):,} values")
     return StoredTensor(name, shape, dtype, values)
 
@@ -208,7 +209,7 @@ def _attribute(message: Message) -> Any:
         case "s":
             return str(value, "utf-8", "replace") if isinstance(value, memoryview) else ""
         case "t" if isinstance(value, dict):
-            return _tensor(value)
+            return replace(_tensor(value), is_weight=False)
         case "f" | "i" | "floats" | "ints":
             return value
     return None  # a graph within the graph, or what no operation here reads

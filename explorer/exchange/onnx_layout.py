@@ -7,6 +7,7 @@ import operator
 from typing import Any
 
 import torch
+from torch import fx
 
 from explorer.exchange.onnx_call import OnnxCall, Value, item, meta, operation
 from explorer.exchange.stored import StoredTensor
@@ -131,6 +132,33 @@ def _expand(call: OnnxCall) -> Value:
     )
 
 
+@operation("Range")
+def _range(call: OnnxCall) -> Value:
+    bounds = [each for place in range(3) for each in call.sizes(place)]
+    return call.emit(torch.arange, *bounds)
+
+
+@operation("ScatterND")
+def _scatter(call: OnnxCall) -> Value:
+    """What is written over a whole tensor, image by image, as exporters put a sum in place: the values themselves."""
+    is_whole = _is_every_image(call.value(1), call.tensor(0)) and call.shape(2) == call.shape(0)
+    if not is_whole or call.attribute("reduction", "none") != "none":
+        call.refuse("writes values at places that are computed, which is not followed")
+    return call.value(2)
+
+
+def _is_every_image(places: Value, target: fx.Node) -> bool:
+    """Whether places are 0, 1, … up to the number of images of a tensor, each a row of its own."""
+    if not isinstance(places, fx.Node) or places.target is not torch.unsqueeze:
+        return False
+    numbers = places.args[0]
+    if not isinstance(numbers, fx.Node) or numbers.target is not torch.arange:
+        return False
+    start, end, step = numbers.args
+    is_count = isinstance(end, fx.Node) and end.target == "size" and end.args == (target, 0)
+    return (start, step) == (0, 1) and is_count
+
+
 @operation("Tile")
 def _tile(call: OnnxCall) -> Value:
     return call.emit(torch.tile, call.tensor(0), tuple(call.sizes(1)))
@@ -139,6 +167,6 @@ def _tile(call: OnnxCall) -> Value:
 @operation("ConstantOfShape")
 def _constant_of_shape(call: OnnxCall) -> Value:
     stored = call.attribute("value")
-    value = stored.load().reshape(()).item() if isinstance(stored, StoredTensor) and stored.values.size == 1 else 0.0
+    value = stored.load().reshape(()).item() if isinstance(stored, StoredTensor) and stored.is_single else 0.0
     dtype = stored.dtype if isinstance(stored, StoredTensor) else torch.float32
     return call.emit(torch.full, tuple(call.sizes(0)), value, dtype=dtype)

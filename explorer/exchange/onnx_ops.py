@@ -198,7 +198,7 @@ def _matmul(call: OnnxCall) -> Value:
 def _transposed(call: OnnxCall, weight: StoredTensor) -> StoredTensor:
     """A matrix [inputs, outputs] as torch's linear layers hold it, and under the name that it has there."""
     rows, columns = weight.shape
-    values = weight.values.reshape(rows, columns).T.reshape(-1)
+    values = None if weight.values is None else weight.values.reshape(rows, columns).T.reshape(-1)
     is_named = "." in weight.name or not call.node.stack
     name = weight.name if is_named else f"{call.node.stack[-1][0]}.weight".lstrip(".")
     return StoredTensor(name, (columns, rows), weight.dtype, values)
@@ -220,6 +220,14 @@ def _gemm(call: OnnxCall) -> Value:
         return call.emit(F.linear, x, weight, *([] if bias is None else [bias]))
     product = call.emit(operator.mul, call.emit(F.linear, x, weight), scale)
     return product if bias is None else call.emit(operator.add, product, call.emit(operator.mul, bias, share))
+
+
+@operation("CumSum")
+def _cumulative_sum(call: OnnxCall) -> Value:
+    if call.attribute("exclusive", 0) or call.attribute("reverse", 0):
+        call.refuse("sums from behind, or without the value itself, which is not known here")
+    (axis,) = call.whole(1)
+    return call.emit(torch.cumsum, call.tensor(0), axis)
 
 
 @operation("Einsum")

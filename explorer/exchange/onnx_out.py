@@ -17,6 +17,8 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from explorer.errors import UserError
+from explorer.exchange.onnx_translations import KeptWhole, translations
+from explorer.exchange.stored import MOST_FILE_BYTES
 from explorer.graph.reasons import reason
 from explorer.types import InputSize
 
@@ -24,6 +26,7 @@ OPSET = 20  # the first with GELU as one operation; onnxruntime reads it since 1
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 INSTALL = "pip install 'cnn-explorer[onnx]'"
 _KEPT = ("pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy")
+_ROOM_BYTES = 16 * 1024**2  # beside the weights, of the file
 _TOLERANCE = 1e-4  # of the largest output
 
 
@@ -37,34 +40,54 @@ def require_onnx() -> None:
 def write_onnx(module: nn.Module, path: Path, input_size: InputSize, metadata: Mapping[str, Any]) -> None:
     """Write a module, in evaluation and with its weights, for any number of images, and compare it with onnxruntime.
 
-    metadata: what else the file says of itself, as JSON. Batch norms stay what they are: runtimes fold them when they
-    load a file, and a reader finds every layer. Raises UserError.
+    metadata: what else the file says of itself, as JSON. Raises UserError.
     """
     require_onnx()
-    model = _exported(module, input_size)
-    for key, value in metadata.items():
-        model.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))
-    content = model.SerializeToString()
-    _compare(module, content, input_size)
-    path.write_bytes(content)
+    import onnx_ir  # pyright: ignore[reportMissingImports]
+
+    _refuse_too_large(module)
+    model = onnx_model(module, input_size)
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    model.metadata_props.update(texts)
+    onnx_ir.save(model, path)
+    del model
+    _compare(module, path, input_size)
 
 
-def _exported(module: nn.Module, input_size: InputSize) -> Any:
+def _refuse_too_large(module: nn.Module) -> None:
+    size_bytes = sum(value.nbytes for value in module.state_dict().values())
+    if size_bytes > MOST_FILE_BYTES - _ROOM_BYTES:
+        raise UserError(
+            f"{type(module).__name__} has {size_bytes:,} bytes of weights, and an ONNX file holds {MOST_FILE_BYTES:,}; "
+            "write it as .pt2 or as Python with safetensors."
+        )
+
+
+def onnx_model(module: nn.Module, input_size: InputSize) -> Any:
+    """A module, in evaluation, as an `onnx_ir.Model` that reads any number of images; also one on meta, of which the
+    file has shapes alone.
+
+    Batch norms stay what they are: runtimes fold them when they load a file, and a reader finds every layer. Raises
+    UserError.
+    """
     import onnxscript.optimizer
 
-    example = torch.zeros(2, *input_size, dtype=next(module.parameters()).dtype)
+    weight = next(module.parameters())
+    example = torch.zeros(2, *input_size, dtype=weight.dtype, device="meta" if weight.is_meta else "cpu")
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), KeptWhole():
             program = torch.onnx.export(
                 module, (example,), dynamo=True, dynamic_shapes=({0: "batch"},), optimize=False, opset_version=OPSET,
-                input_names=["image"], custom_translation_table=_own_translations(), verbose=False,
+                input_names=["image"], custom_translation_table=translations(), verbose=False,
             )  # fmt: skip
     except Exception as error:
-        raise UserError(f"{type(module).__name__} cannot be written as ONNX: {reason(error)}.") from None
+        why = reason(error.__cause__ or error)  # the exporter's own error tells how to report it
+        raise UserError(f"{type(module).__name__} cannot be written as ONNX: {why}.") from None
     assert program is not None
     onnxscript.optimizer.fold_constants(program.model, should_fold=_may_be_folded)
     onnxscript.optimizer.remove_unused_nodes(program.model)
-    return _without_traces(program.model_proto)
+    _keep_constants_apart(program.model, module)
+    return _without_traces(program.model)
 
 
 def _may_be_folded(node: Any) -> bool | None:
@@ -72,42 +95,41 @@ def _may_be_folded(node: Any) -> bool | None:
     return False if node.op_type == "Transpose" else None
 
 
-def _own_translations() -> dict[Any, Any]:
-    """Global pooling as one operation: torch's exporter makes a gather of it where maps lie channels last."""
-    from onnxscript import opset20 as op  # pyright: ignore[reportMissingImports]
+def _keep_constants_apart(model: Any, module: nn.Module) -> None:
+    """Tensors that are no weights of the module become operations, so that the file's weights are the module's."""
+    import onnx_ir  # pyright: ignore[reportMissingImports]
 
-    def pool(x: Any, output_size: Any) -> Any:
-        rows, columns = x.shape[2:]
-        if tuple(output_size) == (1, 1):
-            return op.GlobalAveragePool(x)
-        window = [rows // output_size[0], columns // output_size[1]]
-        if [rows, columns] != [n * side for n, side in zip(output_size, window, strict=True)]:
-            raise ValueError(f"ONNX has no adaptive pool from {rows}x{columns} to {'x'.join(map(str, output_size))}")
-        return op.AveragePool(x, kernel_shape=window, strides=window)
-
-    return {torch.ops.aten.adaptive_avg_pool2d.default: pool}
+    named = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    graph, weights = model.graph, {name for name, _ in named}
+    for name, value in [*graph.initializers.items()]:
+        if name not in weights:
+            constant = onnx_ir.node("Constant", [], {"value": value.const_value})
+            graph.insert_before(graph[0], constant)
+            value.replace_all_uses_with(constant.outputs[0], replace_graph_outputs=True)
+            del graph.initializers[name]
+            constant.outputs[0].name = name
 
 
 def _without_traces(model: Any) -> Any:
-    """The file without what the exporter notes of this machine: stack traces with paths, and its own graph."""
-    del model.metadata_props[:]
-    graph = model.graph
-    for each in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        kept = [entry for entry in each.metadata_props if entry.key in _KEPT]
-        del each.metadata_props[:]
-        each.metadata_props.extend(kept)
-        each.doc_string = ""
+    """The model without what the exporter notes of this machine: stack traces with paths, and its own graph."""
+    graph, nodes = model.graph, list(model.graph.all_nodes())
+    values = [*graph.inputs, *graph.initializers.values(), *(value for node in nodes for value in node.outputs)]
+    tensors = [value.const_value for value in graph.initializers.values()]
+    for each in (model, graph, *nodes, *values, *tensors):
+        for key in [key for key in each.metadata_props if key not in _KEPT]:
+            del each.metadata_props[key]
+        each.doc_string = None
     model.producer_name = "cnn-explorer"
     return model
 
 
-def _compare(module: nn.Module, content: bytes, input_size: InputSize) -> None:
+def _compare(module: nn.Module, path: Path, input_size: InputSize) -> None:
     """Raises UserError where onnxruntime computes something else than the module."""
     import onnxruntime  # pyright: ignore[reportMissingImports]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     parameter = next(module.parameters())
     image = torch.randn(3, *input_size, generator=torch.Generator().manual_seed(0), dtype=parameter.dtype)
     found = session.run(None, {"image": image.numpy()})

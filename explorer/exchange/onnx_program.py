@@ -84,7 +84,7 @@ class _Builder(ProgramBuilder):
             return value
         if not isinstance(value, StoredTensor) or value.dtype not in _WHOLE or len(value.shape) > 1:
             return None
-        if value.values.size > MOST_SIZES:
+        if value.values is None or value.values.size > MOST_SIZES:
             return None
         return Sizes(tuple(int(each) for each in value.values), scalar=not value.shape)
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from torch import fx
 from torch.nn import functional as F
 
@@ -31,7 +30,7 @@ def _conv(call: OnnxCall) -> Value:
 def _bias(call: OnnxCall) -> fx.Node | None:
     """The bias; none where it is the zeros that exporters write for a convolution without one."""
     value = call.value(2) if call.has(2) else None
-    if isinstance(value, StoredTensor) and not value.name.endswith(".bias") and not np.any(value.values):
+    if isinstance(value, StoredTensor) and not value.name.endswith(".bias") and value.is_zero:
         return None
     return call.optional(2)
 
@@ -167,8 +166,9 @@ def _resize(call: OnnxCall) -> Value:
 def _scales(call: OnnxCall) -> list[float]:
     place = 1 if call.node.op == "Upsample" or call.opset < 11 else 2
     value = call.values[place] if call.has(place) else None
-    stored: Any = value
-    return [float(each) for each in stored.values] if hasattr(stored, "load") else []
+    if not isinstance(value, StoredTensor) or value.values is None:
+        return []
+    return [float(each) for each in value.values]
 
 
 def _is_whole(call: OnnxCall) -> bool:

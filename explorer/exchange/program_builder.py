@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from explorer.errors import UserError
+from explorer.errors import UserError, shown
 from explorer.exchange.stored import StoredTensor
 from explorer.graph.reasons import reason
 from explorer.graph.replayed import Replayed
@@ -71,11 +71,20 @@ class ProgramBuilder:
         """A tensor of the file, kept in the module; one that is read again is kept once."""
         if stored.name and stored.name in self._held:
             return self._held[stored.name]
-        found = stored.load() if self.device != "meta" else torch.empty(stored.shape, dtype=stored.dtype, device="meta")
-        node = self.hold(stored.name, found.to(self.device), is_trained)
+        node = self.hold(stored.name, self._loaded(stored), is_trained and stored.is_weight)
         if stored.name:
             self._held[stored.name] = node
         return node
+
+    def _loaded(self, stored: StoredTensor) -> Tensor:
+        if self.device == "meta":
+            return torch.empty(stored.shape, dtype=stored.dtype, device="meta")
+        if stored.values is None:
+            raise UserError(
+                f"{self.file} keeps {shown(stored.name)} in another file, which is not read: its structure is all that "
+                "can be seen. Save it in one, with onnx.save(onnx.load(FILE), NEW)."
+            )
+        return stored.load().to(self.device)
 
     def hold(self, wanted: str, tensor: Tensor, is_trained: bool = True) -> fx.Node:
         """Keep a tensor in the module under its own name, or where that cannot be under another."""

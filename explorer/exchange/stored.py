@@ -19,14 +19,31 @@ LONGEST_IN_FILE = 500  # characters of a name
 
 @dataclass(frozen=True, eq=False)
 class StoredTensor:
-    """A tensor as a file holds it: `load` makes it, in memory of its own."""
+    """A tensor as a file holds it: `load` makes it, in memory of its own.
+
+    values: None where they lie in another file, which is not read, so that no more than the shape is known. is_weight:
+    whether it is one of the network's own; else it is a constant within the program.
+    """
 
     name: str
     shape: Shape
     dtype: torch.dtype
-    values: np.ndarray = field(repr=False)
+    values: np.ndarray | None = field(repr=False)
+    is_weight: bool = True
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is a number that is known."""
+        return self.values is not None and self.values.size == 1
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether all its values are known and 0."""
+        return self.values is not None and not np.any(self.values)
 
     def load(self) -> Tensor:
+        """Its values; those of a tensor that has them."""
+        assert self.values is not None
         found = torch.from_numpy(self.values.copy())
         return (found.view(torch.bfloat16) if self.dtype is torch.bfloat16 else found).reshape(self.shape)
 

@@ -53,6 +53,7 @@ _ALIASES = {
     "view_as": "reshape", "reshape_as": "reshape",
     "permute": "permute", "transpose": "transpose", "swapaxes": "transpose", "t": "transpose",
     "movedim": "movedim", "squeeze": "squeeze", "unsqueeze": "unsqueeze", "expand": "expand", "expand_as": "expand",
+    "broadcast_to": "expand",
     "repeat": "repeat", "repeat_interleave": "repeat",
     "chunk": "chunk", "split": "chunk", "split_with_sizes": "chunk", "tensor_split": "chunk",
     "unbind": "unbind", "getitem": "select", "narrow": "slice", "slice": "slice", "select": "index",

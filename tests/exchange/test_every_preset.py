@@ -1,12 +1,10 @@
 """Every compact preset goes out as ONNX and as safetensors, and comes back equal.
 
-As Python every preset is in test_source.py, the large ones on meta. An ONNX file needs weights, so that of a large
-preset is not written here.
+As Python every preset is in test_source.py; the large ones are in test_large_presets.py.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,12 @@ import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.onnx._internal.exporter import _registration
 
 import explorer
 import models
 from explorer.exchange.network_file import open_network_file
 from models.weights.safetensors_file import read_into
+from tests.support.onnx_files import table_made_once
 
 COMPACT = [name for name in models.presets() if models.preset(name).compact]
 SIZE = (3, 64, 64)
@@ -29,10 +27,7 @@ SIZE = (3, 64, 64)
 
 @pytest.fixture(scope="module", autouse=True)
 def registry_made_once() -> Iterator[None]:
-    """torch makes its table of translations for each export, which is a fifth of the time of a small network's."""
-    table = _registration.ONNXRegistry
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "from_torchlib", staticmethod(functools.cache(table.from_torchlib)))
+    with table_made_once():
         yield
 
 

@@ -73,7 +73,6 @@ def foreign(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (external, "keeps 'conv.weight' in another file, which is not read"),
         (lying([4, 3, 3, 4]), "'conv.weight' should be '4×3×3×4' and has 108 values"),
         (lying([-4, -27]), "'conv.weight' should be"),
         (lying([2**62, 2**62]), "'conv.weight' should be"),
@@ -90,6 +89,23 @@ def foreign(model: onnx.ModelProto) -> None:
 )
 def test_lies_are_refused_by_name(change: Callable[[onnx.ModelProto], None], said: str) -> None:
     assert said in refusal(changed(change))
+
+
+def test_of_weights_in_another_file_the_structure_alone_is_read() -> None:
+    network = open_network_file("a.onnx", changed(external))
+    assert explorer.analyze(network.build("meta"), network.input_size).params == 108
+    with pytest.raises(UserError, match=r"^a\.onnx keeps 'conv\.weight' in another file, which is not read") as caught:
+        network.build("cpu")
+    assert "passwd" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dims", [[2**62, 2**62], [-4, -27], [2**40]])
+def test_shapes_that_lie_of_weights_in_another_file_are_refused(dims: list[int]) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        external(model)
+        lying(dims)(model)
+
+    assert "is damaged: 'conv.weight' should be" in refusal(changed(change))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import explorer
 import models
+from explorer.errors import UserError
 from explorer.exchange.network_file import open_network_file
 from explorer.networks import catalog
 from tests.support.onnx_files import file_of
@@ -94,6 +95,7 @@ CASES: list[Case] = [
     ("Expand", [whole(2, 1, 1, 8, 8)], {}, 20),
     ("Tile", [whole(1, 1, 2, 1)], {}, 20),
     ("ArgMax", [], {"axis": 1}, 20),
+    ("CumSum", [np.array(2, np.int64)], {}, 20),
 ]  # fmt: skip
 
 
@@ -140,6 +142,41 @@ def test_shapes_that_a_file_computes_hold_for_any_number_of_images() -> None:
     network = open_network_file("a.onnx", file_of(nodes, constants, shape=("batch", 3, 8, 8))).build("cpu")
     assert network(torch.zeros(5, 3, 8, 8)).shape == (5, 192)
     assert explorer.analyze(network, (3, 8, 8)).layers[-1].kind == "flatten"
+
+
+def _written_over(places: str) -> bytes:
+    """A sum in place as exporters write it: over all images, or at other places."""
+    node = helper.make_node
+    nodes = [
+        node("Shape", ["x"], ["shape"]), node("Gather", ["shape", "zero"], ["count"], axis=0),
+        node("Range", ["zero", "count", "one"], ["images"]), node("Unsqueeze", ["images", "last"], ["rows"]),
+        node("Relu", ["x"], ["more"]), node("Add", ["x", "more"], ["sum"]),
+        node("ScatterND", ["x", places, "sum"], ["y"]),
+    ]  # fmt: skip
+    constants = {
+        "zero": np.array(0, np.int64), "one": np.array(1, np.int64), "last": whole(-1), "first": whole(0)[:, None]
+    }  # fmt: skip
+    return file_of(nodes, constants, shape=("batch", 3, 8, 8))
+
+
+def test_a_sum_in_place_is_what_onnxruntime_computes() -> None:
+    content, image = _written_over("rows"), torch.from_numpy(values(4, 3, 8, 8))
+    (wanted,) = _session(content).run(None, {"x": image.numpy()})
+    assert torch.equal(open_network_file("a.onnx", content).build("cpu")(image).detach(), torch.from_numpy(wanted))
+    with pytest.raises(UserError, match="'ScatterND' writes values at places that are computed"):
+        open_network_file("a.onnx", _written_over("first"))
+
+
+def test_of_a_file_as_torch_writes_it_by_default_the_structure_is_read(tmp_path: Path) -> None:
+    """Its weights lie beside it in another file, which is not read."""
+    module, path = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)).eval(), tmp_path / "network.onnx"
+    torch.onnx.export(module, (torch.zeros(2, 3, 16, 16),), path, dynamic_shapes=({0: "batch"},), verbose=False)
+    assert (tmp_path / "network.onnx.data").exists()
+    network = catalog.find(str(path))
+    found, wanted = network.analysis(), explorer.analyze(module, (3, 16, 16))
+    assert (found.params, found.macs, found.receptive_field) == (wanted.params, wanted.macs, wanted.receptive_field)
+    with pytest.raises(UserError, match=r"^network\.onnx keeps '0\.weight' in another file, which is not read"):
+        catalog.load(network, catalog.weights_source(str(path)))
 
 
 class Steps(nn.Module):

@@ -157,3 +157,30 @@ def test_what_cannot_be_written_is_named() -> None:
     weighed = nn.utils.weight_norm(nn.Conv2d(3, 3, 1))  # pyright: ignore[reportDeprecated]
     with pytest.raises(UserError, match="weights that a hook computes"):
         python_source(nn.Sequential(weighed), (3, 8, 8), {}, "written.py")
+
+
+class Normed(nn.BatchNorm2d):
+    """A norm of one's own with its activation, as timm has them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias))
+
+
+class Listed(nn.Module):
+    """Parts in a list, which are called by number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([nn.Conv2d(3, 3, 1), Normed(3), nn.Conv2d(3, 4, 1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts:
+            x = part(x)
+        return x
+
+
+def test_lists_of_modules_and_norms_of_ones_own_come_back() -> None:
+    module, image = warmed(Listed()), torch.randn(2, 3, 8, 8)
+    again = made(python_source(module, (3, 8, 8), {}, "written.py"))["load"]()
+    again.load_state_dict(module.state_dict())
+    assert torch.equal(again(image), module(image))

@@ -336,7 +336,7 @@ def _container(module: nn.Module, parts: list[tuple[str, Any]]) -> Making:
 
 def _parameter(value: Tensor) -> Making:
     """A parameter that a module holds itself: small random values until weights are loaded."""
-    start = Making("nn.init.trunc_normal_", (Making("torch.empty", tuple(value.shape)),), (("std", 0.02),))
+    start = Making("nn.init.trunc_normal_", (Making("torch.empty", _sides(value)),), (("std", 0.02),))
     return Making("nn.Parameter", (start,))
 
 
@@ -347,7 +347,7 @@ def _buffer(name: str, value: Any, keep: bool) -> Making:
             f"{name} is a {type(value).__name__} that the network reads, which cannot be written as Python."
         )
     if keep:
-        made = Making("torch.zeros", tuple(value.shape), (("dtype", Name(str(value.dtype))),))
+        made = Making("torch.zeros", _sides(value), (("dtype", Name(str(value.dtype))),))
     elif value.is_meta or value.numel() > MOST_KEPT:
         raise UserError(
             f"{name} is a tensor of {value.numel():,} values that are no weights; they cannot be written out."
@@ -355,6 +355,11 @@ def _buffer(name: str, value: Any, keep: bool) -> Making:
     else:
         made = Making("torch.tensor", (Name(repr(value.tolist())),), (("dtype", Name(str(value.dtype))),))
     return Making("self.register_buffer", (Name(repr(name)), made), (("persistent", keep),))
+
+
+def _sides(value: Tensor) -> tuple[Any, ...]:
+    """The shape as arguments; that of a single value has no sides, and has to be said."""
+    return tuple(value.shape) or ((),)
 
 
 def _are_indices(module: nn.Module) -> bool:

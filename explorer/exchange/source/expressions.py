@@ -166,6 +166,8 @@ _TRACER = fx.Tracer()
 
 def is_leaf(module: nn.Module) -> bool:
     """Whether torch has the module's class, and a trace calls it as a whole."""
+    if isinstance(module, nn.ModuleList | nn.ModuleDict):
+        return False
     return getattr(nn, type(module).__name__, None) is type(module) and _TRACER.is_leaf_module(module, "")
 
 
