@@ -14,8 +14,9 @@ import numpy as np
 from explorer.errors import UserError
 from explorer.images import codec
 from explorer.images.folder import pictures_in
-from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED
-from explorer.training.dataset import CLASSES, draw_item, label_of
+from explorer.training.batches import EVALUATION_ITEMS
+from explorer.training.dataset import CLASSES
+from explorer.training.unseen import unseen_class, unseen_item
 
 UNSEEN_SET = "unseen"
 DRAWN_PX = 64  # side of a picture of the embedded set, as the compact networks read it
@@ -76,19 +77,19 @@ class UnseenPictures:
         return f"{self.label(number)} {number}"
 
     def label(self, number: int) -> str:
-        return CLASSES[label_of(EVALUATION_SEED, number)]
+        return unseen_class(number)
 
     def pixels(self, number: int) -> np.ndarray:
-        return draw_item(EVALUATION_SEED, number, self.size_px).image
+        return unseen_item(number, self.size_px).image
 
     def parts(self, number: int) -> Mapping[str, np.ndarray]:
-        return draw_item(EVALUATION_SEED, number, self.size_px).parts
+        return unseen_item(number, self.size_px).parts
 
 
 @lru_cache(maxsize=8)
 def _drawn_digest(size_px: int) -> str:
     """Of a picture of each class: another where they are drawn otherwise, and not where the code alone has changed."""
-    drawn = (draw_item(EVALUATION_SEED, number, size_px).image.tobytes() for number in range(len(CLASSES)))
+    drawn = (unseen_item(number, size_px).image.tobytes() for number in range(len(CLASSES)))
     return hashlib.sha256(b"".join(drawn)).hexdigest()[:12]
 
 

@@ -22,9 +22,10 @@ from explorer.figures.occlusion_panels import panels_picture
 from explorer.images import codec
 from explorer.networks import picture_input
 from explorer.networks.catalog import LoadedNetwork
-from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED
+from explorer.training.batches import EVALUATION_ITEMS
 from explorer.training.correspondence import CorrespondenceSettings, part_changes
-from explorer.training.dataset import CLASSES, label_of
+from explorer.training.dataset import CLASSES
+from explorer.training.unseen import unseen_class
 from explorer.whole_file import write_together
 
 
@@ -66,7 +67,7 @@ def _facts(found: OcclusionPanels, loaded: LoadedNetwork) -> dict[str, Any]:
         "top_class_colours": figures.class_legend(occlusion, figures.class_colours(occlusion), loaded.classes),
         "activation": found.projection.activation,
         "others": [
-            {"item": each.picture, "class": CLASSES[label_of(EVALUATION_SEED, each.picture)],
+            {"item": each.picture, "class": unseen_class(each.picture),
              "activation": each.projection.activation}
             for each in found.others
         ],

@@ -15,8 +15,8 @@ from explorer.analysis.mean import Mean
 from explorer.errors import Cancelled, UserError
 from explorer.graph.trace import TracedProgram
 from explorer.images.preprocess import Preprocessing
-from explorer.training.batches import EVALUATION_SEED
-from explorer.training.dataset import CLASSES, PARTS, Item, draw_item, label_of
+from explorer.training.dataset import CLASSES, PARTS, Item
+from explorer.training.unseen import unseen_class, unseen_item
 from explorer.types import Box, Size
 
 GRAY_LEVEL = 128  # of hidden pixels
@@ -78,7 +78,7 @@ class _Items:
     """The unseen items of a class, drawn when they are asked for."""
 
     def __init__(self, name: str, size_px: int) -> None:
-        self.label, self.size_px, self.index, self.drawn = CLASSES.index(name), size_px, 0, list[Item]()
+        self.name, self.size_px, self.number, self.drawn = name, size_px, 0, list[Item]()
 
     def showing(self, part: str, count: int, stop: Callable[[], bool]) -> list[Item]:
         """The first that show a part. Raises Cancelled."""
@@ -91,10 +91,10 @@ class _Items:
         return found[:count]
 
     def _next(self) -> Item:
-        while label_of(EVALUATION_SEED, self.index) != self.label:
-            self.index += 1
-        self.drawn.append(draw_item(EVALUATION_SEED, self.index, self.size_px))
-        self.index += 1
+        while unseen_class(self.number) != self.name:
+            self.number += 1
+        self.drawn.append(unseen_item(self.number, self.size_px))
+        self.number += 1
         return self.drawn[-1]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from explorer.errors import UserError
 from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED, normalise
-from explorer.training.dataset import draw_item
+from explorer.training.dataset import CLASSES, Item, draw_item, label_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +22,21 @@ class Unseen:
     masks: np.ndarray
 
 
+def unseen_item(number: int, size_px: int) -> Item:
+    """One item of the set that no network was trained on, drawn anew."""
+    return draw_item(EVALUATION_SEED, number, size_px)
+
+
+def unseen_class(number: int) -> str:
+    """The name of its class, without drawing it."""
+    return CLASSES[label_of(EVALUATION_SEED, number)]
+
+
 def unseen_items(items: int, size_px: int) -> Unseen:
     """The first items of the set that no network was trained on. Raises UserError."""
     if not 1 <= items <= EVALUATION_ITEMS:
         raise UserError(f"items={items} is not from 1 to {EVALUATION_ITEMS:,}, the unseen items of the set.")
-    drawn = [draw_item(EVALUATION_SEED, index, size_px) for index in range(items)]
+    drawn = [unseen_item(number, size_px) for number in range(items)]
     images = torch.from_numpy(np.stack([item.image for item in drawn])).permute(0, 3, 1, 2)
     labels = torch.tensor([item.label for item in drawn])
     return Unseen(normalise(images.float().div(255)), labels, np.stack([item.mask for item in drawn]))

@@ -82,6 +82,10 @@ class Job:
         if self.should_stop():
             raise Cancelled
 
+    def part(self, number: int, parts: int) -> Callable[[int, int], None]:
+        """Called by work of several parts that take about as long: the `progress` of one, numbered from 0."""
+        return lambda done, total: self.progress(number * total + done, parts * total)
+
     def should_stop(self) -> bool:
         """Called by work and queue: whether the person stopped it, or the session has been gone for a while."""
         if self.is_watched():

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
-import streamlit as st
 import torch
 
-from explorer.errors import Cancelled
+from explorer.atlas.picture_sets import DRAWN_PX
 from explorer.images.preprocess import Preprocessing
-from explorer.training.batches import EVALUATION_SEED
-from explorer.training.dataset import CLASSES, draw_item
+from explorer.training.batches import EVALUATION_ITEMS
+from explorer.training.dataset import CLASSES, Item
+from explorer.training.unseen import unseen_item
 from explorer.ui.session import Session
 
-_CHUNK = 5  # pictures, after which a cancel is heard: a second's work where they are as large as segmenters read
+LARGE_KEPT = 256  # pictures: of 520 px, as segmenters read, 0.8 MB each
 
 
-def pictures(count: int, size_px: int, cancel: Callable[[], bool] = lambda: False) -> tuple[np.ndarray, np.ndarray]:
-    """The first of them, uint8 [N, H, W, 3], and their labels [N]; drawn once for all sessions. Raises Cancelled."""
-    chunks = list[tuple[np.ndarray, np.ndarray]]()
-    for start in range(0, count, _CHUNK):
-        if cancel():
-            raise Cancelled
-        chunks.append(_chunk(start, size_px))
-    images, labels = (np.concatenate(each) for each in zip(*chunks, strict=True))
-    return images[:count], labels[:count]
+def pictures(count: int, size_px: int, progress: Callable[[int, int], object]) -> tuple[np.ndarray, np.ndarray]:
+    """The first of them, uint8 [N, H, W, 3], and their labels [N]; drawn once for all sessions.
+
+    progress: told how many are drawn, and of how many; may raise Cancelled.
+    """
+    images, labels = np.empty((count, size_px, size_px, 3), np.uint8), np.empty(count, np.int64)
+    for number in range(count):
+        progress(number, count)
+        images[number], labels[number] = _drawn(number, size_px)
+    return images, labels
 
 
-@st.cache_data(max_entries=640, show_spinner=False)
-def _chunk(start: int, size_px: int) -> tuple[np.ndarray, np.ndarray]:
-    items = [draw_item(EVALUATION_SEED, index, size_px) for index in range(start, start + _CHUNK)]
-    return np.stack([item.image for item in items]), np.array([item.label for item in items])
+def _drawn(number: int, size_px: int) -> tuple[np.ndarray, int]:
+    if size_px > DRAWN_PX:
+        return _large(number, size_px)
+    found = item(number, size_px)
+    return found.image, found.label
+
+
+@lru_cache(maxsize=LARGE_KEPT)
+def _large(number: int, size_px: int) -> tuple[np.ndarray, int]:
+    found = unseen_item(number, size_px)
+    return found.image, found.label
+
+
+@lru_cache(maxsize=EVALUATION_ITEMS)  # of 30 KB each
+def item(number: int, size_px: int = DRAWN_PX) -> Item:
+    """One of them with its masks, at most as large as the compact networks read it; drawn once for all sessions."""
+    return unseen_item(number, size_px)
 
 
 def tensors(preprocessing: Preprocessing, images: np.ndarray) -> torch.Tensor:

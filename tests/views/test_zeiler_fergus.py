@@ -47,6 +47,15 @@ def test_first_layer_filters_stand_beside_alexnets() -> None:
     assert link(app)["first_beside"] == "lenet_mini"
 
 
+def test_pictures_that_take_long_to_draw_wait_for_a_click() -> None:
+    app = opened("first_layer", weights="random", k__image_size="384")
+    assert "It draws 200 pictures of 384 × 384 px" in said(app)
+    assert "first layer" not in app.session_state["jobs"]
+    app.button(key="ask first layer").click().run()
+    app.session_state["jobs"]["first layer"].stop()
+    assert not errors(app)
+
+
 def test_evolution_shows_the_units_of_the_chosen_epoch() -> None:
     app = opened("evolution", epoch="5", grown_layer="4", grown="7,2")
     assert not errors(app)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,7 @@ from explorer.atlas.scan import ScanJob, scan_steps
 from explorer.atlas.scan_file import Scan
 from explorer.atlas.shipped import is_shipped, shipped
 from explorer.networks.catalog import LoadedNetwork
-from explorer.training.batches import EVALUATION_ITEMS, EVALUATION_SEED
-from explorer.training.dataset import Item, draw_item
-from explorer.ui import awaited, jobs, state
+from explorer.ui import awaited, jobs, state, unseen
 from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
@@ -70,15 +67,10 @@ class _KeptPictures(UnseenPictures):
     """The unseen pictures, each drawn once: sheets ask for the same ones again and again."""
 
     def pixels(self, number: int) -> np.ndarray:
-        return _drawn(number, self.size_px).image
+        return unseen.item(number, self.size_px).image
 
     def parts(self, number: int) -> Mapping[str, np.ndarray]:
-        return _drawn(number, self.size_px).parts
-
-
-@lru_cache(maxsize=EVALUATION_ITEMS)  # of 30 KB each
-def _drawn(number: int, size_px: int) -> Item:
-    return draw_item(EVALUATION_SEED, number, size_px)
+        return unseen.item(number, self.size_px).parts
 
 
 def current(session: Session) -> SessionScan | None:

@@ -39,7 +39,8 @@ def render(session: Session) -> None:
 
     parts = sum(len(PARTS[name]) for name in settings.classes)
     batches = parts * settings.groups  # of three times GROUP pictures, which together take about as long as GROUP alone
-    if not is_asked("correspondence", key, batches * GROUP * session.analysis.macs):
+    drawn = len(settings.classes) * settings.groups * GROUP  # a picture serves all parts that it shows
+    if not is_asked("correspondence", key, batches * GROUP * session.analysis.macs, drawn, settings.size_px):
         return
     found = awaited("correspondence", key, "Hiding parts", work)
     if found is not None:

@@ -49,7 +49,7 @@ def render(session: Session) -> None:
     """Draw the curves, the slider over epochs, and the units of the layer."""
     epochs = tuple(epoch_files())
     st.markdown(_about(session))
-    followed = awaited("evolution", session.reader_key, "Running the pictures", _followed)
+    followed = awaited("evolution", session.reader_key, "Drawing and running the pictures", _followed)
     if followed is None:
         return
     found = followed.found
@@ -126,11 +126,11 @@ def _check_numbers(text: str) -> None:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _followed(_job: Job) -> EpochRuns:
-    drawn, _ = unseen.pictures(FOLLOWED, PICTURES_PX, _job.should_stop)
+    drawn, _ = unseen.pictures(FOLLOWED, PICTURES_PX, _job.part(0, 2))
     inputs = normalise(torch.from_numpy(drawn).permute(0, 3, 1, 2).float().div(255))
     programs = load_epochs()
     layers = trunk(next(iter(programs.values())).graph)
-    found = evolution(programs, inputs, layers, progress=_job.progress, cancel=_job.should_stop)
+    found = evolution(programs, inputs, layers, progress=_job.part(1, 2), cancel=_job.should_stop)
     return EpochRuns(programs, drawn, inputs, found)
 
 

@@ -22,10 +22,12 @@ from explorer.ui.jobs import Job
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.session import Session
 from explorer.ui.settings import Setting
+from explorer.views.zeiler_fergus.asked import is_asked
 from explorer.views.zeiler_fergus.panel import Panel
 from models.weights.sources import shipped_rows
 
 JUDGED_ON = 200
+_PARTS = 4  # of the job: of both networks, the pictures are drawn and run
 ALEXNET, ZFNET = "alexnet_mini", "zfnet_mini"  # 11×11 with stride 4, and 7×7 with stride 2
 
 
@@ -36,9 +38,10 @@ def render(session: Session) -> None:
         format_func=lambda name: name or f"{_usual(session)} (as the paper's)",
     )  # fmt: skip
     rival = state.get("first_beside") or _usual(session)
-    found = awaited(
-        "first layer", (*session.reader_key, rival), "Running the pictures", lambda job: _both(session, rival, job)
-    )
+    key = (*session.reader_key, rival)
+    if not is_asked("first layer", key, _macs(session), JUDGED_ON, max(session.input_size[1:])):
+        return
+    found = awaited("first layer", key, "Drawing and running the pictures", lambda job: _both(session, rival, job))
     if found is None:
         return
     own, other = found
@@ -61,22 +64,28 @@ def _trained() -> list[str]:
     return sorted(shipped_rows())
 
 
+def _macs(session: Session) -> int:
+    """Of the pictures through the first convolution."""
+    return JUDGED_ON * next((layer.macs or 0 for layer in session.analysis.layers if layer.kind == "conv"), 0)
+
+
 def _both(session: Session, rival: str, job: Job) -> tuple[FirstLayer, FirstLayer]:
     return _of(session, job), _of_trained(rival, session.device, job)
 
 
 def _of(session: Session, job: Job) -> FirstLayer:
-    drawn, _ = unseen.pictures(JUDGED_ON, max(session.input_size[1:]), job.should_stop)
+    drawn, _ = unseen.pictures(JUDGED_ON, max(session.input_size[1:]), job.part(0, _PARTS))
     program = session.load(job.should_stop).program
-    return first_layer(program, unseen.inputs(session, drawn), progress=job.progress, cancel=job.should_stop)
+    images = unseen.inputs(session, drawn)
+    return first_layer(program, images, progress=job.part(1, _PARTS), cancel=job.should_stop)
 
 
 def _of_trained(name: str, device: str, job: Job) -> FirstLayer:
     loaded = catalog.load(catalog.find(name), catalog.weights_source(name), device, cancel=job.should_stop)
-    drawn, _ = unseen.pictures(JUDGED_ON, loaded.preprocessing.crop[0], job.should_stop)
+    drawn, _ = unseen.pictures(JUDGED_ON, loaded.preprocessing.crop[0], job.part(2, _PARTS))
     images = unseen.tensors(loaded.preprocessing, drawn).to(device)
     try:
-        return first_layer(loaded.program, images, progress=job.progress, cancel=job.should_stop)
+        return first_layer(loaded.program, images, progress=job.part(3, _PARTS), cancel=job.should_stop)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 

@@ -97,7 +97,7 @@ def _pictures(session: Session) -> tuple[tuple[str, ...], Callable[[Job], Taken]
         count, size_px = state.get("moved_count"), max(session.input_size[1:])
 
         def draw(job: Job) -> Taken:
-            images, labels = unseen.pictures(count, size_px, job.should_stop)
+            images, labels = unseen.pictures(count, size_px, job.progress)
             known = tuple(int(label) for label in labels) if unseen.knows_classes(session) else None
             return unseen.inputs(session, images), known
 

@@ -94,7 +94,7 @@ def _looked_through(session: Session) -> int:
 
 def _work(session: Session, settings: OcclusionSettings, target: int | None, job: Job) -> Looked:
     program = session.load(job.should_stop).program
-    drawn, labels = unseen.pictures(_looked_through(session), max(session.input_size[1:]), job.should_stop)
+    drawn, labels = unseen.pictures(_looked_through(session), max(session.input_size[1:]), job.progress)
     filled = replace(settings, fill_value=filling(session, settings.fill))
     others, found = unseen.inputs(session, drawn), None
     for found in occlusion_panels(program, session.input, target, filled, others, cancel=job.should_stop):

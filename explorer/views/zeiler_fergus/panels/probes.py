@@ -37,9 +37,12 @@ def render(session: Session) -> None:
             state.control(st.toggle, "beside_untrained", "Beside untrained")
     count, beside = state.get("probed"), state.get("beside_untrained") and session.source.kind != "random"
     key = (*session.reader_key, count, beside)
-    if not is_asked("probes", key, 2 * count * session.analysis.macs * (1 + beside)):
+    macs = 2 * count * session.analysis.macs * (1 + beside)
+    if not is_asked("probes", key, macs, 2 * count, max(session.input_size[1:])):
         return
-    found = awaited("probes", key, "Running the pictures", lambda job: _probed(session, layers, count, beside, job))
+    found = awaited(
+        "probes", key, "Drawing and running the pictures", lambda job: _probed(session, layers, count, beside, job)
+    )
     if found is None:
         return
     names = (markdown_safe(session.preset), "untrained")
@@ -51,17 +54,14 @@ def render(session: Session) -> None:
 
 
 def _probed(session: Session, layers: Sequence[str], count: int, beside: bool, job: Job) -> list[list[LayerProbe]]:
-    drawn, labels = unseen.pictures(2 * count, max(session.input_size[1:]), job.should_stop)
+    parts = 2 + beside
+    drawn, labels = unseen.pictures(2 * count, max(session.input_size[1:]), job.part(0, parts))
     inputs, classes = unseen.inputs(session, drawn), torch.from_numpy(labels)
     networks = [session.load(job.should_stop).program, *([_untrained(session)] if beside else [])]
-    total, found = len(networks) * len(inputs), list[list[LayerProbe]]()
-    for number, program in enumerate(networks):
-        before = number * len(inputs)
-        found.append(linear_probes(
-            program, inputs, classes, count, layers, cancel=job.should_stop,
-            progress=lambda done, _, before=before: job.progress(before + done, total),
-        ))  # fmt: skip
-    return found
+    return [
+        linear_probes(program, inputs, classes, count, layers, progress=job.part(number, parts), cancel=job.should_stop)
+        for number, program in enumerate(networks, 1)
+    ]
 
 
 def _untrained(session: Session) -> TracedProgram:
