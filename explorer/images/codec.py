@@ -18,7 +18,7 @@ from explorer.types import Colour
 MAX_PIXELS = 25_000_000
 MAX_BYTES = 25_000_000
 DARK_16_BIT = 2**14  # a 16-bit gray picture below it holds the 8 to 14 bits of some camera or scanner
-WHITE: Colour = (255, 255, 255)
+_WHITE: Colour = (255, 255, 255)
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
@@ -61,7 +61,7 @@ class LoadedImage:
     digest: str
 
 
-def load(source: bytes | Path | str, name: str | None = None, background: Colour = WHITE) -> LoadedImage:
+def load(source: bytes | Path | str, name: str | None = None, background: Colour = _WHITE) -> LoadedImage:
     """Decodes a picture, upright, in RGB, transparent parts laid over `background`.
 
     `source` is the file's bytes, or its path. Raises ImageError, one sentence that names the file, for
@@ -83,7 +83,7 @@ def pixels_of(file: bytes | Path, name: str) -> np.ndarray:
     """
     try:
         data = file if isinstance(file, bytes) else _read(file)
-        return _decode(data, WHITE, looks_for_loss=False)[0]
+        return _decode(data, _WHITE, looks_for_loss=False)[0]
     except _RefusedError as refusal:
         raise ImageError(f"{_label(name)} {refusal}.") from None
 

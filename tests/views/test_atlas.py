@@ -83,6 +83,13 @@ def test_a_unit_has_an_image_made_for_it_a_map_and_the_units_that_feed_it() -> N
     assert app.session_state["jobs"]["maps"].result.maps.layer == "features.6"
 
 
+def test_a_unit_with_one_value_shows_it_without_a_map() -> None:
+    app = open_atlas(layer="classifier.6", channel="3")
+    maps = app.session_state["jobs"]["maps"].result.maps
+    assert [figure.value for figure in app.metric if figure.label == "Activation"] == [f"{maps.maps[3].item():.4g}"]
+    assert "One value for the whole picture" in said(app)
+
+
 def test_a_unit_that_reads_the_image_shows_its_filter() -> None:
     app = open_atlas(layer="features.2", channel="3")
     assert "Its filter" in [heading.value for heading in app.subheader]

@@ -69,6 +69,12 @@ def test_evolution_shows_the_units_of_the_chosen_epoch() -> None:
     assert "come to rest" in said(app)
 
 
+def test_evolution_says_first_that_it_shows_another_network() -> None:
+    told = [each.value for each in opened("evolution", preset="resnet_mini", weights="random").main.info]
+    assert any(each.startswith("This panel shows **zfnet_mini**") and "not ResNet" in each for each in told)
+    assert not opened("evolution").main.info
+
+
 def test_evolution_does_not_say_of_another_network_that_it_has_learned_nothing() -> None:
     assert "learned nothing yet" in said(opened("first_layer", weights="random"))
     assert "learned nothing yet" not in said(opened("evolution", weights="random"))

@@ -61,7 +61,7 @@ def _layer_control(session: Session, layer: str) -> None:
     options = [name for name in activations.layers_with_maps(graph) if name in units or name == layer]
     state.keep(
         st.selectbox, "atlas layer", "Layer", layer, _choose_layer, options=options,
-        format_func=lambda name: layer_label(session.analysis, name) + modules.get(name, ""), width=326,
+        format_func=lambda name: layer_label(session.analysis, name) + modules.get(name, ""), width=460,
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def _nine(found: SessionScan, layer: str, channel: int) -> None:
     with made, guard():
         optimised.render(found.session, layer, channel, patches[0].value)
     with picture, guard():
-        _map(found.session, layer, channel)
+        _map(found.session, layer, channel, patches[0].value)
     with below, guard():
         fed_by.render(found, layer, channel, patches)
 
@@ -78,11 +78,16 @@ def _pictures(found: SessionScan, patches: Sequence[Patch]) -> None:
         st.caption("The unit is above 0 for none of the pictures: it is dead.")
 
 
-def _map(session: Session, layer: str, channel: int) -> None:
-    """The channel's map of the picture at hand."""
+def _map(session: Session, layer: str, channel: int, strongest: float) -> None:
+    """The channel's map of the picture at hand, or its one value."""
     st.subheader("On your picture", anchor=False)
     look = layer_maps.of(session, layer)
-    if look is not None:
+    if look is None:
+        return
+    if look.maps.is_vector:
+        st.metric("Activation", f"{look.maps.maps[channel].item():.4g}")
+        st.caption(f"One value for the whole picture; the strongest of the nine reaches {strongest:.4g}.")
+    else:
         map_picture.render(session, look.maps, channel, look.maps.scale(channel, False), key="atlas map",
                            pick=_choose_position)  # fmt: skip
 

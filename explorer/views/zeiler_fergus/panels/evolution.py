@@ -48,7 +48,10 @@ class EpochRuns:
 def render(session: Session) -> None:
     """Draw the curves, the slider over epochs, and the units of the layer."""
     epochs = tuple(epoch_files())
-    st.markdown(_about(session))
+    if session.preset != EVOLVED or session.is_changed:
+        st.info(f"This panel shows **{EVOLVED}**, as its weights after each epoch come with the program: not "
+                f"{session.title}.", icon=":material/swap_horiz:")  # fmt: skip
+    st.markdown(_about())
     followed = awaited("evolution", session.reader_key, "Drawing and running the pictures", _followed)
     if followed is None:
         return
@@ -66,10 +69,9 @@ def render(session: Session) -> None:
     st.caption(f"Linear CKA of each layer's maps over {FOLLOWED} unseen pictures with those after the last epoch.")
 
 
-def _about(session: Session) -> str:
+def _about() -> str:
     row = epochs_row()
-    beside = "" if session.preset == EVOLVED else f" Shown is {EVOLVED}, whose epochs come with the program."
-    return f"{EVOLVED} in a training of its own, of {row['epochs']} epochs on {row['train_items']:,} pictures.{beside}"
+    return f"{EVOLVED} in a training of its own, of {row['epochs']} epochs on {row['train_items']:,} pictures."
 
 
 # -- choices ----------------------------------------------------------------------------------------------------------
