@@ -268,10 +268,9 @@ def keep(
     # A browser starts one that the page before had not with its default, unless told our value; of answers that come
     # close together it may draw the last alone, so that it is told for a while: until a person uses it, as being told
     # takes back what they chose since.
-    last = shown.get(key)
-    since_s = last.since_s if last and last.run >= before else time.monotonic()
-    is_new = time.monotonic() - since_s < SETTLING_S
-    if is_new or key not in st.session_state or st.session_state[key] != value:
+    last, now = shown.get(key), time.monotonic()
+    since_s = last.since_s if last and last.run >= before and st.session_state.get(key) == value else now
+    if now - since_s < SETTLING_S:
         st.session_state[key] = value
     shown[key] = _Shown(value, run, since_s, options.get("options"))
     return widget(label, key=key, on_change=lambda: _take(key, store, shown[key]), **options)
@@ -279,7 +278,7 @@ def keep(
 
 @dataclass
 class _Shown:
-    """What a widget showed last, in which run, since when without a gap, and out of which values."""
+    """What a widget showed last, in which run, since when it shows that without a gap, and out of which values."""
 
     value: Any
     run: int
