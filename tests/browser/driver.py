@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
@@ -126,6 +126,14 @@ def wait_until_idle(page: Page, timeout_s: float = 30) -> None:
     """Waits until Streamlit's script has finished and nothing on the page is a placeholder."""
     page.evaluate("window.idleSince = undefined")
     page.wait_for_function(IS_IDLE, timeout=timeout_s * 1000)
+
+
+def wait_until(page: Page, holds: Callable[[], bool], timeout_s: float = 30) -> None:
+    """Waits until something holds that no `expect` of Playwright says; fails where it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        page.wait_for_timeout(100)
 
 
 def exceptions(page: Page) -> list[str]:

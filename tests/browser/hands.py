@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driver import wait_until_idle
+from tests.browser.graph_hands import drawn
 from tests.browser.grid import edit_by_keys, finish, tap_cell
 
 MOST_STEPS = 60  # presses of Tab or of an arrow that a person would bear
@@ -28,7 +29,7 @@ class Hands(ABC):
     def open(self, address: str) -> None:
         self.page.goto(address)
         self.rest()
-        expect(self.boxes.first).to_be_visible(timeout=60_000)
+        drawn(self.page, 1)  # whole
 
     def rest(self) -> None:
         wait_until_idle(self.page, 90)

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.driver import wait_until_idle
+from tests.browser.driver import wait_until, wait_until_idle
 
 
 def choose(page: Page, label: str, option: str) -> None:
@@ -18,8 +18,11 @@ def choose(page: Page, label: str, option: str) -> None:
     wait_until_idle(page)
 
 
-def graphs(page: Page) -> list[Locator]:
-    return page.locator(".root:has(svg .box)").all()
+def graphs(page: Page, number: int) -> list[Locator]:
+    """The graphs, once there are so many."""
+    found = page.locator(".root:has(svg .box)")
+    expect(found).to_have_count(number, timeout=60_000)
+    return found.all()
 
 
 def test_resnet_50_is_pinned_and_made_a_resnext_50_whose_changes_are_marked(server: str, page: Page) -> None:
@@ -30,11 +33,9 @@ def test_resnet_50_is_pinned_and_made_a_resnext_50_whose_changes_are_marked(serv
     expect(page).to_have_url(re.compile(r"pin1=resnet50"))
     choose(page, "Architecture", "2017 · ResNeXt")
     expect(page.get_by_text("B: 32 changed, 80 follow, 64 the same")).to_be_visible(timeout=30_000)
-    expect(page.locator("svg .box.m-changed")).not_to_have_count(0, timeout=30_000)
-    assert len(graphs(page)) == 2
-    for graph in graphs(page):
+    for graph in graphs(page, 2):
+        expect(graph.locator(".box.m-changed")).not_to_have_count(0)
         marked = graph.locator(".box.m-changed").all()
-        assert marked
         assert all("Bottleneck" in (box.get_attribute("aria-label") or "") for box in marked)
         plain = graph.locator(".box:not(.m-changed)").filter(has_text="max pool")
         expect(plain).to_have_count(1)
@@ -67,11 +68,9 @@ def test_graphs_of_unlike_networks_begin_level_at_one_scale_and_in_sight(server:
     wait_until_idle(page, 60)
     scenes = page.locator("svg.canvas:has(.box)")
     expect(scenes).to_have_count(4, timeout=60_000)
-    page.wait_for_timeout(500)  # they follow each other within a frame
-    found = [scene.evaluate(MIDDLE) for scene in scenes.all()]
-    assert all(place == found[0] for place in found), found
-    assert abs(found[0][0]) < 40
-    legends = [graph.locator(".legend") for graph in graphs(page)]
+    wait_until(page, lambda: len({tuple(scene.evaluate(MIDDLE)) for scene in scenes.all()}) == 1)
+    assert abs(scenes.first.evaluate(MIDDLE)[0]) < 40
+    legends = [graph.locator(".legend") for graph in graphs(page, 4)]
     for legend in legends:
         expect(legend).to_be_in_viewport(ratio=1)
 

@@ -23,7 +23,8 @@ def open_maps(page: Page, server: str, query: str = "") -> None:
 def test_an_uploaded_photo_has_maps_and_a_prediction(server: str, page: Page, tmp_path: Path) -> None:
     open_maps(page, server)
     expect(page.get_by_test_id("stMetricValue").first).to_have_text("80")
-    before = page.locator(".stage img").get_attribute("src")
+    stage = page.locator(".stage img")
+    before = stage.get_attribute("src") or ""
     page.get_by_role("radio", name="Upload").click()
     wait_until_idle(page)
     photo = tmp_path / "my photo.png"
@@ -31,7 +32,7 @@ def test_an_uploaded_photo_has_maps_and_a_prediction(server: str, page: Page, tm
     page.locator(".st-key-upload input[type=file]").set_input_files(photo)
     expect(page.get_by_text("my photo.png").first).to_be_visible()
     wait_until_idle(page)
-    assert page.locator(".stage img").get_attribute("src") != before
+    expect(stage).not_to_have_attribute("src", before)
     expect(page.get_by_test_id("stPlotlyChart").first).to_contain_text("boat")
     with page.expect_download() as download:
         page.get_by_role("button", name="All maps (NPY)").click()
@@ -43,13 +44,14 @@ def test_an_uploaded_photo_has_maps_and_a_prediction(server: str, page: Page, tm
 
 def test_a_photo_of_the_camera_has_maps(server: str, page: Page) -> None:
     open_maps(page, server)
-    before = page.locator(".stage img").get_attribute("src")
+    stage = page.locator(".stage img")
+    before = stage.get_attribute("src") or ""
     page.get_by_role("radio", name="Camera").click()
     wait_until_idle(page)
     page.get_by_role("button", name="Take Photo").click()
     expect(page.get_by_text("camera-input").first).to_be_visible()
     wait_until_idle(page)
-    assert page.locator(".stage img").get_attribute("src") != before
+    expect(stage).not_to_have_attribute("src", before)
     expect(page.get_by_role("heading", name="Prediction")).to_be_visible()
 
 

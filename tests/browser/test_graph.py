@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
-from tests.browser.driver import wait_until_idle
+from tests.browser.driver import wait_until, wait_until_idle
 from tests.browser.graph_hands import box, boxes, focused, frame, open_graph, press, redrawn
 from tests.support import graph_page
 
@@ -220,7 +220,8 @@ def test_two_graphs_pan_zoom_and_fold_together(graphs: str, page: Page) -> None:
     for graph in (first, second):
         expect(graph.locator(".scene")).not_to_have_attribute("transform", re.compile(r"scale\(1\.0000\)"))
     entrances = [graph.locator(".box", has_text="input") for graph in (first, second)]
-    assert len({round(box.evaluate("box => box.getBoundingClientRect().x")) for box in entrances}) == 1
+    left = "box => Math.round(box.getBoundingClientRect().x)"
+    wait_until(page, lambda: len({box.evaluate(left) for box in entrances}) == 1)
     second.locator(".frame .title", has_text="layer1").click()
     for graph in (first, second):
         expect(graph.locator(".box")).to_have_count(13)

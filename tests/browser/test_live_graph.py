@@ -21,13 +21,13 @@ def test_a_click_on_a_layer_shows_its_maps_its_field_and_the_way_to_its_knobs(se
     drawn(page).filter(has_text="conv 5×5").click()
     expect(page.get_by_role("button", name="All 48 maps")).to_be_visible(timeout=60_000)
     wait_until_idle(page, 60)
-    layer = re.search(r"layer=(features\.\d)", page.url)
-    assert layer, page.url
+    expect(page).to_have_url(re.compile(r"layer=features\.\d"))
+    layer = page.url.partition("layer=")[2].partition("&")[0]
     expect(page.get_by_text("48 × 16 × 16").first).to_be_visible()
     panel(page, "Field")
     expect(page.get_by_text(re.compile(r"of 16 × 16 can see"))).to_be_visible()
     panel(page, "Knobs")
-    expect(page.get_by_text(f"Knobs that made {layer[1]}")).to_be_visible()
+    expect(page.get_by_text(f"Knobs that made {layer}")).to_be_visible()
 
 
 def test_an_edit_of_a_stage_changes_the_graph_and_is_undone_and_redone_by_keyboard(server: str, page: Page) -> None:

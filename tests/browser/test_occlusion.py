@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 from explorer.images.codec import load
 from tests.browser.driver import wait_until_idle
 
-FINE = "&window=12&stride=1"  # 53 × 53 positions: more than starts by itself, some seconds of work
+# 117 × 117 positions: more than starts by itself, and work for far longer than a person takes to stop it.
+FINE = "&k.image_size=128&window=12&stride=1"
 
 
 def test_a_run_ends_and_a_click_moves_the_square(server: str, page: Page) -> None:
@@ -38,19 +39,19 @@ def test_a_run_ends_and_a_click_moves_the_square(server: str, page: Page) -> Non
 def test_a_run_stops_half_way_keeps_what_was_done_and_goes_on(server: str, page: Page) -> None:
     page.goto(f"{server}/?preset=zfnet_mini&view=occlusion{FINE}")
     wait_until_idle(page)
-    expect(page.get_by_text("2,809 positions")).to_be_visible()
+    expect(page.get_by_text("13,689 positions")).to_be_visible()
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_text(re.compile(r"[1-9][\d,]* of 2,809"))).to_be_visible(timeout=20_000)
+    expect(page.get_by_text(re.compile(r"[1-9][\d,]* of 13,689"))).to_be_visible(timeout=20_000)
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
-    expect(page.get_by_text(re.compile(r"Stopped after [\d,]+ of 2,809 positions"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Stopped after [\d,]+ of 13,689 positions"))).to_be_visible()
     wait_until_idle(page)
     expect(page.get_by_text("Partial")).to_be_visible()
     expect(page.locator(".stage")).to_have_count(2)
     before = _tried(page)
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text(re.compile(r"[1-9][\d,]* of 2,809 · .* left"))).to_be_visible(timeout=20_000)
+    expect(page.get_by_text(re.compile(r"[1-9][\d,]* of 13,689 · .* left"))).to_be_visible(timeout=20_000)
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
-    expect(page.get_by_text(re.compile(r"Stopped after [\d,]+ of 2,809 positions"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Stopped after [\d,]+ of 13,689 positions"))).to_be_visible()
     assert _tried(page) >= before > 0
 
 
