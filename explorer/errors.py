@@ -31,6 +31,11 @@ def listed(names: Iterable[object], length: int = 120) -> str:
     return ", ".join(texts)
 
 
+def in_percent(share: float, digits: int = 0) -> str:
+    """A share as a sentence says it: 46.6 %."""
+    return f"{share:,.{digits}%}".replace("%", " %")
+
+
 def printable(text: str) -> str:
     """One line that does nothing to a terminal: spaces for line breaks, escapes for other signs without a shape."""
     return text if text.isprintable() else "".join(map(_printable, text))

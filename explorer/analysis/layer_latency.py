@@ -13,6 +13,7 @@ from torch import Tensor
 
 from explorer.analysis import latency
 from explorer.analysis.latency import LEAST_S, Latency
+from explorer.errors import in_percent
 from explorer.graph.shapes import image_dtype
 from explorer.graph.trace import TracedProgram, mode
 from explorer.run.cancel import Cancellable
@@ -43,7 +44,7 @@ class LayerLatencies:
 
     def sentence(self) -> str:
         """How it was measured, and what the sum and the whole are, for people."""
-        share = f"{abs(self.difference):.0%}".replace("%", " %")
+        share = in_percent(abs(self.difference))
         waits = "" if self.whole.device == "cpu" else " Waiting for the device after each layer is part of it."
         compared = f"{share} {'more' if self.difference > 0 else 'less'}" if share != "0 %" else "as much"
         total, whole = _milliseconds(self.total_s), _milliseconds(self.whole.median_s)

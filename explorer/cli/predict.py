@@ -13,7 +13,7 @@ from typing import Any
 from explorer.analysis.predictions import NamedPicture, PredictedPicture, Predictions, predictions, truths
 from explorer.cli.json_text import json_text
 from explorer.cli.pictures import Chosen, writable
-from explorer.errors import UserError
+from explorer.errors import UserError, in_percent
 from explorer.images import codec, samples
 from explorer.images.folder import PictureFile, pictures_in
 from explorer.networks.catalog import LoadedNetwork
@@ -67,15 +67,18 @@ def _tell(done: int, total: int) -> None:
 
 def _say(found: Predictions, classes: Sequence[str], unknown: Sequence[str]) -> None:
     for row in found.rows:
-        print(f"{row.name}: {row.problem or ', '.join(f'{classes[i]} {value:.1%}' for i, value in row.classes)}")
+        said = ", ".join(f"{classes[i]} {in_percent(value, 1)}" for i, value in row.classes)
+        print(f"{row.name}: {row.problem or said}")
     if found.problems:
         print(f"{len(found.problems):,} of {found.count:,} pictures could not be looked at.")
     if unknown:
         print(f"Folders that name no class: {', '.join(unknown[:MISTAKES])}{' …' if len(unknown) > MISTAKES else ''}.")
     if (accuracy := found.accuracy()) is not None:
-        print(f"Right: {accuracy:.2%} of {len(found.judged):,}; among the first five: {found.accuracy(5):.2%}.")
+        five = in_percent(found.accuracy(5) or 0.0, 2)
+        print(f"Right: {in_percent(accuracy, 2)} of {len(found.judged):,}; among the first five: {five}.")
     for row in found.mistakes[:MISTAKES]:
-        print(f"  {row.name}: {classes[row.classes[0][0]]} {row.classes[0][1]:.1%}, is {classes[row.truth or 0]}")
+        number, value = row.classes[0]
+        print(f"  {row.name}: {classes[number]} {in_percent(value, 1)}, is {classes[row.truth or 0]}")
 
 
 def _table(found: Predictions, classes: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from explorer.errors import in_percent
 from explorer.figures import units
 
 GROUPS = {"families": "Families", "blocks": "Blocks in the same slots of AnyNet"}
@@ -73,7 +74,8 @@ def scatter(entrants: Sequence[Entrant], cost: str, chosen: str | None = None) -
         height=440, margin={"l": 10, "r": 10, "t": 10, "b": 10}, xaxis_title=COSTS[cost],
         yaxis={
             "title": "Right on unseen pictures", "type": "log", "autorange": "reversed",
-            "tickvals": [1 - a for a in _ACCURACIES], "ticktext": [f"{a:.1%}".replace(".0", "") for a in _ACCURACIES],
+            "tickvals": [1 - a for a in _ACCURACIES],
+            "ticktext": [in_percent(a, 1).replace(".0", "") for a in _ACCURACIES],
         },
         xaxis={"type": "log", **_ticks([e.costs[cost] for e in entrants])},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0},

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from explorer.analysis.correspondence import LayerChange, PartChange
 from explorer.analysis.mean import Mean
+from explorer.errors import in_percent
 from explorer.figures.layer_words import tick
 from explorer.figures.layers import BLUE, ORANGE
 
@@ -63,7 +64,8 @@ def in_sentence(found: LayerChange) -> str:
     """What came out for a layer, as a sentence."""
     difference = found.difference
     said = (
-        f"{found.same.mean:.1%} of the signs against {found.random.mean:.1%} with random places, a difference of "
+        f"{in_percent(found.same.mean, 1)} of the signs against {in_percent(found.random.mean, 1)} with random places, "
+        "a difference of "
         f"{100 * abs(difference.mean):.1f} ± {100 * (difference.error or 0.0):.1f} points over {difference.items} parts"
     )
     if difference.error is None or abs(difference.mean) <= 2 * difference.error:

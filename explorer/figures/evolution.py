@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from explorer.analysis.evolution import SETTLED, Evolution, GrownUnit
+from explorer.errors import in_percent
 from explorer.figures import way_back
 from explorer.figures.layers import GRAY
 from explorer.figures.raster import CIVIDIS, contact_sheet, enlarge
@@ -38,8 +39,8 @@ def settled_sentence(found: Evolution) -> str:
     """When the first and the last layer come near to what they become."""
     first, last = (found.settled(layer) for layer in (found.layers[0], found.layers[-1]))
     return (
-        f"The first layer's features are those of the end to {SETTLED:.0%} from epoch {first} on, the last layer's "
-        f"from epoch {last} on."
+        f"The first layer's features are those of the end to {in_percent(SETTLED)} from epoch {first} on, the last "
+        f"layer's from epoch {last} on."
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from explorer.analysis.first_layer import ALIASED, BANDS, WEAK, FirstLayer
+from explorer.errors import in_percent
 from explorer.figures import filters
 from explorer.figures.layers import BLUE, ORANGE
 from explorer.figures.raster import contact_sheet, enlarge
@@ -15,9 +16,9 @@ from explorer.images.preprocess import ColourOrder
 
 SMALLEST_PX = 48  # of a filter on a sheet
 FILTER_MARKS = (
-    f"**Dead**: its greatest activation over the pictures is below {WEAK:.0%} of the median channel's. **Aliased**: "
-    f"more than {ALIASED:.0%} of its energy, without its mean, is at frequencies beyond half a cycle per stride, which "
-    "reach the map as other, lower ones."
+    f"**Dead**: its greatest activation over the pictures is below {in_percent(WEAK)} of the median channel's. "
+    f"**Aliased**: more than {in_percent(ALIASED)} of its energy, without its mean, is at frequencies beyond half a "
+    "cycle per stride, which reach the map as other, lower ones."
 )
 
 
@@ -42,7 +43,7 @@ def summary(found: FirstLayer) -> str:
     count = len(found.beyond)
     return (
         f"{int(found.is_dead.sum())} of {count} dead, {int(found.is_aliased.sum())} aliased; "
-        f"{found.beyond.mean():.0%} of the energy is beyond what stride {found.stride[0]} carries."
+        f"{in_percent(found.beyond.mean())} of the energy is beyond what stride {found.stride[0]} carries."
     )
 
 

@@ -11,6 +11,7 @@ from explorer.analysis.equivariance import Equivariance
 from explorer.analysis.invariance import Invariance
 from explorer.analysis.mean import Mean
 from explorer.analysis.moving import UNITS, Move
+from explorer.errors import in_percent
 from explorer.figures.evolution import BELOW
 from explorer.figures.layers import ORANGE
 from explorer.figures.raster import CIVIDIS
@@ -70,4 +71,4 @@ def equivariance_words(found: Equivariance) -> str:
     """What a shift did to a layer's maps, in a sentence."""
     if found.error is None:
         return "no unit stays within the picture"
-    return "the same, moved" if found.error < ROUNDED else f"differ by {found.error:.0%}"
+    return "the same, moved" if found.error < ROUNDED else f"differ by {in_percent(found.error)}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from explorer.analysis.activations import Prediction
 from explorer.analysis.structure import Analysis, LayerReport
+from explorer.errors import in_percent
 from explorer.figures.caveats import field_text
 from explorer.figures.maps import grid
 from explorer.figures.raster import limits
@@ -115,4 +116,4 @@ def answer_in_words(prediction: Prediction, classes: Sequence[str]) -> str:
     """The most probable classes in one line."""
     if not prediction.is_finite:
         return "none: the output holds NaN or infinity"
-    return ", ".join(f"{classes[number]} {value:.1%}" for number, value in prediction.classes)
+    return ", ".join(f"{classes[number]} {in_percent(value, 1)}" for number, value in prediction.classes)

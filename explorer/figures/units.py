@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from explorer.errors import in_percent
 from explorer.run.device import format_bytes
 
 __all__ = ["NO_BREAK", "count", "difference", "format_bytes", "milliseconds", "pair", "shape", "unsteady"]
@@ -30,7 +31,7 @@ def difference(now: int, before: int) -> str | None:
     sign = "+" if now > before else "-"  # the sign that Streamlit reads for its arrow
     if before < 1000:
         return f"{sign}{abs(now - before):,}"
-    return f"{sign}{abs(now - before) / before:.1%}".replace("%", " %")
+    return f"{sign}{in_percent(abs(now - before) / before, 1)}"
 
 
 def pair(values: tuple[int | Fraction, int | Fraction]) -> str:

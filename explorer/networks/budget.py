@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import models
 from explorer.analysis.structure import analyze
-from explorer.errors import TraceError, UserError
+from explorer.errors import TraceError, UserError, in_percent
 from explorer.networks.knob_text import encode_knob
 from explorer.types import InputSize
 from models.errors import SpecError
@@ -63,7 +63,7 @@ class Match:
 
     def sentence(self) -> str:
         """What was found, for people; a budget that no value reaches is said to be missed, and by how much."""
-        far = f"{max(abs(self.difference), 0.0001):,.2%}".replace("%", " %")
+        far = in_percent(max(abs(self.difference), 0.0001), 2)
         where = f"{far} {'above' if self.found > self.wanted else 'below'}" if self.found != self.wanted else "exactly"
         told = f"{self.values} gives {self.found:,} {FIGURES[self.figure]}, {where} the {self.wanted:,} wanted."
         missed = f"No value of {self.knob.replace('_', ' ')} comes within 1 %; the nearest is taken: "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from explorer.errors import TraceError, UserError
+from explorer.errors import TraceError, UserError, in_percent
 from explorer.networks import scaling
 from explorer.networks.footprint import footprint
 from explorer.networks.scaling import COMPOUND, DEPTH, WIDTH
@@ -88,7 +88,7 @@ class BudgetFit:
     def sentence(self) -> str:
         """What was found, for people; a limit that nothing comes near is said to be missed, and by how much."""
         limited = LIMITED[self.binding]
-        far = f"{max(self.below, 0.0001):.2%}".replace("%", " %") + " below" if self.below > 0 else "exactly"
+        far = in_percent(max(self.below, 0.0001), 2) + " below" if self.below > 0 else "exactly"
         limit = f"the limit of {limited.text(self.limits[self.binding]).split(' ')[0]} {limited.unit}"
         told = f"{limited.text(self.found[self.binding])}: {far} {limit}."
         return told if self.is_close else f"{told} No {self.way} of its knobs comes nearer from below."

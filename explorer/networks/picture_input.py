@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from explorer.errors import UserError
+from explorer.errors import UserError, in_percent
 from explorer.images.preprocess import Preprocessing
 from explorer.types import InputSize
 from models.weights.expected_input import ExpectedInput, InputChoices, imagenet_normalisation
@@ -79,7 +79,8 @@ def unseen(found: Preprocessing, height: int, width: int) -> str | None:
     across, down = (left + right) / 2, (top + bottom) / 2
     if max(across, down) < _MARGIN:
         return None
-    parts = [f"{share:.0%} at {where}" for share, where in ((across, "left and right"), (down, "top and bottom"))
-             if share >= _MARGIN]  # fmt: skip
-    where = f"{across:.0%} at every side" if f"{across:.0%}" == f"{down:.0%}" else " and ".join(parts)
-    return f"The network does not see the outer {where.replace('%', ' %')} of the picture."
+    left, top = in_percent(across), in_percent(down)
+    parts = [f"{said} at {where}" for said, share, where in
+             ((left, across, "left and right"), (top, down, "top and bottom")) if share >= _MARGIN]  # fmt: skip
+    where = f"{left} at every side" if left == top else " and ".join(parts)
+    return f"The network does not see the outer {where} of the picture."

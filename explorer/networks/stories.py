@@ -8,6 +8,7 @@ from typing import Any
 
 import models
 from explorer.analysis.structure import Analysis
+from explorer.errors import in_percent
 from explorer.networks.budget import figures, in_slot
 
 BLOCKS_COMPARED = ("residual_bottleneck", "depthwise_separable", "mbconv")
@@ -49,7 +50,7 @@ def _pointwise_share(_: StoryStep, analysis: Analysis) -> str:
     macs = {layer.id: layer.macs or 0 for layer in analysis.layers}
     windows = {layer.id: layer.window for layer in analysis.graph}
     inside = sum(macs[name] for name, window in windows.items() if window and tuple(window.kernel) == (1, 1))
-    return f"{inside / analysis.macs:.0%}".replace("%", " %")
+    return in_percent(inside / analysis.macs)
 
 
 def _layer_field(step: StoryStep, analysis: Analysis) -> str:

@@ -17,7 +17,7 @@ import torch
 
 import models
 from explorer.analysis import latency
-from explorer.errors import Cancelled, UserError
+from explorer.errors import Cancelled, UserError, in_percent
 from explorer.training.processes import CONTEXT, in_processes
 from explorer.training.run import Progress, Settings
 from explorer.training.train import EPOCHS, ITEMS, RUNS, draw, enter, read_table, settings_of, trained_row, trained_spec
@@ -136,7 +136,7 @@ def _processor() -> str:
 
 
 def _verdict(row: Row | str) -> str:
-    return row if isinstance(row, str) else f"{row['accuracy']:.2%} in {row['seconds']:.0f} s"
+    return row if isinstance(row, str) else f"{in_percent(row['accuracy'], 2)} in {row['seconds']:.0f} s"
 
 
 def _is_entered(settings: Settings, entered: dict[str, Row], table: Path) -> bool:

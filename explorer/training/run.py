@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import models
-from explorer.errors import Cancelled, UserError
+from explorer.errors import Cancelled, UserError, in_percent
 from explorer.training.batches import Labelled, augment, normalise
 from explorer.training.weight_files import epoch_file, write_weights
 from explorer.whole_file import write_whole
@@ -84,7 +84,7 @@ class Progress:
         line = f"{self.stage} {self.done}/{self.total}, {minutes}:{seconds:02d} left"
         if self.stage == "drawing":
             return line
-        return f"epoch {self.epoch}, {line}, loss {self.loss:.3f}, training accuracy {self.accuracy:.1%}"
+        return f"epoch {self.epoch}, {line}, loss {self.loss:.3f}, training accuracy {in_percent(self.accuracy, 1)}"
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
+from explorer.errors import in_percent
 from explorer.figures import maps as figures
 from explorer.figures import raster
 from explorer.types import Box, Cell
@@ -43,7 +44,7 @@ def tile(found: LayerMaps, channel: int, scale: raster.Range) -> Tile:
         return Tile(channel, source, f"{channel} NaN", "holds NaN or infinity", flagged=True)
     hint = (
         f"mean {statistics.mean[channel]:.3g}, maximum {statistics.maximum[channel]:.3g}, "
-        f"above 0 at {statistics.positive_share[channel]:.0%} of positions"
+        f"above 0 at {in_percent(statistics.positive_share[channel])} of positions"
     )
     return Tile(channel, source, f"{channel} dead" if statistics.is_dead[channel] else str(channel), hint)
 

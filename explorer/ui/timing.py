@@ -12,7 +12,7 @@ from explorer.analysis import latency
 from explorer.analysis.latency import Latency
 from explorer.analysis.peak_memory import measured_peak_bytes
 from explorer.analysis.structure import Analysis
-from explorer.errors import UserError
+from explorer.errors import UserError, in_percent
 from explorer.figures import units
 from explorer.networks.catalog import Network
 from explorer.run import device
@@ -89,7 +89,7 @@ def _explain(tasks: Sequence[Task], stopped: bool) -> None:
         st.caption(
             f"Measured on {name}, float32, eval mode: the median of {min(passes):,} to {max(passes):,} passes after "
             f"{latency.WARM_UP} that are not counted, ± half the distance between the quartiles. Where these lie more "
-            f"than {latency.STEADY:.0%} of the median apart, the two are shown: something else was at work."
+            f"than {in_percent(latency.STEADY)} of the median apart, the two are shown: something else was at work."
         )
 
 

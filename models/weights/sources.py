@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from torch import nn
 
+from explorer.errors import in_percent
 from explorer.resources import asset
 from models.errors import WeightsError
 from models.registry import preset
@@ -193,7 +194,8 @@ def _shipped(preset_name: str) -> list[WeightsSource]:
     if row is None or not path.exists():  # a contest that was stopped may leave one without the other
         return []
     header = read(path.name, path)
-    note = f"{row['accuracy']:.2%} right on unseen pictures of the program's own set, after {row['epochs']} epochs."
+    right, epochs = in_percent(row["accuracy"], 2), row["epochs"]
+    note = f"{right} right on unseen pictures of the program's own set, after {epochs} epochs."
     preprocessing = replace(header.described(default_input(preset(preset_name).spec))[0], origin="its training")
     return [WeightsSource("shipped", "shipped", "Trained here", preprocessing, note, header.classes, path,
                           shapes=header.shapes)]  # fmt: skip

@@ -42,7 +42,7 @@ def test_a_search_for_a_part_leads_to_units_that_prefer_it_and_on_to_what_feeds_
     expect(page.locator(TILES)).to_have_count(64, timeout=60_000)
     wait_until_idle(page, 60)
     first = page.locator(TILES).first
-    expect(first).to_contain_text("100%")
+    expect(first).to_contain_text("100 %")
     first.click()
     expect(page.locator(TILES).filter(has_text="· clock")).to_have_count(18, timeout=30_000)
     feeder = page.locator(TILES).filter(has_text=re.compile(r"· [+-]\d")).first

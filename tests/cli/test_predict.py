@@ -29,7 +29,7 @@ def test_a_folder_gives_a_table_accuracy_and_the_mistakes(folder: Path, capsys: 
     assert main(["predict", TRAINED, str(folder), "--out", str(out)]) == 0
     said = capsys.readouterr().out
     assert "1 of 4 pictures could not be looked at." in said
-    assert "Right: 66.67% of 3" in said
+    assert "Right: 66.67 % of 3" in said
     assert "cat/fish.png: fish" in said.splitlines()[-1]
     assert said.splitlines()[-1].endswith("is cat")
     rows = {row["picture"]: row for row in csv.DictReader(out.open(encoding="utf-8"))}

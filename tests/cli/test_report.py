@@ -32,7 +32,7 @@ def test_it_has_the_figures_the_answer_and_every_layer(report: Path) -> None:
     analysis = catalog.find(TRAINED).analysis()
     assert f"{sum(p.numel() for p in models.build(TRAINED).parameters()):,} (" in text
     assert f"<td>{analysis.macs:,}</td>" in text
-    assert re.search(r"<td>cat \d+\.\d%", text)
+    assert re.search(r"<td>cat \d+\.\d %", text)
     assert all(f"<td>{layer.id}</td>" in text for layer in analysis.layers)
 
 

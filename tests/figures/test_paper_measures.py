@@ -69,8 +69,8 @@ def test_words() -> None:
     assert invariance.amount_words("rotation", 45.0) == "45°"
     exact = Equivariance("a", (4, 4), (4, 4), (1, 1), 9, 2e-7, 1.0)
     assert invariance.equivariance_words(exact) == "the same, moved"
-    assert invariance.equivariance_words(Equivariance("a", (4, 4), (5, 5), (1, 1), 9, 0.57, 1.0)) == "differ by 57%"
-    assert evolution.settled_sentence(FOUND).startswith("The first layer's features are those of the end to 90% from")
+    assert invariance.equivariance_words(Equivariance("a", (4, 4), (5, 5), (1, 1), 9, 0.57, 1.0)) == "differ by 57 %"
+    assert evolution.settled_sentence(FOUND).startswith("The first layer's features are those of the end to 90 % from")
 
 
 def test_long_names_of_layers_are_cut_at_the_axis_alone() -> None:

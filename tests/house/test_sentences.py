@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from explorer.errors import LONGEST_SENTENCE, UserError
 from explorer.networks import catalog
 from explorer.networks.knob_text import decode_knob
 from explorer.ui.settings import Setting
+from tests.support.places import ROOT
 
 
 def deep(levels: int) -> list[Any]:
@@ -48,6 +50,14 @@ TEXTS = [
     "",
     "x" * 10**6,
 ]
+
+
+def test_shares_are_said_in_one_way() -> None:
+    """As 46.6 %, which `in_percent` writes; what a chart's own library formats aside."""
+    said = re.compile(r"(?<!%)\{[^{}\n]+:[^{}\n]*%\}")
+    files = [file for room in ("explorer", "models") for file in (ROOT / room).rglob("*.py")]
+    found = {file.relative_to(ROOT).as_posix(): said.findall(file.read_text(encoding="utf-8")) for file in files}
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 def sentence(call: Callable[[], object]) -> str | None:

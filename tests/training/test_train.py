@@ -144,7 +144,7 @@ def test_progress_counts_every_step_and_the_time_left(tmp_path: Path) -> None:
     assert steps[0].eta_s > 0
     assert steps[-1].eta_s == 0
     assert str(Progress("training", 3, 6, 61.2, 1, 1.25, 0.5)) == (
-        "epoch 1, training 3/6, 1:01 left, loss 1.250, training accuracy 50.0%"
+        "epoch 1, training 3/6, 1:01 left, loss 1.250, training accuracy 50.0 %"
     )
 
 

@@ -60,7 +60,7 @@ def test_the_table_has_the_mistakes_first_and_counts_what_is_right() -> None:
     assert sorted(str(row["Answer"]) for row in rows if row["Right"] is True) == ["boat", "cat"]
     assert any("broken.png is not a picture" in str(row["Answer"]) for row in rows)
     (right,) = (metric for metric in app.metric if metric.label == "Right")
-    assert (right.value, right.delta) == ("66.7%", "of 3")
+    assert (right.value, right.delta) == ("66.7 %", "of 3")
 
 
 def test_a_broken_picture_is_named_when_it_is_shown_and_the_others_stay() -> None:

@@ -38,7 +38,7 @@ def texts(app: AppTest) -> str:
 def test_six_methods_answer_with_curves_and_a_table() -> None:
     app = finished(opened())
     shown = texts(app)
-    assert "Why **cat**, which the network gives 98%?" in shown
+    assert "Why **cat**, which the network gives 98 %?" in shown
     for method in DEFAULT_METHODS:
         assert f"**{results.METHOD_TITLES[method]}**" in shown
     assert shown.count("deletion 0.") == len(DEFAULT_METHODS) == 6

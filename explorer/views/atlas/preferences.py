@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from explorer.atlas.search import Preferences, class_preferences, part_preferences
+from explorer.errors import in_percent
 from explorer.training.dataset import CLASSES, PARTS
 from explorer.ui import state
 from explorer.ui.awaited import awaited
@@ -57,7 +58,7 @@ def ranked(found: SessionScan, layer: str) -> tuple[Sequence[int], Sequence[str]
         return None
     ranking = dict.fromkeys(range(top.channels), 0.0) | known.shares.get(inner, {})
     channels = sorted(ranking, key=lambda channel: (-ranking[channel], channel))
-    return channels, [f" · {ranking[channel]:.0%}" for channel in channels]
+    return channels, [f" · {in_percent(ranking[channel])}" for channel in channels]
 
 
 def _of_parts(found: SessionScan, layer: str) -> Preferences | None:

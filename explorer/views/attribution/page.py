@@ -22,7 +22,7 @@ from explorer.analysis.attribution_settings import (
 )
 from explorer.analysis.occluder import default_stride, default_window, fill_values, square_boxes
 from explorer.analysis.occlusion import OnProgress
-from explorer.errors import UserError
+from explorer.errors import UserError, in_percent
 from explorer.graph.names import layer_or_none
 from explorer.networks.knob_text import shorten
 from explorer.networks.questions import AttributionQuestion
@@ -109,7 +109,7 @@ def _headline(session: Session, judged: Sequence[Judged]) -> None:
     found = next((each.found for each in judged if each.found is not None), None)
     if found is not None:
         name = markdown_safe(session.categories[found.target])
-        st.markdown(f"Why **{name}**, which the network gives {found.probability:.0%}?")
+        st.markdown(f"Why **{name}**, which the network gives {in_percent(found.probability)}?")
 
 
 def _run_button(label: str, text: str, session: Session, asked: Question, key: tuple[Any, ...]) -> None:

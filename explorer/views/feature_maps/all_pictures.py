@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from explorer.analysis.predictions import NamedPicture, PredictedPicture, Predictions, predictions, truths
+from explorer.errors import in_percent
 from explorer.figures.confusion import confusion_figure
 from explorer.ui import jobs, output_control, pictures, state
 from explorer.ui.chart import chart
@@ -96,8 +97,8 @@ def _result(session: Session, found: Predictions, unknown: Sequence[str]) -> Non
 
 def _figures(found: Predictions, accuracy: float) -> None:
     with st.container(horizontal=True):
-        st.metric("Right", f"{accuracy:.1%}", f"of {len(found.judged):,}", delta_color="off", delta_arrow="off")
-        st.metric("Among the first five", f"{found.accuracy(5):.1%}")
+        st.metric("Right", in_percent(accuracy, 1), f"of {len(found.judged):,}", delta_color="off", delta_arrow="off")
+        st.metric("Among the first five", in_percent(found.accuracy(5) or 0.0, 1))
         st.metric("Mistakes", f"{len(found.mistakes):,}", "the most confident first", delta_color="off",
                   delta_arrow="off")  # fmt: skip
 

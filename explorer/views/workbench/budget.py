@@ -9,7 +9,7 @@ import streamlit as st
 import models
 from explorer.analysis import latency
 from explorer.analysis.latency import Latency
-from explorer.errors import UserError
+from explorer.errors import UserError, in_percent
 from explorer.networks import scaling
 from explorer.networks.catalog import spec_key
 from explorer.networks.fit_budget import LATENCY, LIMITED, BudgetFit, fit
@@ -95,10 +95,8 @@ def verdict(name: str, taken: float | None, limit: float | None) -> str:
     if limit is None:
         return f"{title}  \n**{value}**"
     if taken <= limit:
-        return f"{title}  \n:green[:material/check_circle: **{value}**, {1 - taken / limit:.1%} left]".replace(
-            "%", " %"
-        )
-    return f"{title}  \n:red[:material/cancel: **{value}**, {taken / limit - 1:.1%} above]".replace("%", " %")
+        return f"{title}  \n:green[:material/check_circle: **{value}**, {in_percent(1 - taken / limit, 1)} left]"
+    return f"{title}  \n:red[:material/cancel: **{value}**, {in_percent(taken / limit - 1, 1)} above]"
 
 
 # -- the search -------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from explorer.analysis.effective_field import (
 )
 from explorer.analysis.projective_field import projective_field
 from explorer.analysis.structure import LayerReport
-from explorer.errors import UserError
+from explorer.errors import UserError, in_percent
 from explorer.figures import field as figures
 from explorer.figures import layers, raster, units
 from explorer.figures.raster import Placement
@@ -245,7 +245,7 @@ def _inputs(session: Session, source: str, count: int, seed: int) -> Iterable[Te
 def _heat(session: Session, report: LayerReport, unit: Unit, found: EffectiveField) -> None:
     cell = unit.row, unit.column
     shares = () if found.is_zero else MASS_SHARES
-    frames = [Outline(_square(found, share), f"{share:.0%} of the mass", dashed=True) for share in shares]
+    frames = [Outline(_square(found, share), f"{in_percent(share)} of the mass", dashed=True) for share in shares]
     frames.append(Outline(report.local_receptive_field.box(*cell), "theoretical field"))
     legend = Legend("Mean |gradient|, root scale: 1 is the strongest pixel", raster.CIVIDIS, "0", "1")
     _picture(session, report, figures.heat(_backdrop(session), found.mass, HEAT_OPACITY), frames, legend)
@@ -263,7 +263,7 @@ def _mass(session: Session, report: LayerReport, unit: Unit, found: EffectiveFie
     of = f"{found.inputs:,} noise inputs" if state.get("lens_source") == "noise" else "the picture"
     if found.is_zero:
         return f"The gradient of {what} at row {unit.row}, column {unit.column} is 0 for {of}: the unit is off."
-    radii = ", ".join(f"{share:.0%} within {found.radius(share):g} px" for share in MASS_SHARES).replace("%", " %")
+    radii = ", ".join(f"{in_percent(share)} within {found.radius(share):g} px" for share in MASS_SHARES)
     half = max(report.local_receptive_field.size) / 2
     return (
         f"|Gradient| of {what} at row {unit.row}, column {unit.column}, over {of}: {radii} of the unit's centre "

@@ -116,7 +116,7 @@ def test_shipped_weights_come_first_and_bring_classes_and_preprocessing(
     first = available("resnet_mini")[0]
     assert (first.kind, first.classes, first.needs_download) == ("shipped", ("cat", "car"), False)
     assert first.preprocessing == ExpectedInput(64, 64, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    assert "96.40%" in first.note
+    assert "96.40 %" in first.note
     assert "9 epochs" in first.note
     module = models.build("resnet_mini")
     load(module, first)

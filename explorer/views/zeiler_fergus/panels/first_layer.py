@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from explorer.analysis.first_layer import FirstLayer, first_layer
-from explorer.errors import UserError
+from explorer.errors import UserError, in_percent
 from explorer.figures import filters as pictures
 from explorer.figures import first_layer as figures
 from explorer.figures import raster
@@ -101,7 +101,7 @@ def _filters(name: str, found: FirstLayer, order: ColourOrder = "RGB") -> None:
 
 def _tile(found: FirstLayer, channel: int, picture: Any) -> Tile:
     word = figures.mark(found, channel)
-    hint = f"{found.beyond[channel]:.0%} of its energy is beyond the stride; greatest activation "
+    hint = f"{in_percent(found.beyond[channel])} of its energy is beyond the stride; greatest activation "
     return Tile(
         channel,
         raster.address(picture),

@@ -13,7 +13,7 @@ from explorer.analysis.equivariance import Equivariance, equivariance
 from explorer.analysis.invariance import Invariance, invariance, pools
 from explorer.analysis.moving import MOVES, Move, amounts, moved
 from explorer.analysis.trunk import trunk
-from explorer.errors import UserError
+from explorer.errors import UserError, in_percent
 from explorer.figures import invariance as figures
 from explorer.figures import raster
 from explorer.graph.trace import TracedProgram
@@ -186,8 +186,8 @@ def _pool_table(pooled: Sequence[tuple[str, float, float]]) -> None:
     rows = [{"Pool": pool, "Before": before, "Behind": behind} for pool, before, behind in pooled]
     table({
         "Pool": [markdown_safe(pool) for pool, _, _ in pooled],
-        "Before": [f"{before:.0%}" for _, before, _ in pooled],
-        "Behind": [f"{behind:.0%}" for _, _, behind in pooled],
+        "Before": [in_percent(before) for _, before, _ in pooled],
+        "Behind": [in_percent(behind) for _, _, behind in pooled],
     }, "pools", rows)  # fmt: skip
     st.caption(
         "How far maps change where the picture moves down by one pixel, as a share of their length, before each pool "
