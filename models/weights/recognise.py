@@ -18,7 +18,7 @@ from models.weights.fit import TensorFit, fit
 from models.weights.header import Header
 from models.weights.kept import Shapes, shapes_of
 from models.weights.safetensors_file import shown_name, size_text
-from models.weights.search_knobs import Searched, nearness, search
+from models.weights.search_knobs import Searched, depths_read_off, nearness, search
 
 SIDES_PX = (28, 32, 48, 56, *range(64, 256, 16), 256, 288, 299, 320, 336, 384, 448, 512)  # usual ones
 SWITCHES = ("aux_head", "aux_heads")  # of what training alone uses, and inference does without
@@ -190,7 +190,7 @@ def candidates(held: Shapes, progress: Callable[[int, int], None] = lambda *_: N
     for done, name in enumerate(names):
         progress(done, len(names))
         found.append(adapted(held, buildable(name)))
-    for match in [] if any(match.fit.is_whole for match in found) else _alike(found):
+    for match in [] if any(match.fit.is_whole for match in found) else _alike(map(_numbered_through, found)):
         found.append(searched(match))
         if found[-1].fit.is_whole:
             break
@@ -208,7 +208,14 @@ def searched(match: NetworkMatch) -> NetworkMatch:
     return _told(NetworkMatch(match.name, found, knobs, {**match.reasons, **why}), network)
 
 
-def _alike(found: list[NetworkMatch]) -> list[NetworkMatch]:
+def _numbered_through(match: NetworkMatch) -> NetworkMatch:
+    """The match with the depths that the numbers of its layers show: without them no other name is where it was."""
+    network = buildable(match.name)
+    depths = depths_read_off(match.fit, network.depths_and_widths)
+    return _improved(match, network, [(knob, value, "the numbers of its layers show") for knob, value in depths])
+
+
+def _alike(found: Iterable[NetworkMatch]) -> list[NetworkMatch]:
     """Those with most of the file's names, though other shapes: the likeliest to differ in depth or width alone."""
     near = [
         match for match in found if len(match.fit.names) > LEAST_ALIKE * min(len(match.fit.held), len(match.fit.wanted))

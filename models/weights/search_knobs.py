@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from models.errors import SpecError
@@ -87,6 +88,12 @@ def _climbed(
     return found, knobs
 
 
+def depths_read_off(found: TensorFit, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Depths as the gaps in the numbers of the file's layers say, for each of the knobs that may hold them."""
+    runs = _runs(found)
+    yield from ((knob, runs) for knob, value in values.items() if _are_depths(value, len(runs)) and value != runs)
+
+
 def _proposals(
     found: TensorFit, now: Mapping[str, Any], knobs: Iterable[str], multipliers_first: bool
 ) -> Iterator[tuple[str, Any]]:
@@ -104,6 +111,10 @@ def _proposals(
             for value in propose(number):
                 if value > 0 and value != number:
                     yield knob, _put(now[knob], place, value)
+
+
+def _are_depths(value: Any, count: int) -> bool:
+    return isinstance(value, tuple) and len(value) == count and all(_is_depth(each) for each in value)
 
 
 def _is_depth(number: float) -> bool:
@@ -146,6 +157,20 @@ def _steps(found: TensorFit) -> list[int]:
     here = _counts(found.wanted)
     differences = Counter(own[part] - here[part] for part in own.keys() & here.keys() if own[part] != here[part])
     return [step for step, _ in differences.most_common(_MOST_RATIOS)]
+
+
+def _runs(found: TensorFit) -> tuple[int, ...]:
+    """How many convolutions stand between pools where all layers are numbered through, as in VGG: there a depth alone
+    shifts the names of all behind it. A pool has a number and no tensor."""
+    numbers: dict[str, list[int]] = {}
+    for name, shape in found.held.items():
+        head, _, tail = name.removeprefix(found.prefix).rpartition(".")[0].rpartition(".")
+        if len(shape) == 4 and tail.isdecimal():
+            numbers.setdefault(head, []).append(int(tail))
+    longest = sorted(max(numbers.values(), key=len, default=[]))
+    gaps = [after - before for before, after in pairwise(longest)]
+    ends = [place for place, gap in enumerate(gaps, start=1) if gap > min(gaps)]
+    return tuple(end - begin for begin, end in pairwise((0, *ends, len(longest))))
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:

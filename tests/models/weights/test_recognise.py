@@ -93,6 +93,17 @@ CHANGED: dict[str, tuple[Callable[[], Shapes], str, dict[str, Any]]] = {
             [32, 32, "M", 64, 64, "M", 128, 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M"],
         ), init_weights=False), "vgg16", {"widths": (32, 64, 128, 256, 512)},
     ),
+    "VGG, both": (
+        lambda: of(tv.VGG, features=tv.vgg.make_layers(
+            [48, "M", 96, 96, "M", 192, 192, 192, "M", 384, 384, 384, "M", 512, 512, "M"]
+        ), init_weights=False), "vgg13", {"depths": (1, 2, 3, 3, 2), "widths": (48, 96, 192, 384, 512)},
+    ),
+    "VGG with norms, both": (
+        lambda: of(tv.VGG, features=tv.vgg.make_layers(
+            [96] * 4 + ["M"] + [192] * 3 + ["M"] + [192] * 4 + ["M"] + [256] * 3 + ["M"] + [512, "M"], batch_norm=True
+        ), num_classes=9, init_weights=False), "vgg19_bn",
+        {"depths": (4, 3, 4, 3, 1), "widths": (96, 192, 192, 256, 512), "num_classes": 9},
+    ),
     "DenseNet": (
         lambda: of(tv.DenseNet, growth_rate=24, block_config=(4, 8, 12, 10), num_classes=11), "densenet121",
         {"growth": 24, "depths": (4, 8, 12, 10), "num_classes": 11},
