@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,23 +84,24 @@ def onnx_model(module: nn.Module, input_size: InputSize) -> Any:
         why = reason(error.__cause__ or error)  # the exporter's own error tells how to report it
         raise UserError(f"{type(module).__name__} cannot be written as ONNX: {why}.") from None
     assert program is not None
-    onnxscript.optimizer.fold_constants(program.model, should_fold=_may_be_folded)
+    named = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    weights = {name for name, _ in named}
+
+    def may_be_folded(node: Any) -> bool | None:
+        """Weights stay as the state dict has them: one that is changed would be a new tensor without a name."""
+        return False if any(value is not None and value.name in weights for value in node.inputs) else None
+
+    onnxscript.optimizer.fold_constants(program.model, should_fold=may_be_folded)
     onnxscript.optimizer.remove_unused_nodes(program.model)
-    _keep_constants_apart(program.model, module)
+    _keep_constants_apart(program.model, weights)
     return _without_traces(program.model)
 
 
-def _may_be_folded(node: Any) -> bool | None:
-    """Weights stay as the state dict has them: a transposed one would be a new tensor without a name."""
-    return False if node.op_type == "Transpose" else None
-
-
-def _keep_constants_apart(model: Any, module: nn.Module) -> None:
+def _keep_constants_apart(model: Any, weights: Collection[str]) -> None:
     """Tensors that are no weights of the module become operations, so that the file's weights are the module's."""
     import onnx_ir  # pyright: ignore[reportMissingImports]
 
-    named = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
-    graph, weights = model.graph, {name for name, _ in named}
+    graph = model.graph
     for name, value in [*graph.initializers.items()]:
         if name not in weights:
             constant = onnx_ir.node("Constant", [], {"value": value.const_value})

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 import explorer
@@ -151,9 +151,53 @@ def test_what_people_write_comes_back() -> None:
     assert source.count("class Cut") == 1, "the two differ in a number, which is a parameter"
 
 
+FACTOR = 2.0
+
+
+def scaled(x: Tensor) -> Tensor:
+    return x * FACTOR
+
+
+def halved(x: Tensor, by: float = FACTOR) -> Tensor:
+    return x / by
+
+
+fx.wrap("scaled")
+fx.wrap("halved")
+
+
+class Scaling(nn.Module):
+    """A function that a trace keeps whole, and that reads a number of its file."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return scaled(x)
+
+
+class Halving(nn.Module):
+    """One that has the number as its argument's default."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return halved(x)
+
+
+@pytest.mark.parametrize("name", ["swin_t", "swin_v2_t"])
+def test_functions_that_a_trace_keeps_whole_go_along(name: str) -> None:
+    module, image = torchvision.models.get_model(name).eval(), torch.randn(2, 3, 64, 64)
+    source = python_source(module, (3, 64, 64), {}, "written.py")
+    assert "import torchvision" not in source
+    again = made(source)["load"]()
+    again.load_state_dict(module.state_dict())
+    with torch.no_grad():
+        assert torch.equal(again(image), module(image))
+
+
+@pytest.mark.parametrize(("module", "name"), [(Scaling(), "scaled"), (Halving(), "halved")])
+def test_functions_that_need_more_than_their_source_are_named(module: nn.Module, name: str) -> None:
+    with pytest.raises(UserError, match=rf"calls .*test_source\.{name}, which is not torch's"):
+        python_source(module, (3, 8, 8), {}, "written.py")
+
+
 def test_what_cannot_be_written_is_named() -> None:
-    with pytest.raises(UserError, match=r"calls torchvision.*_get_relative_position_bias"):
-        python_source(torchvision.models.swin_t(), (3, 64, 64), {}, "written.py")
     weighed = nn.utils.weight_norm(nn.Conv2d(3, 3, 1))  # pyright: ignore[reportDeprecated]
     with pytest.raises(UserError, match="weights that a hook computes"):
         python_source(nn.Sequential(weighed), (3, 8, 8), {}, "written.py")
@@ -177,6 +221,35 @@ class Listed(nn.Module):
         for part in self.parts:
             x = part(x)
         return x
+
+
+class Two(nn.Module):
+    """A part with two results, of which the later one is read first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.end = Both(), nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        low, high = self.both(x)
+        return {"out": self.end(high) + low}
+
+
+class Both(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        low = self.first(x)
+        return low, self.second(low)
+
+
+def test_two_results_of_a_part_are_two_variables() -> None:
+    module, image = Two().eval(), torch.randn(2, 3, 8, 8)
+    again = made(python_source(module, (3, 8, 8), {}, "written.py"))["load"]()
+    again.load_state_dict(module.state_dict())
+    assert torch.equal(again(image)["out"], module(image)["out"])
 
 
 def test_lists_of_modules_and_norms_of_ones_own_come_back() -> None:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from explorer.errors import UserError
 from explorer.exchange.source.calls import ModuleCall
 from explorer.exchange.source.expressions import Name, is_number, literal
+from explorer.exchange.source.functions import can_be_copied
 from explorer.graph.ops import function_name, kind_of_function
 
 Label = tuple[str, str]  # of a number: the function or part that it belongs to, and what it is there
@@ -74,7 +75,9 @@ class Forward:
             self.names[made[0]] = text
             return
         read = [node for node in self._read(each) if self.last[node] == place]
-        names = [self._variable(node, read, place) for node in made]
+        names: list[str] = []
+        for _ in made:
+            names.append(self._variable(read, place, names))
         self.names.update(zip(made, names, strict=True))
         is_read = any(node in self.last for node in made)
         self.lines.append(f"{', '.join(names)} = {text}" if is_read else text)
@@ -94,13 +97,13 @@ class Forward:
         fx.map_arg((each.args, each.kwargs), found.append)
         return found
 
-    def _variable(self, made: fx.Node, read: list[fx.Node], place: int) -> str:
-        """The variable of a value that is read for the last time here, or a new one."""
-        del made
+    def _variable(self, read: list[fx.Node], place: int, taken: Sequence[str]) -> str:
+        """The variable of a value that is read for the last time here, or a new one; none that is taken."""
         for node in read:
-            if self.names.get(node, "").isidentifier():
-                return self.names[node]
-        alive = {name for node, name in self.names.items() if self.last.get(node, -1) > place}
+            name = self.names.get(node, "")
+            if name.isidentifier() and name not in taken:
+                return name
+        alive = {name for node, name in self.names.items() if self.last.get(node, -1) > place} | {*taken}
         return next(name for n in range(1, 10_000) if (name := "out" if n == 1 else f"out{n}") not in alive)
 
     # -- expressions --------------------------------------------------------------------------------------------------
@@ -200,7 +203,8 @@ def _index(value: Any, text: str) -> str:
 
 
 def function_text(target: Any) -> str:
-    """The name by which a file calls a function. Raises UserError for one that is neither torch's nor Python's."""
+    """The name by which a file calls a function. Raises UserError for one that is neither torch's nor Python's, and
+    whose source does not say all that it does."""
     name = getattr(target, "__name__", "")
     if isinstance(target, torch._ops.OpOverload):
         return f"torch.ops.{target.namespace}.{target.overloadpacket.__name__}.{target._overloadname}"
@@ -208,5 +212,7 @@ def function_text(target: Any) -> str:
                           (operator, "operator"), (torch.linalg, "torch.linalg"), (builtins, "")):  # fmt: skip
         if getattr(owner, name, None) is target:
             return f"{prefix}.{name}" if prefix else name
+    if can_be_copied(target):
+        return name
     where = getattr(target, "__module__", "") or ""
     raise UserError(f"The network calls {where}.{name}, which is not torch's and cannot be written as Python.")

@@ -12,6 +12,7 @@ from torch import nn
 from explorer.errors import UserError
 from explorer.exchange.source.classes import Class, Classes
 from explorer.exchange.source.expressions import Making, written
+from explorer.exchange.source.functions import copied_functions, source_of
 from explorer.graph import hooks
 from explorer.graph.trace import trace
 from explorer.types import InputSize
@@ -62,7 +63,10 @@ def python_source(module: nn.Module, input_size: InputSize, constants: Mapping[s
     classes = Classes(traced)
     root = classes.root
     assert isinstance(root, Making)
-    body = "\n\n\n".join(_class(each) for each in classes.found)
+    copied = copied_functions(traced.program)
+    if twice := copied.keys() & {each.name for each in classes.found}:
+        raise UserError(f"{min(twice)} is a function and a class of the network; both cannot be written as Python.")
+    body = "\n\n\n".join([*map(source_of, copied.values()), *map(_class, classes.found)])
     stated = "\n".join(f"{name} = {_stated(value)}" for name, value in {"INPUT_SIZE": input_size, **constants}.items())
     text = f"{stated}\n\n\n{body}\n{_FOOT.format(root=root.name, call=written(root))}"
     parameters = sum(each.numel() for each in module.parameters())
