@@ -36,10 +36,15 @@ class TopNine:
 
         numbers: [N], which the pictures have in their set, each once. Values that are not finite are passed over.
         """
-        found = cls.empty(values.shape[1])._with_room(len(numbers))
-        found.values[:, NINE:] = np.where(np.isfinite(values), values, -np.inf).T
-        found.pictures[:, NINE:] = np.where(np.isneginf(found.values[:, NINE:]), -1, numbers)
-        found.rows[:, NINE:], found.columns[:, NINE:] = np.divmod(positions.T, columns)
+        return cls.empty(values.shape[1]).with_maxima(values, positions, numbers, columns)
+
+    def with_maxima(self, values: np.ndarray, positions: np.ndarray, numbers: np.ndarray, columns: int) -> TopNine:
+        """The greatest of these and of pictures that are not among them, given as to `of_maxima`."""
+        found = self._with_room(len(numbers))
+        is_finite = np.isfinite(values).T
+        found.values[:, NINE:] = np.where(is_finite, values.T, -np.inf)
+        found.pictures[:, NINE:] = np.where(is_finite, numbers, -1)
+        found.rows[:, NINE:], found.columns[:, NINE:] = np.divmod(np.where(is_finite, positions.T, 0), columns)
         return found._sorted()
 
     @property
@@ -72,9 +77,9 @@ class TopNine:
             getattr(both, each.name)[:, NINE:][is_again] = nothing
         return both._sorted()
 
-    def raised(self, channels: np.ndarray, other: TopNine) -> TopNine:
-        """With what `other` has of some channels, a mask [channels], merged into them."""
-        new, parts = self.of(channels).merged(other), list[np.ndarray]()
+    def replaced(self, channels: np.ndarray, new: TopNine) -> TopNine:
+        """With those of some channels, a mask [channels], in the place of what they had."""
+        parts = list[np.ndarray]()
         for each in fields(self):
             parts.append(getattr(self, each.name).copy())
             parts[-1][channels] = getattr(new, each.name)

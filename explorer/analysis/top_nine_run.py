@@ -61,7 +61,8 @@ class TopNineRun:
         self.top = dict(top or {name: TopNine.empty(channels_of(self.program.graph, name)) for name in self.layers})
 
     def look(self, images: Tensor, numbers: np.ndarray, cancel: Cancel | None = None) -> None:
-        """Take in images [N, C, H, W]; numbers: of the first of them, in their set. Those without one are passed over.
+        """Take in images [N, C, H, W]. numbers: of the first of them in their set, none twice; the others are passed
+        over.
 
         A batch that is filled up in this way gives each picture the very values that it has among others: how torch
         adds up depends on how many there are. Raises Cancelled.
@@ -90,7 +91,8 @@ def _raised(top: TopNine, maps: Tensor, numbers: np.ndarray) -> TopNine:
     channels = ((values > ninth) | ((values == ninth) & (numbers[:, None] < last))).any(0)
     if not channels.any():
         return top
-    return top.raised(channels, TopNine.of_maxima(values[:, channels], places[:, channels], numbers, maps.shape[3]))
+    new = top.of(channels).with_maxima(values[:, channels], places[:, channels], numbers, maps.shape[3])
+    return top.replaced(channels, new)
 
 
 def _greatest(maps: Tensor) -> tuple[np.ndarray, np.ndarray]:

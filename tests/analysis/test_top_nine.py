@@ -75,11 +75,20 @@ def test_parts_may_be_merged_in_any_order_and_more_than_once(pictures: np.ndarra
     assert_same(halves[0].merged(halves[1]), whole)
 
 
+@given(maps(), st.integers(0, 29))
+def test_further_pictures_are_taken_in_as_if_they_had_been_merged(pictures: np.ndarray, first: int) -> None:
+    numbers, first = np.arange(len(pictures)), min(first, len(pictures) - 1)
+    before = of(pictures[:first], numbers[:first]) if first else TopNine.empty(CHANNELS)
+    new, more = pictures[first:], numbers[first:]
+    flat = new.reshape(len(new), CHANNELS, -1)
+    assert_same(before.with_maxima(flat.max(2), flat.argmax(2), more, SIZE[1]), before.merged(of(new, more)))
+
+
 @given(maps(), st.lists(st.booleans(), min_size=CHANNELS, max_size=CHANNELS))
-def test_some_channels_are_raised_and_the_others_stay(pictures: np.ndarray, chosen: list[bool]) -> None:
+def test_some_channels_are_replaced_and_the_others_stay(pictures: np.ndarray, chosen: list[bool]) -> None:
     channels, numbers = np.array(chosen), np.arange(len(pictures))
     before, new = of(pictures[::2], numbers[::2]), of(pictures, numbers)
-    found = before.raised(channels, new.of(channels))
+    found = before.replaced(channels, new.of(channels))
     for channel in range(CHANNELS):
         assert entries(found, channel) == entries(new if chosen[channel] else before, channel)
 
