@@ -94,7 +94,7 @@ def _patches(
 ) -> Iterator[_Seen]:
     """The patches without projections, their pictures decoded ahead."""
     boxes = field_boxes(network.program.graph, layer)
-    view = lru_cache(_VIEWS_KEPT)(lambda number: network.preprocessing.view(pictures.pixels(number)))
+    view = lru_cache(_VIEWS_KEPT)(lambda number: pictures.view(number, network.preprocessing))
     numbers = [int(top.pictures[place]) for place in places]
     for place, number, seen in zip(places, numbers, ahead(view, numbers, _VIEWS_KEPT // 4), strict=True):
         cell = int(top.rows[place]), int(top.columns[place])

@@ -14,6 +14,7 @@ import numpy as np
 from explorer.errors import UserError
 from explorer.images import codec
 from explorer.images.folder import pictures_in
+from explorer.images.preprocess import Preprocessing
 from explorer.training.batches import EVALUATION_ITEMS
 from explorer.training.dataset import CLASSES
 from explorer.training.unseen import unseen_class, unseen_item
@@ -49,6 +50,10 @@ class PictureSet(Protocol):
         """Its pixels, uint8 [H, W, 3]. Raises ImageError where it cannot be shown."""
         ...
 
+    def view(self, number: int, preprocessing: Preprocessing) -> np.ndarray:
+        """What of it comes to a network, uint8 [*crop, 3]. Raises ImageError."""
+        ...
+
     def parts(self, number: int) -> Mapping[str, np.ndarray]:
         """Masks of its object's named parts, bool [H, W]; none where they are not known."""
         ...
@@ -81,6 +86,9 @@ class UnseenPictures:
 
     def pixels(self, number: int) -> np.ndarray:
         return unseen_item(number, self.size_px).image
+
+    def view(self, number: int, preprocessing: Preprocessing) -> np.ndarray:
+        return preprocessing.view(self.pixels(number))
 
     def parts(self, number: int) -> Mapping[str, np.ndarray]:
         return unseen_item(number, self.size_px).parts
@@ -127,6 +135,9 @@ class FolderPictures:
 
     def pixels(self, number: int) -> np.ndarray:
         return codec.pixels_of(self.folder / self.names[number], self.names[number])
+
+    def view(self, number: int, preprocessing: Preprocessing) -> np.ndarray:
+        return preprocessing.view(codec.picture_of(self.folder / self.names[number], self.names[number]))
 
     def parts(self, number: int) -> Mapping[str, np.ndarray]:
         del number

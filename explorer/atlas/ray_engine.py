@@ -127,7 +127,7 @@ def _decoded(batch: dict[str, Any], preprocessing: Preprocessing) -> dict[str, A
     problems = [""] * len(views)
     for number, (path, content) in enumerate(zip(batch["path"], batch["bytes"], strict=True)):
         try:
-            views[number] = preprocessing.view(codec.pixels_of(content, path))
+            views[number] = preprocessing.view(codec.picture_of(content, path))
         except ImageError as error:
             problems[number] = str(error)
     return {"path": batch["path"], "view": views, "problem": np.array(problems, dtype=object)}

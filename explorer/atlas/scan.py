@@ -53,7 +53,7 @@ class ScanJob:
 
     def view(self, number: int) -> np.ndarray:
         """A picture as the network sees it, uint8 [H, W, 3]. Raises ImageError."""
-        return self.preprocessing.view(self.pictures.pixels(number))
+        return self.pictures.view(number, self.preprocessing)
 
     def images(self, views: Sequence[np.ndarray]) -> Tensor:
         """The network's input [batch, C, H, W] on its device, filled up to a whole batch with black pictures."""

@@ -70,10 +70,10 @@ def load(source: bytes | Path | str, name: str | None = None, background: Colour
     label = _label(name or ("" if isinstance(source, bytes) else str(source)))
     try:
         data = source if isinstance(source, bytes) else _read(Path(source))
-        pixels, notices = _decode(data, background)
+        picture, notices = _decode(data, background)
     except _RefusedError as refusal:
         raise ImageError(f"{label} {refusal}.") from None
-    return LoadedImage(pixels, label, notices, hashlib.sha256(data).hexdigest())
+    return LoadedImage(np.array(picture), label, notices, hashlib.sha256(data).hexdigest())
 
 
 def pixels_of(file: bytes | Path, name: str) -> np.ndarray:
@@ -81,6 +81,11 @@ def pixels_of(file: bytes | Path, name: str) -> np.ndarray:
 
     Raises ImageError.
     """
+    return np.array(picture_of(file, name))
+
+
+def picture_of(file: bytes | Path, name: str) -> Image.Image:
+    """The same as Pillow has it, in RGB: for whoever hands it to Pillow again. Raises ImageError."""
     try:
         data = file if isinstance(file, bytes) else _read(file)
         return _decode(data, _WHITE, looks_for_loss=False)[0]
@@ -107,7 +112,7 @@ def _read(path: Path) -> bytes:
         raise _RefusedError("cannot be read from disk") from None
 
 
-def _decode(data: bytes, background: Colour, looks_for_loss: bool = True) -> tuple[np.ndarray, tuple[str, ...]]:
+def _decode(data: bytes, background: Colour, looks_for_loss: bool = True) -> tuple[Image.Image, tuple[str, ...]]:
     if not data:
         raise _RefusedError("is empty (0 bytes)")
     if len(data) > MAX_BYTES:
@@ -241,8 +246,8 @@ def _tag(image: Image.Image, name: str, default: int) -> int:
     return value[0] if isinstance(value, tuple) else value
 
 
-def _flatten(image: Image.Image, background: Colour, notices: list[str]) -> np.ndarray:
-    """Any 8-bit mode to uint8 [H, W, 3]."""
+def _flatten(image: Image.Image, background: Colour, notices: list[str]) -> Image.Image:
+    """Any 8-bit mode to RGB."""
     if image.mode in ("La", "RGBa"):  # alpha already multiplied into the colours
         image = image.convert(image.mode.upper())
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
@@ -252,7 +257,7 @@ def _flatten(image: Image.Image, background: Colour, notices: list[str]) -> np.n
         image = Image.alpha_composite(Image.new("RGBA", picture.size, (*background, 255)), picture)
     if image.mode not in ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
         raise _RefusedError(f"stores its colours as {image.mode}, which is not supported")
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def encode_png(array: np.ndarray) -> bytes:

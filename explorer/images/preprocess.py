@@ -21,14 +21,15 @@ _PixelBox = tuple[float, float, float, float]
 
 
 def resize(
-    pixels: np.ndarray,
+    picture: np.ndarray | Image.Image,
     size: tuple[int, int],
     how: Fit = "crop",
     edge_px: int | None = None,
     interpolation: str = "bilinear",
     fill: Colour = (0, 0, 0),
 ) -> np.ndarray:
-    """Resizes uint8 [H, W, 3] to `size` (height, width) with one of Pillow's antialiased filters, by its name.
+    """Resizes uint8 [H, W, 3], or the same as Pillow has it, to `size` (height, width) with one of Pillow's antialiased
+    filters, by its name.
 
     "stretch" ignores the aspect ratio. "crop" keeps it and cuts out the centre: as torchvision's Resize and
     CenterCrop do, the picture is first scaled to `edge_px` (by default the shorter side of `size`), so that a value
@@ -36,13 +37,15 @@ def resize(
     "pad" scales the longer side to `edge_px`, and puts `fill` around the picture.
     """
     edge = edge_px or min(size)
+    whole = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     if how == "pad":
-        return _padded(pixels, size, edge, interpolation, fill)
-    return _scaled(pixels, size, interpolation, kept_box((pixels.shape[0], pixels.shape[1]), size, how, edge))
+        return _padded(whole, size, edge, interpolation, fill)
+    return _scaled(whole, size, interpolation, kept_box((whole.height, whole.width), size, how, edge))
 
 
-def _scaled(pixels: np.ndarray, size: tuple[int, int], interpolation: str, box: _PixelBox | None = None) -> np.ndarray:
-    picture = Image.fromarray(pixels)
+def _scaled(
+    picture: Image.Image, size: tuple[int, int], interpolation: str, box: _PixelBox | None = None
+) -> np.ndarray:
     return np.array(picture.resize((size[1], size[0]), Image.Resampling[interpolation.upper()], box=box))
 
 
@@ -63,15 +66,15 @@ def kept_box(picture: tuple[int, int], size: tuple[int, int], how: Fit, edge_px:
     return left * x, top * y, min((left + columns) * x, width), min((top + rows) * y, height)
 
 
-def _padded(pixels: np.ndarray, size: tuple[int, int], edge_px: int, interpolation: str, fill: Colour) -> np.ndarray:
-    (height, width), scale = pixels.shape[:2], edge_px / min(size)
+def _padded(picture: Image.Image, size: tuple[int, int], edge_px: int, interpolation: str, fill: Colour) -> np.ndarray:
+    (width, height), scale = picture.size, edge_px / min(size)
     frame_h, frame_w = (max(1, round(side * scale)) for side in size)
     wide = width * frame_h >= height * frame_w
     inner_h = max(1, frame_w * height // width) if wide else frame_h
     inner_w = frame_w if wide else max(1, frame_h * width // height)
     top, left = (size[0] - inner_h) // 2, (size[1] - inner_w) // 2
     canvas = np.full((*size, 3), fill, np.uint8)
-    canvas[top : top + inner_h, left : left + inner_w] = _scaled(pixels, (inner_h, inner_w), interpolation)
+    canvas[top : top + inner_h, left : left + inner_w] = _scaled(picture, (inner_h, inner_w), interpolation)
     return canvas
 
 
@@ -127,12 +130,12 @@ class Preprocessing:
         if self.fit == "pad" and self.resize_px > side:
             raise UserError(f"resize={self.resize_px} px is more than the {side} px that fit=pad can fill.")
 
-    def view(self, pixels: np.ndarray) -> np.ndarray:
-        """The picture as the network sees it, uint8 [*crop, 3]: what maps are drawn over."""
+    def view(self, picture: np.ndarray | Image.Image) -> np.ndarray:
+        """A picture, uint8 [H, W, 3] or as Pillow has it, as the network sees it, uint8 [*crop, 3]."""
         mean = self.mean[::-1] if self.order == "BGR" else self.mean * (3 // self.channels)
         red, green, blue = (round(255 * min(max(value, 0), 1)) for value in mean)
         fill = red, green, blue
-        return _gray(resize(pixels, self.crop, self.fit, self.resize_px, self.interpolation, fill), self.channels)
+        return _gray(resize(picture, self.crop, self.fit, self.resize_px, self.interpolation, fill), self.channels)
 
     def tensor(self, pixels: np.ndarray) -> torch.Tensor:
         """The network's input, float32 [1, channels, *crop]."""

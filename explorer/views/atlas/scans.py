@@ -55,7 +55,7 @@ class SessionScan:
 
     def view(self, patch: Patch) -> np.ndarray:
         """The whole of what the network sees of a patch's picture, uint8 [H, W, 3]."""
-        return self.session.preprocessing.view(self.pictures.pixels(patch.picture))
+        return self.pictures.view(patch.picture, self.session.preprocessing)
 
     def images(self, patches: Sequence[Patch]) -> Tensor:
         """The pictures of some patches as the network's input [N, C, H, W], on its device."""
