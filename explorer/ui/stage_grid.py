@@ -12,6 +12,7 @@ from explorer.errors import UserError
 from explorer.networks.knob_paths import KnobPath, at
 from explorer.networks.knob_text import plain
 from explorer.ui import knob_layout, stage_table, state
+from explorer.ui.components import keeps_focus
 from explorer.ui.knob_controls import add_and_remove, help_text, labelled
 from explorer.ui.markdown import markdown_safe
 from explorer.ui.settings import KnobSet
@@ -68,12 +69,13 @@ def _grid(of: KnobSet, table: StageTable, idle: dict[str, str], marked: frozense
     if table.title:
         st.markdown(f":small[{table.title}]")
     numbers = {NUMBER: [f"{i + 1} {MARK}" if i in marked else f"{i + 1}" for i in range(len(shown.given))]}
-    st.data_editor(
-        numbers | {column: [row.get(column) for row in shown.given] for column in table.columns},
-        key=f"{name} {shown.version}", num_rows="dynamic", hide_index=True, width="stretch", row_height=32,
-        column_config=_columns(replace(table, rows=shown.given), idle), on_change=_take, args=(of, table, name),
-        alt=f"Table of each {table.title or table.what}",
-    )  # fmt: skip
+    with keeps_focus(name, shown.version):
+        st.data_editor(
+            numbers | {column: [row.get(column) for row in shown.given] for column in table.columns},
+            key=f"{name} {shown.version}", num_rows="dynamic", hide_index=True, width="stretch", row_height=32,
+            column_config=_columns(replace(table, rows=shown.given), idle), on_change=_take, args=(of, table, name),
+            alt=f"Table of each {table.title or table.what}",
+        )  # fmt: skip
     if said := shown.refusal or stage_table.problem(table):
         st.markdown(f":red[:material/error: {markdown_safe(said)}]")
     _row_buttons(of, table)

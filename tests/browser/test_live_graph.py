@@ -49,6 +49,23 @@ def test_an_edit_of_a_stage_changes_the_graph_and_is_undone_and_redone_by_keyboa
     assert figures(page) == after
 
 
+def test_the_focus_stays_in_the_table_of_stages_when_an_edit_is_undone(server: str, page: Page) -> None:
+    opened(page, f"{server}/?preset=vgg_mini&panel=knobs")
+    was, table = cell(page, "Depths", 3), page.get_by_test_id("data-grid-canvas").first
+    edit_cell(page, "Depths", 3, "3")
+    page.wait_for_url(re.compile("k.depths="))
+    wait_until_idle(page)
+    page.keyboard.press("Control+z")
+    page.wait_for_url(lambda url: "k.depths" not in url)
+    expect(table).to_be_focused()
+    assert cell(page, "Depths", 3) == was
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("Control+Shift+Z")
+    page.wait_for_url(re.compile("k.depths="))
+    wait_until_idle(page)
+    expect(table).not_to_be_focused()  # where a person is not, it does not go
+
+
 def test_a_link_opens_the_same_layer_and_fold_in_a_fresh_browser(server: str, page: Page, browser: Browser) -> None:
     opened(page, f"{server}/?preset=resnet18&weights=random")
     drawn(page).filter(has_text="conv 7×7").click()

@@ -6,7 +6,8 @@ They fit the width that they are given, follow the theme, and can be used with a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ def _component(name: str) -> Any:
 
 
 _tiles, _picture, _downloads = map(_component, ("tiles", "picture", "downloads"))
+_focus = component(
+    "explorer_focus", html='<div class="root"></div>', js=(_HERE / "focus.js").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,14 @@ def downloads(title: str, name: str, csv: str, *, drawn: bool, key: str) -> None
     Both stand in a container whose key begins with `chart`; title: what a screen reader says of the chart.
     """
     _downloads(key=key, data={"title": title, "name": name, "csv": csv, "drawn": drawn})
+
+
+@contextmanager
+def keeps_focus(name: str, version: int) -> Iterator[None]:
+    """Around a grid whose next version takes its place: a person who is in it stays there."""
+    with st.container(key=f"home of grid {name}", gap=None):
+        yield
+        _focus(key=f"focus of {name}", data={"version": version}, height=0)
 
 
 def _take(key: str, pick: Callable[[Any], Any]) -> None:
