@@ -43,35 +43,39 @@ def gradient_norms(
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(BATCH, *input_size, generator=generator).to(weights.device, image_dtype(module))
     images.requires_grad_()  # so that a gradient goes back through layers whose weights are frozen
-    outputs: list[tuple[str, Tensor]] = []
+    outputs, norms = list[tuple[str, Tensor]](), dict[int, float]()
     parts: dict[str, Any] = dict(module.named_modules())  # pyright: ignore[reportUnknownArgumentType]
     mixing = [path for path, part in parts.items() if isinstance(part, nn.Conv2d | nn.Linear)]
-    hooks: list[Any] = [parts[path].register_forward_hook(_keeper(path, outputs, cancel)) for path in mixing]
+    hooks: list[Any] = [parts[path].register_forward_hook(_keeper(path, outputs, norms, cancel)) for path in mixing]
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    name = type(module).__name__
     try:
         with mode(module, training=True), _seeded(seed), Cancellable(cancel):
-            loss = _loss(_answer(module, buffers, images), generator)
-        # What does not lead to the scores, as an auxiliary head, gets none.
-        found: Any = torch.autograd.grad(loss, [y for _, y in outputs], allow_unused=True) if outputs else ()
+            with _in_words(f"{name} does not run in training mode"):
+                found = functional_call(module, buffers, (images.clone(),))  # which it may change in place
+            loss = _loss(found, generator)
+        with _in_words(f"No gradient can be followed back through {name}"):
+            torch.autograd.grad(loss, [images, *(y for _, y in outputs)], allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()
-    arrived = [(path, gradient) for (path, _), gradient in zip(outputs, found, strict=True) if gradient is not None]
-    if not arrived:
+    if not norms:
         raise UserError(
             "Gradients are followed at modules, and no convolution or linear layer that leads to the scores is one."
         )
-    return tuple(GradientNorm(path, float(gradient.float().norm())) for path, gradient in arrived)
+    # What does not lead to the scores, as an auxiliary head, has none.
+    return tuple(GradientNorm(path, norms[place]) for place, (path, _) in enumerate(outputs) if place in norms)
 
 
-def _answer(module: nn.Module, buffers: dict[str, Tensor], images: Tensor) -> Any:
-    """What the module returns. A person's own may ask for more in training mode, or fail in ways of its own."""
+@contextlib.contextmanager
+def _in_words(failure: str) -> Generator[None]:
+    """Within it errors become a sentence: a person's own module may fail in ways of its own."""
     try:
-        return functional_call(module, buffers, (images,))
+        yield
     except (Cancelled, UserError):
         raise
     except Exception as error:
-        raise UserError(f"{type(module).__name__} does not run in training mode: {reason(error)}.") from None
+        raise UserError(f"{failure}: {reason(error).rstrip('.')}.") from None
 
 
 @contextlib.contextmanager
@@ -85,18 +89,26 @@ def _seeded(seed: int) -> Generator[None]:
         torch.random.set_rng_state(before)
 
 
-def _keeper(path: str, outputs: list[tuple[str, Tensor]], cancel: Callable[[], bool]) -> Callable[..., None]:
-    """A hook that keeps a layer's output, and asks on the way back whether to go on."""
+def _keeper(
+    path: str, outputs: list[tuple[str, Tensor]], norms: dict[int, float], cancel: Callable[[], bool]
+) -> Callable[..., None]:
+    """A hook that keeps a layer's output, and by its place the norm that arrives there on the way back.
 
-    def stop(gradient: Tensor) -> Tensor:
-        if cancel():
-            raise Cancelled
-        return gradient
+    The norm is taken on the way, by the output as the layer made it: one that a ReLU then changed in place would have
+    the gradient behind the ReLU.
+    """
 
-    def keep(_: nn.Module, __: Any, output: Tensor) -> None:
-        if not output.requires_grad:  # where the network shuts the gradient off
+    def keep(_: nn.Module, __: Any, output: Any) -> None:
+        if not isinstance(output, Tensor) or not output.requires_grad:  # where the network shuts the gradient off
             return
-        output.register_hook(stop)  # pyright: ignore[reportUnknownMemberType]
+        place = len(outputs)
+
+        def arrive(gradient: Tensor) -> None:
+            if cancel():
+                raise Cancelled
+            norms[place] = float(gradient.float().square().sum().sqrt())
+
+        output.register_hook(arrive)  # pyright: ignore[reportUnknownMemberType]
         outputs.append((path, output))
 
     return keep
@@ -104,7 +116,7 @@ def _keeper(path: str, outputs: list[tuple[str, Tensor]], cancel: Callable[[], b
 
 def _loss(result: Any, generator: torch.Generator) -> Tensor:
     scores = next((tensor for _, tensor in tensors(result)), None)
-    if scores is None or scores.dim() != 2 or not scores.requires_grad:
+    if scores is None or scores.dim() != 2 or not scores.numel() or not scores.requires_grad:
         raise UserError("The network returns no scores of classes, so there is no loss to follow back.")
     labels = torch.randint(scores.shape[1], (len(scores),), generator=generator)
     return nn.functional.cross_entropy(scores, labels.to(scores.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -76,6 +77,53 @@ def test_frozen_weights_let_the_gradient_through() -> None:
     assert gradient_norms(net.requires_grad_(False), SIZE) == expected
 
 
+def test_layers_that_work_in_place_do_not_change_what_is_told() -> None:
+    """torchvision's ReLUs write into the output of the convolution before them, and a first one into the picture."""
+    nets = [
+        nn.Sequential(
+            nn.ReLU(inplace=inplace), nn.Conv2d(3, 4, 3), nn.ReLU(inplace=inplace), nn.Flatten(), nn.Linear(144, 4)
+        )
+        for inplace in (False, True)
+    ]
+    nets[1].load_state_dict(nets[0].state_dict())
+    apart, in_place = (gradient_norms(net, (3, 8, 8)) for net in nets)
+    assert [one.norm for one in in_place] == pytest.approx([one.norm for one in apart])
+
+
+class Paired(nn.Linear):
+    """Returns its output with something else."""
+
+    def forward(self, input: torch.Tensor) -> Any:
+        return super().forward(input), None
+
+
+class First(nn.Module):
+    """The first of a pair."""
+
+    def forward(self, pair: Any) -> torch.Tensor:
+        return pair[0]
+
+
+def test_a_layer_that_returns_more_than_its_output_is_passed_over() -> None:
+    found = gradient_norms(nn.Sequential(nn.Flatten(), Paired(192, 8), First(), nn.Linear(8, 4)), (3, 8, 8))
+    assert [one.path for one in found] == ["3"]
+
+
+class Lacking(nn.Module):
+    """Scores of no class at all."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :0]
+
+
+class Overwriting(nn.Module):
+    """Changes what the way back needs."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.sigmoid()
+        return y.add_(1)
+
+
 class Fussy(nn.Linear):
     """Wants labels while it trains, as many a detector does."""
 
@@ -107,6 +155,9 @@ class Functional(nn.Module):
         (nn.Sequential(nn.Flatten(), Fussy(192, 4)), "Sequential does not run in training mode: labels should not be"),
         (nn.Sequential(nn.Flatten(), Shut(192, 4)), "no scores of classes"),
         (Functional(), "followed at modules"),
+        (nn.Sequential(nn.Flatten(), Overwriting(), nn.Linear(192, 4)), "No gradient can be followed back through Seq"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), First()), "no scores of classes"),
+        (nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten(), Lacking()), "no scores of classes"),
     ],
 )
 def test_where_no_gradient_can_be_followed_a_sentence_says_why(net: nn.Module, said: str) -> None:
