@@ -22,7 +22,7 @@ from explorer.exchange.wire import Budget, Message, Tag, WireError, decode
 
 _METADATA = {1: Tag("key", "text"), 2: Tag("value", "text")}
 _TENSOR = {
-    1: Tag("dims", "int", many=True), 2: Tag("data_type", "int"), 4: Tag("float_data", "float", many=True),
+    1: Tag("dim", "int", many=True, most=64), 2: Tag("data_type", "int"), 4: Tag("float_data", "float", many=True),
     5: Tag("int32_data", "int", many=True), 7: Tag("int64_data", "int", many=True), 8: Tag("name", "text"),
     9: Tag("raw_data", "bytes"), 10: Tag("double_data", "double", many=True),
     13: Tag("external_data", "bytes", many=True), 14: Tag("data_location", "int"),
@@ -151,7 +151,7 @@ def _text(message: Message, key: str) -> str:
 
 
 def _tensor(message: Message) -> StoredTensor:
-    name, shape = _text(message, "name"), tuple(message["dims"])
+    name, shape = _text(message, "name"), tuple(message["dim"])
     dtype, stored = STORED_TYPES.get(message.get("data_type", 0), (None, ""))
     if dtype is None:
         raise WireError(f"holds {shown(name)} in a type that is not read (number {message.get('data_type', 0)})")

@@ -13,6 +13,7 @@ from explorer.exchange.onnx_call import OnnxCall, Value, item, meta, operation
 from explorer.exchange.stored import StoredTensor
 
 MOST_INDICES = 4096
+MOST_MADE = 2**27  # values of a tensor that a file makes of sizes alone, which no estimate of memory counts
 _OPEN_END = 2**31 - 1  # what exporters write for "to the end", or more
 
 
@@ -134,8 +135,10 @@ def _expand(call: OnnxCall) -> Value:
 
 @operation("Range")
 def _range(call: OnnxCall) -> Value:
-    bounds = [each for place in range(3) for each in call.sizes(place)]
-    return call.emit(torch.arange, *bounds)
+    bounds = [call.sizes(place) for place in range(3)]
+    if any(len(each) != 1 for each in bounds):
+        call.refuse("has a bound that is not one number")
+    return _not_too_large(call, call.emit(torch.arange, *(number for (number,) in bounds)))
 
 
 @operation("ScatterND")
@@ -169,4 +172,10 @@ def _constant_of_shape(call: OnnxCall) -> Value:
     stored = call.attribute("value")
     value = stored.load().reshape(()).item() if isinstance(stored, StoredTensor) and stored.is_single else 0.0
     dtype = stored.dtype if isinstance(stored, StoredTensor) else torch.float32
-    return call.emit(torch.full, tuple(call.sizes(0)), value, dtype=dtype)
+    return _not_too_large(call, call.emit(torch.full, tuple(call.sizes(0)), value, dtype=dtype))
+
+
+def _not_too_large(call: OnnxCall, made: fx.Node) -> fx.Node:
+    if (count := meta(made).numel()) > MOST_MADE:
+        call.refuse(f"makes a tensor of {count:,} values out of sizes; at most {MOST_MADE:,} are made")
+    return made

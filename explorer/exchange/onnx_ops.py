@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -129,7 +130,8 @@ def _with_bias(call: OnnxCall) -> Value | None:
             continue
         is_bare = made.target is F.linear and len(made.args) == 2 and _is_used_once(call, product)
         if is_bare and value.shape == meta(made).shape[-1:]:
-            return _again(call, made, F.linear, (*made.args, call.tensor(bias)))
+            own = call.builder.as_tensor(replace(value, is_weight=True))
+            return _again(call, made, F.linear, (*made.args, own))
     return None
 
 
@@ -226,8 +228,9 @@ def _gemm(call: OnnxCall) -> Value:
 def _cumulative_sum(call: OnnxCall) -> Value:
     if call.attribute("exclusive", 0) or call.attribute("reverse", 0):
         call.refuse("sums from behind, or without the value itself, which is not known here")
-    (axis,) = call.whole(1)
-    return call.emit(torch.cumsum, call.tensor(0), axis)
+    if len(axes := call.whole(1)) != 1:
+        call.refuse("is over several axes, or none")
+    return call.emit(torch.cumsum, call.tensor(0), axes[0])
 
 
 @operation("Einsum")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import fx
@@ -22,6 +23,9 @@ from explorer.graph.replayed import Replayed
 MOST_SIZES = 4096  # entries of a list of whole numbers that is computed here, not on tensors
 _DEEPEST = 30  # modules around an operation
 _TABLES = (onnx_ops, onnx_windows, onnx_layout)  # imported for what they enter in TRANSLATIONS
+_OWN = {  # of these operations the inputs that are a layer's own, which some exporters write as constants
+    "Conv": (1, 2), "ConvTranspose": (1, 2), "Gemm": (1, 2), "PRelu": (1,), "BatchNormalization": (1, 2),
+}  # fmt: skip
 _WHOLE = (torch.int64, torch.int32)
 
 
@@ -62,6 +66,9 @@ class _Builder(ProgramBuilder):
 
     def _translate(self, node: OnnxNode) -> None:
         self._node = node
+        for name in (node.inputs[place] for place in _OWN.get(node.op, ()) if place < len(node.inputs)):
+            if isinstance(value := self.values.get(name), StoredTensor) and not value.is_weight:
+                self.values[name] = replace(value, is_weight=True)
         values = [self._value(name) if name else None for name in node.inputs]
         self.stack = {path: (path, kind) for path, kind in _stack(node, values)}
         found = _translated(OnnxCall(node, values, self))

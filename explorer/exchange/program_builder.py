@@ -32,7 +32,7 @@ class ProgramBuilder:
         self.graph = fx.Graph()
         self.root = type(kind, (Replayed,), {})(self.graph, batch)
         self.stack: dict[str, tuple[str, str]] = {}
-        self._held: dict[str, fx.Node] = {}
+        self._held: dict[StoredTensor, fx.Node] = {}  # by identity: constants may share a name
 
     def misfit(self, why: str) -> UserError:
         """The sentence that refuses the file because the current operation does not fit its input."""
@@ -69,12 +69,9 @@ class ProgramBuilder:
 
     def attribute(self, stored: StoredTensor, is_trained: bool = True) -> fx.Node:
         """A tensor of the file, kept in the module; one that is read again is kept once."""
-        if stored.name and stored.name in self._held:
-            return self._held[stored.name]
-        node = self.hold(stored.name, self._loaded(stored), is_trained and stored.is_weight)
-        if stored.name:
-            self._held[stored.name] = node
-        return node
+        if stored not in self._held:
+            self._held[stored] = self.hold(stored.name, self._loaded(stored), is_trained and stored.is_weight)
+        return self._held[stored]
 
     def _loaded(self, stored: StoredTensor) -> Tensor:
         if self.device == "meta":

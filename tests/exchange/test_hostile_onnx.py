@@ -99,6 +99,28 @@ def test_of_weights_in_another_file_the_structure_alone_is_read() -> None:
     assert "passwd" not in str(caught.value)
 
 
+def test_a_shape_of_many_sides_is_refused_before_they_are_multiplied() -> None:
+    """The product of a hundred thousand of the longest takes a minute."""
+    said = refusal(changed(lying([2**62] * 100_000)))
+    assert said == "a.onnx has more than the 64 dims that are read."
+
+
+@pytest.mark.parametrize(
+    ("op", "sizes", "said"),
+    [
+        ("CumSum", ([1, 2],), "'CumSum' is over several axes, or none"),
+        ("Range", ([], [1, 9], [1]), "'Range' has a bound that is not one number"),
+        ("Range", ([0], [2**40], [1]), "'Range' makes a tensor of 1,099,511,627,776 values"),
+        ("ConstantOfShape", ([2**20, 2**20],), "'ConstantOfShape' makes a tensor of 1,099,511,627,776 values"),
+    ],
+)
+def test_whole_numbers_that_do_not_fit_are_refused(op: str, sizes: tuple[list[int], ...], said: str) -> None:
+    """What is made of them alone is in no estimate of memory."""
+    named = {f"n{place}": np.array(each, np.int64) for place, each in enumerate(sizes)}
+    image = ["x"] if op == "CumSum" else []
+    assert said in refusal(file_of([helper.make_node(op, [*image, *named], ["y"])], named))
+
+
 @pytest.mark.parametrize("dims", [[2**62, 2**62], [-4, -27], [2**40]])
 def test_shapes_that_lie_of_weights_in_another_file_are_refused(dims: list[int]) -> None:
     def change(model: onnx.ModelProto) -> None:

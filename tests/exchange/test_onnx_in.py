@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 import torchvision
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 import explorer
@@ -142,6 +143,29 @@ def test_shapes_that_a_file_computes_hold_for_any_number_of_images() -> None:
     network = open_network_file("a.onnx", file_of(nodes, constants, shape=("batch", 3, 8, 8))).build("cpu")
     assert network(torch.zeros(5, 3, 8, 8)).shape == (5, 192)
     assert explorer.analyze(network, (3, 8, 8)).layers[-1].kind == "flatten"
+
+
+def _constant(name: str, array: Any, own_name: str = "value") -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array, own_name))
+
+
+def test_constants_whose_tensors_share_a_name_keep_their_values() -> None:
+    nodes = [
+        _constant("a", np.full((3, 1, 1), 2, F32)), _constant("b", np.full((3, 1, 1), 5, F32)),
+        helper.make_node("Add", ["x", "a"], ["sum"]), helper.make_node("Mul", ["sum", "b"], ["y"]),
+    ]  # fmt: skip
+    image = torch.from_numpy(values(1, 3, 8, 8))
+    found = open_network_file("a.onnx", file_of(nodes, {})).build("cpu")(image)
+    torch.testing.assert_close(found.detach(), (image + 2) * 5)
+
+
+def test_weights_that_a_file_writes_as_constants_are_weights() -> None:
+    nodes = [
+        _constant("w", values(4, 3, 3, 3)), _constant("b", values(4)), _constant("half", np.full((4, 1, 1), 0.5, F32)),
+        helper.make_node("Conv", ["x", "w", "b"], ["maps"]), helper.make_node("Mul", ["maps", "half"], ["y"]),
+    ]  # fmt: skip
+    network = open_network_file("a.onnx", file_of(nodes, {})).build("cpu")
+    assert explorer.analyze(network, (3, 8, 8)).params == 4 * 3 * 3 * 3 + 4
 
 
 def _written_over(places: str) -> bytes:
