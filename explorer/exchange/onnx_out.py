@@ -58,8 +58,8 @@ def _refuse_too_large(module: nn.Module) -> None:
     size_bytes = sum(value.nbytes for value in module.state_dict().values())
     if size_bytes > MOST_FILE_BYTES - _ROOM_BYTES:
         raise UserError(
-            f"{type(module).__name__} has {size_bytes:,} bytes of weights, and an ONNX file holds {MOST_FILE_BYTES:,}; "
-            "write it as .pt2 or as Python with safetensors."
+            f"{type(module).__name__} has {size_bytes:,} bytes of weights, and an ONNX file has room for "
+            f"{MOST_FILE_BYTES - _ROOM_BYTES:,}; write it as .pt2 or as Python with safetensors."
         )
 
 
@@ -125,15 +125,19 @@ def _without_traces(model: Any) -> Any:
 
 
 def _compare(module: nn.Module, path: Path, input_size: InputSize) -> None:
-    """Raises UserError where onnxruntime computes something else than the module."""
+    """Raises UserError where onnxruntime computes something else than the module, or nothing."""
     import onnxruntime  # pyright: ignore[reportMissingImports]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     parameter = next(module.parameters())
     image = torch.randn(3, *input_size, generator=torch.Generator().manual_seed(0), dtype=parameter.dtype)
-    found = session.run(None, {"image": image.numpy()})
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        found = session.run(None, {"image": image.numpy()})
+    except Exception as error:
+        why = reason(error).rstrip(".")
+        raise UserError(f"onnxruntime cannot run what was written of {type(module).__name__}: {why}.") from None
     with torch.no_grad():
         wanted = pytree.tree_leaves(module(image.to(parameter.device)))
     for ours, theirs in zip(wanted, found, strict=True):

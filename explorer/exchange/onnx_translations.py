@@ -12,11 +12,17 @@ from torch.overrides import TorchFunctionMode
 
 class KeptWhole(TorchFunctionMode):
     """Where it is entered, a local response norm stays one operation, which `translations` knows; torch makes a pool
-    over a fifth dimension of it."""
+    over a fifth dimension of it. Not where onnxruntime has none: over an even number of channels, or of no maps."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        target = _local_response_norm if func is F.local_response_norm else func
-        return target(*args, **(kwargs or {}))
+        named = kwargs or {}
+        if func is F.local_response_norm and _is_known(*args, **named):
+            return _local_response_norm(*args, **named)
+        return func(*args, **named)
+
+
+def _is_known(input: Tensor, size: int, *_: float, **__: float) -> bool:
+    return input.dim() == 4 and size % 2 == 1
 
 
 @torch.library.custom_op("cnn_explorer::local_response_norm", mutates_args=())

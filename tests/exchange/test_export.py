@@ -60,6 +60,25 @@ def test_onnx_names_modules_and_classes_and_no_place_of_this_machine(onnx_file: 
         assert place.encode() not in content
 
 
+@pytest.mark.parametrize("size", [3, 4])
+@pytest.mark.parametrize("flat", [False, True])
+def test_local_response_norms_that_onnxruntime_lacks_are_written_in_steps(
+    size: int, flat: bool, tmp_path: Path
+) -> None:
+    """Over an even number of channels, or of what is no map; the writer compares the file with onnxruntime."""
+    layers = [nn.Conv2d(3, 8, 3), *([nn.Flatten(2)] if flat else []), nn.LocalResponseNorm(size, alpha=1.0)]
+    explorer.export(nn.Sequential(*layers).eval(), tmp_path / "a.onnx", input_size=(3, 8, 8))
+    nodes = [node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node]
+    assert ("LRN" in nodes) == (size == 3 and not flat)
+
+
+def test_what_onnxruntime_cannot_run_is_a_sentence_and_no_file(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(3, 8, 3)).to(torch.bfloat16)
+    with pytest.raises(UserError, match="onnxruntime cannot run what was written of Sequential: "):
+        explorer.export(module, tmp_path / "a.onnx", input_size=(3, 8, 8))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_extra_is_one_sentence_with_its_command(
     module: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
