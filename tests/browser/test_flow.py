@@ -44,7 +44,7 @@ def test_a_stage_is_edited_in_the_table_and_the_edit_undone(server: str, hands: 
     hands.open(f"{server}/?preset=resnet50&weights=random&panel=knobs")
     before, graph = figures(hands.page), hands.boxes.all_text_contents()
     hands.edit("Depths", 3, "4")
-    hands.page.wait_for_url(re.compile("k.depths=3%2C4%2C4%2C3"))
+    expect(hands.page).to_have_url(re.compile("k.depths=3%2C4%2C4%2C3"))
     hands.rest()
     for metric in hands.page.get_by_test_id("stMetric").all():
         expect(metric).to_be_in_viewport(ratio=1)  # a change and its effect are on one screen
