@@ -162,8 +162,25 @@ def halved(x: Tensor, by: float = FACTOR) -> Tensor:
     return x / by
 
 
+def shifted(x: Tensor) -> Tensor:
+    return x + 1
+
+
+shifted_under_another_name = shifted
+
+
+def renamed(x: Tensor) -> Tensor:
+    return shifted_under_another_name(x)
+
+
+def load(x: Tensor) -> Tensor:
+    return x - 1
+
+
 fx.wrap("scaled")
 fx.wrap("halved")
+fx.wrap("renamed")
+fx.wrap("load")
 
 
 class Scaling(nn.Module):
@@ -191,7 +208,24 @@ def test_functions_that_a_trace_keeps_whole_go_along(name: str) -> None:
         assert torch.equal(again(image), module(image))
 
 
-@pytest.mark.parametrize(("module", "name"), [(Scaling(), "scaled"), (Halving(), "halved")])
+class Renaming(nn.Module):
+    """One that calls another by a name that is not its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return renamed(x)
+
+
+class Loading(nn.Module):
+    """One with a name that every written file has itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return load(x)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(Scaling(), "scaled"), (Halving(), "halved"), (Renaming(), "renamed"), (Loading(), "load")],
+)
 def test_functions_that_need_more_than_their_source_are_named(module: nn.Module, name: str) -> None:
     with pytest.raises(UserError, match=rf"calls .*test_source\.{name}, which is not torch's"):
         python_source(module, (3, 8, 8), {}, "written.py")

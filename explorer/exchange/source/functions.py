@@ -17,6 +17,7 @@ from torch.nn import functional
 from explorer.errors import UserError
 
 IMPORTED = {"torch": torch, "Tensor": Tensor, "nn": nn, "F": functional, "math": math, "operator": operator}
+_TAKEN = {"load", "sys", *IMPORTED}  # names that a written file has itself
 
 
 def copied_functions(program: fx.Graph) -> dict[str, FunctionType]:
@@ -57,9 +58,11 @@ def _text(function: FunctionType) -> str:
 
 
 def _is_whole(function: FunctionType) -> bool:
-    outside = [value for name, value in _read_from_outside(function) if IMPORTED.get(name) is not value]
+    outside = [(name, value) for name, value in _read_from_outside(function) if IMPORTED.get(name) is not value]
     is_plain = not function.__closure__ and bool(text := _text(function)) and _has_plain_defaults(text)
-    return is_plain and all(isinstance(value, FunctionType) for value in outside)
+    is_free = function.__name__ not in _TAKEN
+    return is_plain and is_free and all(isinstance(value, FunctionType) and value.__name__ == name
+                                        for name, value in outside)  # fmt: skip
 
 
 def _has_plain_defaults(text: str) -> bool:
