@@ -91,6 +91,8 @@ def _climbed(
 def depths_read_off(found: TensorFit, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Depths as the gaps in the numbers of the file's layers say, for each of the knobs that may hold them."""
     runs = _runs(found)
+    if not all(map(_is_depth, runs)):
+        return
     yield from ((knob, runs) for knob, value in values.items() if _are_depths(value, len(runs)) and value != runs)
 
 
@@ -165,7 +167,7 @@ def _runs(found: TensorFit) -> tuple[int, ...]:
     numbers: dict[str, list[int]] = {}
     for name, shape in found.held.items():
         head, _, tail = name.removeprefix(found.prefix).rpartition(".")[0].rpartition(".")
-        if len(shape) == 4 and tail.isdecimal():
+        if len(shape) == 4 and re.fullmatch("[0-9]{1,4}", tail):
             numbers.setdefault(head, []).append(int(tail))
     longest = sorted(max(numbers.values(), key=len, default=[]))
     gaps = [after - before for before, after in pairwise(longest)]

@@ -16,6 +16,7 @@ import models
 from models.weights.fit import fit
 from models.weights.kept import Shapes, shapes_of
 from models.weights.recognise import adapted, buildable, candidates
+from models.weights.search_knobs import depths_read_off
 
 
 def of(make: Callable[..., nn.Module], *changes: Callable[[Any], None], **options: Any) -> Shapes:
@@ -181,6 +182,20 @@ def test_counters_that_tools_leave_behind_are_passed_over() -> None:
 def test_names_with_thousands_of_dots_take_no_time() -> None:
     found = fit({f"{'a.' * 5000}{i}": (1,) for i in range(200)}, WANTED)
     assert found.names == {}
+
+
+def test_a_number_of_thousands_of_digits_in_a_name_is_none() -> None:
+    held = dict(shapes_of(models.build("vgg11", device="meta", depths=(1, 2, 2, 2, 2))))
+    assert candidates({f"features.{'9' * 5000}.weight": (8, 3, 3, 3), **held})
+
+
+def test_depths_that_no_network_has_are_not_read_off() -> None:
+    held = {f"features.{2 * n + n // 65}.weight": (8, 8, 3, 3) for n in range(5 * 65)}
+    own = buildable("vgg16").depths_and_widths
+    wanted = shapes_of(models.build("vgg16", device="meta"))
+    assert [*depths_read_off(fit(held, wanted), own)] == []
+    fewer = {f"features.{2 * n + n // 9}.weight": (8, 8, 3, 3) for n in range(5 * 9)}
+    assert [*depths_read_off(fit(fewer, wanted), own)] == [("depths", (9,) * 5)]
 
 
 def test_a_file_of_as_many_tensors_as_are_read_is_recognised_as_nothing() -> None:
