@@ -68,7 +68,7 @@ def _short(value: object) -> str:
 
 def forget(folder: Path) -> bool:
     """Remove what an earlier scan left; whether there was any. Raises OSError."""
-    was_there = any((folder / name).exists() for name in (RESULT, UNFINISHED))
+    was_there = any((folder / name).exists() for name in (RESULT, UNFINISHED, ROWS))
     (folder / RESULT).unlink(missing_ok=True)
     _forget_unfinished(folder)
     return was_there

@@ -170,6 +170,14 @@ def test_pictures_that_were_changed_are_another_set(tmp_path: Path, capsys: pyte
     assert read_scan(tmp_path / "out" / scan_folder.RESULT).subject.pictures_digest == FolderPictures(folder).digest
 
 
+@pytest.mark.parametrize("left", [scan_folder.RESULT, scan_folder.UNFINISHED, scan_folder.ROWS])
+def test_what_any_engine_left_is_forgotten_and_told(left: str, tmp_path: Path) -> None:
+    assert not scan_folder.forget(tmp_path)
+    (tmp_path / left).mkdir() if left == scan_folder.ROWS else (tmp_path / left).touch()
+    assert scan_folder.forget(tmp_path)
+    assert not (tmp_path / left).exists()
+
+
 def replace_by_one_of_its_size(path: Path) -> None:
     old, size = path.read_bytes(), path.stat().st_size
     path.write_bytes(old[: size // 2] + bytes(size - size // 2))
