@@ -65,6 +65,9 @@ class _Halves:
     def pixels(self, number: int) -> np.ndarray:
         return np.zeros((32, 32, 3), np.uint8)
 
+    def view(self, number: int, preprocessing: Preprocessing) -> np.ndarray:
+        return preprocessing.view(self.pixels(number))
+
     def parts(self, number: int) -> Mapping[str, np.ndarray]:
         return {"left": np.arange(32)[None, :].repeat(32, 0) < 16}
 
