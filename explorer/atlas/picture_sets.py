@@ -101,6 +101,14 @@ def _drawn_digest(size_px: int) -> str:
     return hashlib.sha256(b"".join(drawn)).hexdigest()[:12]
 
 
+_TIMES = "@"  # before the part of a digest that is of times
+
+
+def has_same_files(one: str, other: str) -> bool:
+    """Whether two digests are of the same pictures but for the times of their files, which a copy may lose."""
+    return one.partition(_TIMES)[0] == other.partition(_TIMES)[0]
+
+
 @dataclass(frozen=True, eq=False)
 class FolderPictures:
     """The pictures below a folder by name; subfolders may name classes. Raises ImageError where there are none.
@@ -113,12 +121,14 @@ class FolderPictures:
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        found, digest = list[str](), hashlib.sha256()
+        found, files, times = list[str](), hashlib.sha256(), hashlib.sha256()
         for file in pictures_in(self.folder):
+            size_bytes, written_ns = _state(file.path)
             found.append(file.name)
-            digest.update(f"{file.name}\0{_state(file.path)}\0".encode(errors="surrogateescape"))
+            files.update(f"{file.name}\0{size_bytes}\0".encode(errors="surrogateescape"))
+            times.update(f"{written_ns}\0".encode())
         object.__setattr__(self, "names", tuple(found))
-        object.__setattr__(self, "digest", digest.hexdigest()[:16])
+        object.__setattr__(self, "digest", f"{files.hexdigest()[:16]}{_TIMES}{times.hexdigest()[:8]}")
 
     @property
     def title(self) -> str:

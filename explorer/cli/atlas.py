@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from explorer.atlas.patches import Patch, patches_and_projections
-from explorer.atlas.picture_sets import PictureSet, UnseenPictures, picture_set
+from explorer.atlas.picture_sets import PictureSet, UnseenPictures, has_same_files, picture_set
 from explorer.atlas.scan_file import Scan, read_scan
 from explorer.atlas.scan_folder import RESULT
 from explorer.atlas.shipped import shipped
@@ -58,10 +59,11 @@ def _scan(chosen: Chosen, scan: str | None, pictures: str | None) -> tuple[Scan,
     found = read_scan(Path(scan) / RESULT)
     name = pictures or found.subject.pictures
     found_set = picture_set(name, found.subject.total)
+    if not has_same_files(found_set.digest, found.subject.pictures_digest):
+        raise UserError(f"--pictures {shown(name)} is not the set that {scan} is a scan of.")
     if found_set.digest != found.subject.pictures_digest:
-        raise UserError(
-            f"--pictures {shown(name)} is not the set that {scan} is a scan of, or files in it were changed since."
-        )
+        print(f"note: files of {shown(name)} have other times than when they were scanned: if pictures were replaced, "
+              "their patches are not those that were found.", file=sys.stderr)  # fmt: skip
     return found, found_set
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ def test_units_are_drawn_with_projections_left_and_patches_right(
     assert patches.std() > 30
 
 
-def test_a_scan_of_ones_own_is_drawn_as_well(tmp_path: Path) -> None:
+def test_a_scan_of_ones_own_is_drawn_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for number in range(3):
@@ -37,6 +39,12 @@ def test_a_scan_of_ones_own_is_drawn_as_well(tmp_path: Path) -> None:
     assert main(scan) == 0
     drawn = ["atlas", "zfnet_mini", "--units", "features.2:3", "--scan", str(tmp_path / "scan")]
     assert main([*drawn, "--pictures", str(photos), "--out", str(tmp_path / "own.png")]) == 0
+    assert "note:" not in capsys.readouterr().err
+    copied = shutil.copytree(photos, tmp_path / "copied", copy_function=shutil.copyfile)
+    os.utime(copied / "1.png", ns=(0, 0))
+    assert main([*drawn, "--pictures", str(copied), "--out", str(tmp_path / "copied.png")]) == 0
+    assert "have other times than when they were scanned" in capsys.readouterr().err
+    assert (tmp_path / "copied.png").read_bytes() == (tmp_path / "own.png").read_bytes()
     (photos / "0.png").unlink()
     assert main([*drawn, "--pictures", str(photos), "--out", str(tmp_path / "changed.png")]) == 2
     assert not (tmp_path / "changed.png").exists()
