@@ -82,9 +82,9 @@ class Job:
         if self.should_stop():
             raise Cancelled
 
-    def part(self, number: int, parts: int) -> Callable[[int, int], None]:
+    def part(self, number: int, parts: int) -> Callable[..., None]:
         """Called by work of several parts that take about as long: the `progress` of one, numbered from 0."""
-        return lambda done, total: self.progress(number * total + done, parts * total)
+        return lambda done, total, partial=None: self.progress(number * total + done, parts * total, partial)
 
     def should_stop(self) -> bool:
         """Called by work and queue: whether the person stopped it, or the session has been gone for a while."""

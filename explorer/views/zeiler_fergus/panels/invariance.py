@@ -52,17 +52,19 @@ def render(session: Session) -> None:
     _controls()
     layers = every if state.get("every_layer") else tuple(dict.fromkeys((every[0], every[-1])))
     move, output, (named, take) = state.get("move"), output_control.chosen(), _pictures(session)
+    drawn = len(named) if state.get("moved") == "unseen" else 0
 
     def work(job: Job) -> MovedPictures:
         program, (inputs, targets) = session.load(job.should_stop).program, take(job)
         by = amounts(move, session.input_size[1])
-        found = invariance(program, inputs, layers, move, by, targets, output=output, progress=job.progress,
+        progress = job.part(1, 2) if drawn else job.progress
+        found = invariance(program, inputs, layers, move, by, targets, output=output, progress=progress,
                            cancel=job.should_stop)  # fmt: skip
         return MovedPictures(found, _strip(session, inputs[:1], move, by))
 
     key = (*session.reader_key, move, layers, named, output)
     macs = len(amounts(move, session.input_size[1])) * len(named) * session.analysis.macs
-    if is_asked("invariance", key, macs):
+    if is_asked("invariance", key, macs, drawn, max(session.input_size[1:])):
         done = awaited("invariance", key, "Moving the pictures", work)
         if done is not None:
             _charts(session, done, len(named))
@@ -97,7 +99,7 @@ def _pictures(session: Session) -> tuple[tuple[str, ...], Callable[[Job], Taken]
         count, size_px = state.get("moved_count"), max(session.input_size[1:])
 
         def draw(job: Job) -> Taken:
-            images, labels = unseen.pictures(count, size_px, job.progress)
+            images, labels = unseen.pictures(count, size_px, job.part(0, 2))
             known = tuple(int(label) for label in labels) if unseen.knows_classes(session) else None
             return unseen.inputs(session, images), known
 

@@ -94,12 +94,12 @@ def _looked_through(session: Session) -> int:
 
 def _work(session: Session, settings: OcclusionSettings, target: int | None, job: Job) -> Looked:
     program = session.load(job.should_stop).program
-    drawn, labels = unseen.pictures(_looked_through(session), max(session.input_size[1:]), job.progress)
+    drawn, labels = unseen.pictures(_looked_through(session), max(session.input_size[1:]), job.part(0, 2))
     filled = replace(settings, fill_value=filling(session, settings.fill))
-    others, found = unseen.inputs(session, drawn), None
+    others, found, progress = unseen.inputs(session, drawn), None, job.part(1, 2)
     for found in occlusion_panels(program, session.input, target, filled, others, cancel=job.should_stop):
         done = found.occlusion.done
-        job.progress(int(done.sum()), done.size, Looked(found, labels))
+        progress(int(done.sum()), done.size, Looked(found, labels))
     assert found is not None, "the empty panels come first"
     return Looked(found, labels)
 
