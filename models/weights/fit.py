@@ -54,14 +54,14 @@ class TensorFit:
         used = {*self.names.values()}
         return tuple(name for name in self.held if name not in used and not name.endswith(BYSTANDERS))
 
-    @property
+    @cached_property
     def surplus(self) -> tuple[str, ...]:
         """Those of `unused` that stand where the network's own are, and would be read at inference: what is outside of
         the prefix belongs to others."""
         passed = self.prefix + AUXILIARY
         return tuple(name for name in self.unused if name.startswith(self.prefix) and not name.startswith(passed))
 
-    @property
+    @cached_property
     def differences(self) -> int:
         """How many tensors keep the file from being the network's."""
         return len(self.reshaped) + len(self.missing) + len(self.surplus)

@@ -28,8 +28,8 @@ class Renaming:
 
     def applies(self, held: Iterable[str], wanted: Iterable[str]) -> bool:
         """Whether it may be of use between these names."""
-        return all(any(re.search(mark, name) for name in names)
-                   for mark, names in zip(self.marks, (held, wanted), strict=True))  # fmt: skip
+        in_file, in_network = (re.compile(mark).search for mark in self.marks)
+        return any(map(in_network, wanted)) and any(map(in_file, held))  # files may have many names
 
 
 WRAPPERS = Renaming("wrapped modules", ((rf"{_START}(module|_orig_mod)\.", ""),), (r"\.(module|_orig_mod)\.", ""))
