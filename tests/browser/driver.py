@@ -128,11 +128,14 @@ def wait_until_idle(page: Page, timeout_s: float = 30) -> None:
     page.wait_for_function(IS_IDLE, timeout=timeout_s * 1000)
 
 
-def wait_until(page: Page, holds: Callable[[], bool], timeout_s: float = 30) -> None:
-    """Waits until something holds that no `expect` of Playwright says; fails where it does not in time."""
+def wait_until(
+    page: Page, holds: Callable[[], bool], timeout_s: float = 30, told: Callable[[], str] = lambda: "",
+) -> None:  # fmt: skip
+    """Waits until something holds that no `expect` of Playwright says; fails where it does not in time, with what is
+    `told` of it then."""
     deadline = time.monotonic() + timeout_s
     while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
+        assert time.monotonic() < deadline, f"it did not come to hold {told()}".rstrip()
         page.wait_for_timeout(100)
 
 

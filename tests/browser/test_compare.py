@@ -63,16 +63,57 @@ MIDDLE = """svg => {
 }"""
 
 
+def places(page: Page) -> list[tuple[float, ...]]:
+    """What MIDDLE says of each graph."""
+    return [tuple(scene.evaluate(MIDDLE)) for scene in page.locator("svg.canvas:has(.box)").all()]
+
+
 def test_graphs_of_unlike_networks_begin_level_at_one_scale_and_in_sight(server: str, page: Page) -> None:
     page.goto(f"{server}/?view=compare&preset=resnet50&pin1=googlenet&pin2=densenet201&pin3=efficientnet_b7")
     wait_until_idle(page, 60)
-    scenes = page.locator("svg.canvas:has(.box)")
-    expect(scenes).to_have_count(4, timeout=60_000)
-    wait_until(page, lambda: len({tuple(scene.evaluate(MIDDLE)) for scene in scenes.all()}) == 1)
-    assert abs(scenes.first.evaluate(MIDDLE)[0]) < 40
+    expect(page.locator("svg.canvas:has(.box)")).to_have_count(4, timeout=60_000)
+    wait_until(page, lambda: len({*places(page)}) == 1, told=lambda: str(places(page)))
+    assert abs(places(page)[0][0]) < 40
     legends = [graph.locator(".legend") for graph in graphs(page, 4)]
     for legend in legends:
         expect(legend).to_be_in_viewport(ratio=1)
+
+
+# The graph of a network on the page hears anew which others it goes with, or no more.
+HEARS = """([number, sync]) => {
+  const own = [...globalThis.explorerGraphs.values()].filter(({ feeds }) => feeds.chosen)[number];
+  const before = own.feeds.chosen.sync;
+  own.feeds.chosen = { ...own.feeds.chosen, sync };
+  own.take("chosen");
+  return before;
+}"""
+
+
+def test_a_graph_that_hears_late_of_the_others_begins_beside_them(server: str, page: Page) -> None:
+    page.goto(f"{server}/?view=compare&preset=resnet50&pin1=googlenet")
+    wait_until_idle(page, 60)
+    _, second = graphs(page, 2)
+    wait_until(page, lambda: len({*places(page)}) == 1, told=lambda: str(places(page)))
+    name = page.evaluate(HEARS, [0, None])
+    assert name
+    second.get_by_role("button", name="Zoom in (+)").click()
+    wait_until(page, lambda: len({*places(page)}) == 2)
+    page.evaluate(HEARS, [0, name])
+    wait_until(page, lambda: len({*places(page)}) == 1, told=lambda: str(places(page)))
+
+
+def test_a_graph_that_was_away_comes_back_to_where_the_others_are(server: str, page: Page) -> None:
+    page.goto(f"{server}/?view=compare&preset=resnet50&pin1=googlenet")
+    wait_until_idle(page, 60)
+    graphs(page, 2)
+    wait_until(page, lambda: len({*places(page)}) == 1, told=lambda: str(places(page)))
+    # As where one of them begins, and is smaller than the other, while that one's element is replaced.
+    page.evaluate("[...explorerGraphs.values()].filter(({ feeds }) => feeds.chosen)[0].memory.place.k *= 0.5")
+    for view in ("Blocks", "Compare"):
+        page.get_by_role("radio", name=view).click()
+        wait_until_idle(page, 60)
+    graphs(page, 2)
+    wait_until(page, lambda: len({*places(page)}) == 1, told=lambda: str(places(page)))
 
 
 def test_the_comparison_fits_a_phone(server: str, phone_page: Page) -> None:

@@ -76,7 +76,8 @@ class GraphView {
   }
 
   takeChosen({ layer, fold, sync: name }) {
-    sync.join(this, name);
+    // What names the others may come when this one is drawn already.
+    if (sync.join(this, name) && this.drawing.boxes.size) sync.drawn(this).slice(0, 1).forEach((other) => this.beginBeside(other));
     const first = this.asked === undefined;
     if (fold !== this.linked) this.takeFold(fold);
     if (layer === this.asked) return;
@@ -205,7 +206,8 @@ class GraphView {
   settle(how, before, isDown) {
     const after = this.drawing.boxes.get(how.anchor);
     const [beside] = how.begin ? sync.drawn(this) : [];
-    if (how.begin && this.memory.place) this.canvas.set(this.memory.place, false);
+    if (beside && this.memory.place) this.follow(beside); // the others may have moved while this one was away
+    else if (how.begin && this.memory.place) this.canvas.set(this.memory.place, false);
     else if (beside) this.beginBeside(beside);
     else if (how.begin || how.fit) this.canvas.set(this.canvas.beginning());
     else if (before && after) this.canvas.keep(before, after, this.framesAround(how.anchor));
@@ -327,11 +329,13 @@ class GraphView {
 // Views of the same name pan, zoom and fold together.
 const sync = {
   groups: new Map(),
+  // Whether the view is among these others from now on, and was not before.
   join(view, name) {
-    if (view.syncName === name) return;
+    if (view.syncName === name) return false;
     this.leave(view);
     view.syncName = name;
     if (name) this.groups.set(name, (this.groups.get(name) ?? new Set()).add(view));
+    return Boolean(name);
   },
   leave(view) {
     this.groups.get(view.syncName)?.delete(view);
