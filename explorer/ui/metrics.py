@@ -32,8 +32,9 @@ Measured = tuple[LayerMetrics, str]  # with a sentence on how
 def metrics(session: Session) -> LayerMetrics:
     """What has been measured of this network, device and picture: name → layer id → figure, LATENCY in milliseconds and
     SHARES from 0 to 1."""
-    found = [_measured().get(key) for key in (_timed_key(session), _looked_key(session))]
-    return {name: figures for one in found if one for name, figures in one[0].items()}
+    found = {key: one for key in (_timed_key(session), _looked_key(session)) if (one := _measured().get(key))}
+    _drawn().update(found)
+    return {name: figures for one in found.values() for name, figures in one[0].items()}
 
 
 def of_layer(session: Session, layer: str) -> dict[str, str]:
@@ -60,6 +61,11 @@ def _measured() -> dict[tuple[str, ...], Measured]:
     return st.session_state.setdefault("measured layers", {})
 
 
+def _drawn() -> set[tuple[str, ...]]:
+    """The measurements that the page has drawn."""
+    return st.session_state.setdefault("drawn layers", set())
+
+
 def _control(
     kind: str, key: tuple[str, ...], session: Session, label: str, icon: str,
     measure: Callable[[Session, Job], Measured],
@@ -76,6 +82,9 @@ def _control(
     if job is not None and not job.finished:
         jobs.show(job, label)
         return
+    if key in found and key not in _drawn():  # measured since the graph was drawn, which is to show it too
+        _drawn().add(key)
+        st.rerun()
     if job is not None and job.error:
         st.error(markdown_safe(job.error), icon=":material/error:")
     st.button(f"{label} again" if key in found else label, key=f"measure {kind}", icon=icon, on_click=_ask,
@@ -91,6 +100,7 @@ def _asked(kind: str) -> str:
 def _ask(kind: str, key: tuple[str, ...]) -> None:
     st.session_state[_asked(kind)] = key
     _measured().pop(key, None)
+    _drawn().discard(key)
     jobs.discard(kind)
 
 

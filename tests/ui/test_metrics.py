@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.analysis.latency import Latency
 from explorer.analysis.layer_latency import LayerLatencies
-from explorer.ui import metrics
+from explorer.ui import jobs, metrics
+from explorer.ui.session import Session
+from explorer.views.workbench import graph
 from tests.support.page import errors, open_trained
 
 
@@ -49,6 +52,37 @@ def test_nothing_is_measured_before_it_is_asked_for() -> None:
     assert not errors(app)
     assert not {metrics.TIMED, metrics.LOOKED} & set(app.session_state.get("jobs", {}))
     assert not {metrics.LATENCY, *metrics.SHARES} & set(table(app).columns)
+
+
+def test_what_is_measured_while_the_page_is_drawn_reaches_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph is drawn before the panel beside it, which is the first to hear that the measurement has ended."""
+    gate, drawn = Event(), list[set[str]]()
+    quick, control, draw = metrics.layer_latencies, metrics._control, graph.layer_graph
+
+    def timed(*given: Any, **options: Any) -> LayerLatencies:
+        assert gate.wait(60)
+        return quick(*given, **options)
+
+    def late(kind: str, key: tuple[str, ...], session: Session, *rest: Any) -> None:
+        if job := jobs.current(kind, (*session.key, key)):
+            gate.set()
+            job.wait(60)
+        control(kind, key, session, *rest)
+
+    def seen(*given: Any, **options: Any) -> None:
+        drawn.append({*options["metrics"]})
+        draw(*given, **options)
+
+    monkeypatch.setattr(metrics, "layer_latencies", timed)
+    monkeypatch.setattr(metrics, "_control", late)
+    monkeypatch.setattr(graph, "layer_graph", seen)
+    app = open_trained(panel="costs")
+    app.button(key=f"measure {metrics.TIMED}").click().run()
+    assert drawn[-1] == set()
+    app.run()
+    assert not errors(app)
+    assert drawn[-2:] == [set(), {metrics.LATENCY}]
+    assert "The layers add up to" in captions(app)
 
 
 def test_latency_is_told_beside_the_whole_pass_and_stands_in_the_table() -> None:
